@@ -1,0 +1,52 @@
+package anchore
+
+import "time"
+
+// Level is the severity of an event.
+type Level string
+
+const (
+	Info    Level = "info"
+	Failure Level = "error"
+	Fatal   Level = "fatal" // the engine cannot do its work; sent to the error_event webhook
+)
+
+// EventType names a kind of event: category.subcategory.event.
+type EventType string
+
+// The event types of the original that apply to this engine, and, below the
+// blank line, those it adds.
+const (
+	EventAnalysisCompleted    EventType = "user.image.analysis.completed"
+	EventAnalysisFailed       EventType = "user.image.analysis.failed"
+	EventRegistryLookupFailed EventType = "system.image_analysis.registry_lookup_failed"
+	EventManifestParseFailed  EventType = "system.image_analysis.manifest_parse_fail"
+
+	EventTagMoved        EventType = "user.image.tag.updated"           // the tag names another digest
+	EventTagDeleted      EventType = "user.image.tag.deleted"           // the registry no longer has the tag
+	EventImageTooLarge   EventType = "system.image_analysis.size_limit" // a new image exceeds max_compressed_image_size_mb
+	EventPlatformMissing EventType = "system.image_analysis.platform_missing"
+	EventRegistryDown    EventType = "system.registry.unavailable"
+	EventRegistryUp      EventType = "system.registry.available"
+	EventEndpointPaused  EventType = "system.webhook.endpoint_paused"
+	EventDeliveryParked  EventType = "system.webhook.delivery_parked"
+)
+
+// Resource is what an event is about.
+type Resource struct {
+	Type string // image_tag, image_digest, image_reference, repository, registry, webhook, service
+	ID   string // "" for none
+}
+
+// Event is one entry of an account's event log.
+type Event struct {
+	ID       string // 32 hexadecimal digits
+	Account  string
+	Type     EventType
+	Level    Level
+	Message  string
+	Details  map[string]any
+	Resource Resource
+	Service  string // the original's service name that raised it: catalog, analyzer, …
+	At       time.Time
+}
