@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"reflect"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -22,6 +23,16 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 var encoding = func() cbor.EncMode {
 	mode, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return mode
+}()
+
+// decoding reads the maps inside a row's open-ended fields with text keys, as JSON
+// needs them.
+var decoding = func() cbor.DecMode {
+	mode, err := cbor.DecOptions{DefaultMapType: reflect.TypeFor[map[string]any]()}.DecMode()
 	if err != nil {
 		panic(err) // the options are constants
 	}
@@ -52,7 +63,7 @@ func Decode(stored []byte, row any) error {
 	if body[0] != rowVersion {
 		return fmt.Errorf("%w: row format %d, this engine reads %d", ErrDamaged, body[0], rowVersion)
 	}
-	if err := cbor.Unmarshal(body[1:], row); err != nil {
+	if err := decoding.Unmarshal(body[1:], row); err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return nil

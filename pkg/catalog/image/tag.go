@@ -1,0 +1,121 @@
+package image
+
+import (
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog/table"
+	"github.com/anchore/anchore-engine/pkg/store"
+)
+
+// TagRow is what is recorded of a tag of an account.
+type TagRow struct {
+	Account   uint32      `cbor:"1,keyasint"`
+	Tag       string      `cbor:"2,keyasint"`
+	Digest    string      `cbor:"3,keyasint,omitempty"` // the image it names; "" if it was never looked at
+	TagDigest string      `cbor:"4,keyasint,omitempty"` // the document it names: an index, or the image's manifest
+	Changed   int64       `cbor:"5,keyasint,omitempty"` // when it was last seen to move
+	Gone      int64       `cbor:"6,keyasint,omitempty"` // since when the registry does not have it
+	LastCause int64       `cbor:"7,keyasint,omitempty"` // instant of the newest cause, so that causes of a tag are in order
+	Refusal   *RefusalRow `cbor:"8,keyasint,omitempty"`
+}
+
+// RefusalRow is the reason why what the tag names now was not taken.
+type RefusalRow struct {
+	TagDigest string `cbor:"1,keyasint"`
+	Digest    string `cbor:"2,keyasint,omitempty"`
+	Reason    string `cbor:"3,keyasint"`
+	Limit     string `cbor:"4,keyasint"`
+	Message   string `cbor:"5,keyasint"`
+}
+
+// Tags holds the tags by (account, tag).
+var Tags = table.Table[TagRow]{
+	Bucket: "tag",
+	Key:    func(r *TagRow) []byte { return TagKey(r.Account, r.Tag) },
+}
+
+// TagKey is the key of a tag.
+func TagKey(account uint32, tag string) []byte { return table.Key{}.Uint32(account).Text(tag) }
+
+// FindTag returns what is recorded of a tag, or nil.
+func FindTag(tx store.Tx, account uint32, tag string) (*TagRow, error) {
+	return Tags.Find(tx, TagKey(account, tag))
+}
+
+// NamedRow says that a tag names, or named, an image.
+type NamedRow struct {
+	Account  uint32 `cbor:"1,keyasint"`
+	Digest   string `cbor:"2,keyasint"`
+	Tag      string `cbor:"3,keyasint"`
+	Created  int64  `cbor:"4,keyasint"`
+	Updated  int64  `cbor:"5,keyasint"`
+	Detected int64  `cbor:"6,keyasint"`
+	Told     string `cbor:"7,keyasint,omitempty"` // id of the analysis that this tag's subscribers were told of
+}
+
+// Named holds the tags of images by (account, digest, tag).
+var Named = table.Table[NamedRow]{
+	Bucket: "image_tag",
+	Key:    func(r *NamedRow) []byte { return NamedKey(r.Account, r.Digest).Text(r.Tag) },
+}
+
+// NamedKey is the start of the keys of an image's tags.
+func NamedKey(account uint32, digest string) table.Key {
+	return table.Key{}.Uint32(account).Text(digest)
+}
+
+// FindNamed returns the row of a tag of an image, or nil.
+func FindNamed(tx store.Tx, account uint32, digest, tag string) (*NamedRow, error) {
+	return Named.Find(tx, NamedKey(account, digest).Text(tag))
+}
+
+// HistoryRow is one entry of a tag's history.
+type HistoryRow struct {
+	Account   uint32 `cbor:"1,keyasint"`
+	Tag       string `cbor:"2,keyasint"`
+	At        int64  `cbor:"3,keyasint"`
+	Digest    string `cbor:"4,keyasint"`
+	TagDigest string `cbor:"5,keyasint,omitempty"`
+	Added     bool   `cbor:"6,keyasint,omitempty"` // a digest added under the tag, which did not move it
+}
+
+// History holds the history of tags by (account, tag, newest first, digest).
+var History = table.Table[HistoryRow]{
+	Bucket: "tag_history",
+	Key: func(r *HistoryRow) []byte {
+		return HistoryKey(r.Account, r.Tag).Descending(r.At).Text(r.Digest)
+	},
+}
+
+// HistoryKey is the start of the keys of a tag's history.
+func HistoryKey(account uint32, tag string) table.Key {
+	return table.Key{}.Uint32(account).Text(tag)
+}
+
+// Newest returns the digest that stands for the tag: what it names, or, if it was
+// never looked at, the newest one added under it; "" if there is none.
+func Newest(tx store.Tx, account uint32, tag string) (string, error) {
+	row, err := FindTag(tx, account, tag)
+	if err != nil {
+		return "", err
+	}
+	if row != nil && row.Digest != "" {
+		return row.Digest, nil
+	}
+	rows, err := History.Scan(tx, store.Range{Prefix: HistoryKey(account, tag), Limit: 1})
+	if err != nil || len(rows) == 0 {
+		return "", err
+	}
+	return rows[0].Digest, nil
+}
+
+// Domain returns the tag in the engine's words; current is what Newest says.
+func (r *NamedRow) Domain(current string) (anchore.ImageTag, error) {
+	ref, err := anchore.ParseReference(r.Tag)
+	if err != nil {
+		return anchore.ImageTag{}, err
+	}
+	return anchore.ImageTag{
+		Ref: ref, Current: current == r.Digest,
+		CreatedAt: table.Time(r.Created), UpdatedAt: table.Time(r.Updated), DetectedAt: table.Time(r.Detected),
+	}, nil
+}
