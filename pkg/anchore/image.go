@@ -87,7 +87,8 @@ type Image struct {
 	Layers      int
 	Annotations map[string]string
 	Dockerfile  string // base64 as received, "" if none was given
-	Labels      map[string]string
+	Revision    string // label org.opencontainers.image.revision, "" if it has none
+	Source      string // label org.opencontainers.image.source
 
 	Status     AnalysisStatus
 	Reason     string    // why the analysis failed, or why it waits
