@@ -145,27 +145,6 @@ func (e ImageDeletionStatus) Valid() bool {
 	}
 }
 
-// Defines values for ImageMetadataDockerfileMode.
-const (
-	Actual      ImageMetadataDockerfileMode = "Actual"
-	Guessed     ImageMetadataDockerfileMode = "Guessed"
-	LessThanNil ImageMetadataDockerfileMode = "<nil>"
-)
-
-// Valid indicates whether the value is a known member of the ImageMetadataDockerfileMode enum.
-func (e ImageMetadataDockerfileMode) Valid() bool {
-	switch e {
-	case Actual:
-		return true
-	case Guessed:
-		return true
-	case LessThanNil:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for SubscriptionType.
 const (
 	AnalysisUpdate SubscriptionType = "analysis_update"
@@ -543,8 +522,12 @@ type ImageMetadata struct {
 	Distro *string `json:"distro"`
 
 	// DistroVersion Example: 3.13.5
-	DistroVersion  *string                      `json:"distro_version"`
-	DockerfileMode *ImageMetadataDockerfileMode `json:"dockerfile_mode"`
+	DistroVersion *string `json:"distro_version"`
+
+	// DockerfileMode Actual if a Dockerfile was given, Guessed if not, null before
+	//
+	// Example: Guessed
+	DockerfileMode *string `json:"dockerfile_mode"`
 
 	// ImageSize In bytes
 	//
@@ -554,9 +537,6 @@ type ImageMetadata struct {
 	// LayerCount Example: 1
 	LayerCount *int `json:"layer_count"`
 }
-
-// ImageMetadataDockerfileMode defines model for ImageMetadata.DockerfileMode.
-type ImageMetadataDockerfileMode string
 
 // ImageRequest Either `tag`, or `tag` and `digest`, or `source`.
 type ImageRequest struct {
