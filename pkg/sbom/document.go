@@ -1,0 +1,252 @@
+// Package sbom reads the documents that an analysis leaves: syft's own JSON
+// format (schema 16, https://github.com/anchore/syft/tree/main/schema/json). It
+// knows what the engine shows of them, and the words that the engine and the
+// analysis child exchange. It links no part of syft, so everything may import it;
+// sbom/syft makes the documents.
+package sbom
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+)
+
+// maxDepth bounds the nesting of what is skipped in a document. Syft's own
+// documents stay under ten.
+const maxDepth = 200
+
+// document says which parts of a document a reader wants, each as it comes by.
+// A nil function skips its part.
+type document struct {
+	artifact func(*artifact) error
+	file     func(*file) error
+	source   func(*source)
+	distro   func(*distro)
+}
+
+type artifact struct {
+	Name      string     `json:"name"`
+	Version   string     `json:"version"`
+	Type      string     `json:"type"`
+	Language  string     `json:"language"`
+	Locations []location `json:"locations"`
+	Licenses  []license  `json:"licenses"`
+	CPEs      []struct {
+		CPE string `json:"cpe"`
+	} `json:"cpes"`
+	Metadata json.RawMessage `json:"metadata"` // its shape depends on the type
+}
+
+type location struct {
+	Path string `json:"path"`
+}
+
+type license struct {
+	Value string `json:"value"`
+	SPDX  string `json:"spdxExpression"`
+}
+
+type file struct {
+	Location location `json:"location"`
+	Metadata *struct {
+		Mode     int    `json:"mode"` // the octal digits, read as a decimal number
+		Type     string `json:"type"`
+		LinkDest string `json:"linkDestination"`
+		UID      int    `json:"userID"`
+		GID      int    `json:"groupID"`
+		Size     int64  `json:"size"`
+	} `json:"metadata"`
+	Digests []struct {
+		Algorithm string `json:"algorithm"`
+		Value     string `json:"value"`
+	} `json:"digests"`
+}
+
+type source struct {
+	Type     string `json:"type"`
+	Metadata struct {
+		Digest string `json:"manifestDigest"`
+		Size   int64  `json:"imageSize"`
+	} `json:"metadata"`
+}
+
+type distro struct {
+	ID        string `json:"id"`
+	Version   string `json:"version"`
+	VersionID string `json:"versionID"`
+}
+
+// read walks through a document once, holding one artifact or file at a time.
+// Unknown keys are skipped. Errors: Invalid for what is no such document; those
+// of the functions and of r as they are.
+func (d document) read(r io.Reader) error {
+	in := &reader{r: r}
+	dec := json.NewDecoder(in)
+	found := map[string]bool{}
+	err := object(dec, func(key string) error {
+		found[key] = true
+		switch key {
+		case "artifacts":
+			return list(dec, d.artifact)
+		case "files":
+			return list(dec, d.file)
+		case "source":
+			return one(dec, d.source)
+		case "distro":
+			return one(dec, d.distro)
+		}
+		return skip(dec)
+	})
+	if err == nil {
+		_, err = dec.Token()
+		switch {
+		case errors.Is(err, io.EOF):
+			err = nil
+		case err == nil:
+			err = malformed("something follows the document")
+		}
+	}
+	switch {
+	case in.err != nil:
+		return in.err
+	case err != nil:
+		return asInvalid(err)
+	case !found["artifacts"] || !found["source"]:
+		return malformed("it has no artifacts or no source")
+	}
+	return nil
+}
+
+// reader remembers why reading failed, to tell a broken disk from a broken document.
+type reader struct {
+	r   io.Reader
+	err error
+}
+
+func (in *reader) Read(p []byte) (int, error) {
+	n, err := in.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		in.err = err
+	}
+	return n, err
+}
+
+// object calls fn with each key of the object that comes next; fn consumes the value.
+func object(dec *json.Decoder, fn func(key string) error) error {
+	if err := delim(dec, '{'); err != nil {
+		return err
+	}
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		key, ok := t.(string)
+		if !ok {
+			return malformed("an object has a key that is no text")
+		}
+		if err := fn(key); err != nil {
+			return err
+		}
+	}
+	return delim(dec, '}')
+}
+
+// list calls fn with each element of the list that comes next, decoded anew.
+func list[T any](dec *json.Decoder, fn func(*T) error) error {
+	if fn == nil {
+		return skip(dec)
+	}
+	if err := delim(dec, '['); err != nil {
+		return err
+	}
+	for dec.More() {
+		var element T
+		if err := dec.Decode(&element); err != nil {
+			return err
+		}
+		if err := fn(&element); err != nil {
+			return err
+		}
+	}
+	return delim(dec, ']')
+}
+
+func one[T any](dec *json.Decoder, fn func(*T)) error {
+	if fn == nil {
+		return skip(dec)
+	}
+	var value T
+	if err := dec.Decode(&value); err != nil {
+		return err
+	}
+	fn(&value)
+	return nil
+}
+
+func delim(dec *json.Decoder, want json.Delim) error {
+	t, err := dec.Token()
+	if err != nil {
+		return err
+	}
+	if t != want {
+		return malformed(fmt.Sprintf("%v stands where %v is expected", t, want))
+	}
+	return nil
+}
+
+// skip consumes one value token by token, so that its size costs no memory.
+func skip(dec *json.Decoder) error {
+	for depth := 0; ; {
+		t, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth > maxDepth {
+			return malformed("it is nested too deeply")
+		}
+		if depth <= 0 {
+			return nil
+		}
+	}
+}
+
+func malformed(why string) error {
+	return anchore.E(anchore.Invalid, "sbom.read", "the document is no syft document: %s", why)
+}
+
+// asInvalid turns what the JSON decoder says into an Invalid error, and leaves
+// the errors of a document's functions as they are.
+func asInvalid(err error) error {
+	var syntax *json.SyntaxError
+	var typ *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return anchore.E(anchore.Invalid, "sbom.read", "the document is no syft document: it ends too early").Because(err)
+	case errors.As(err, &syntax):
+		return anchore.E(anchore.Invalid, "sbom.read", "the document is no syft document: it is no JSON").Because(err)
+	case errors.As(err, &typ):
+		return anchore.E(anchore.Invalid, "sbom.read", "the document is no syft document: %s has another type", typ.Field).Because(err)
+	}
+	return err
+}
+
+// text is the first of values that is not blank.
+func text(values ...string) string {
+	for _, v := range values {
+		if v = strings.TrimSpace(v); v != "" {
+			return v
+		}
+	}
+	return ""
+}
