@@ -1,0 +1,136 @@
+package outbox
+
+import (
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/catalog/table"
+	"github.com/anchore/anchore-engine/pkg/store"
+)
+
+// Endpoint is the stored state of one endpoint. It has a row once something
+// happened to it.
+type Endpoint struct {
+	Name        string `cbor:"1,keyasint"`
+	Held        int64  `cbor:"2,keyasint,omitempty"` // not 0: one delivery at a time is tried, from then on
+	Paused      int64  `cbor:"3,keyasint,omitempty"` // not 0: since when nothing is sent, because it answered 410
+	Failures    int    `cbor:"4,keyasint,omitempty"` // in a row; attempts that ran side by side count once
+	LastFailure int64  `cbor:"5,keyasint,omitempty"`
+	LastSuccess int64  `cbor:"6,keyasint,omitempty"` // exact to successStep
+	Status      int    `cbor:"7,keyasint,omitempty"` // of the last failure
+	Reason      string `cbor:"8,keyasint,omitempty"` // of the last failure
+	Told        int64  `cbor:"9,keyasint,omitempty"` // when an event last told of a parked delivery
+}
+
+// Endpoints holds the endpoints' rows by name.
+var Endpoints = table.Table[Endpoint]{
+	Bucket: "endpoint",
+	Key:    func(e *Endpoint) []byte { return endpointKey(e.Name) },
+}
+
+// FindEndpoint returns the state of the endpoint, and a copy of it to change; the
+// first is nil if it has no row yet.
+func FindEndpoint(tx store.Tx, name string) (old, next *Endpoint, err error) {
+	old, err = Endpoints.Find(tx, endpointKey(name))
+	if err != nil {
+		return nil, nil, err
+	}
+	if old == nil {
+		return nil, &Endpoint{Name: name}, nil
+	}
+	row := *old
+	return old, &row, nil
+}
+
+// successStep is how exact LastSuccess is kept, so that a stream of successes does
+// not write the row each time.
+const successStep = time.Minute
+
+// Succeeded notes that the endpoint answered an attempt that began at claimed. It
+// lifts a hold, unless that was placed after the attempt began.
+func (e *Endpoint) Succeeded(claimed, at int64) {
+	recovered := claimed >= e.LastFailure && (e.Held != 0 || e.Failures != 0)
+	if recovered {
+		e.Held, e.Failures = 0, 0
+	}
+	if recovered || at-e.LastSuccess >= int64(successStep) {
+		e.LastSuccess = at
+	}
+}
+
+// Failed notes that an attempt that began at claimed failed. Attempts that ran
+// side by side are one failure in a row.
+func (e *Endpoint) Failed(claimed int64, a Attempt) {
+	if e.Failures == 0 || claimed >= e.LastFailure {
+		e.Failures++
+	}
+	e.LastFailure, e.Status, e.Reason = table.Nanos(a.At), a.Status, a.Reason
+}
+
+// Hold lets only one delivery at a time be tried, from the given time on. A later
+// hold stays.
+func (e *Endpoint) Hold(until time.Time) { e.Held = max(e.Held, table.Nanos(until)) }
+
+// Stats is the work that an endpoint has.
+type Stats struct {
+	Pending   int       // deliveries that have not ended
+	Parked    int       // deliveries given up
+	More      bool      // the counts are lower bounds
+	OldestDue time.Time // of the heads of its lanes, zero if none waits
+}
+
+// countPages is how many pages Count reads.
+const countPages = 20
+
+// Count reads the work of an endpoint in bounded scans.
+func Count(tx store.Tx, name string) (Stats, error) {
+	var s Stats
+	var err error
+	if s.Pending, s.More, err = count(tx, Deliveries.Bucket, endpointKey(name)); err != nil {
+		return s, err
+	}
+	parked, more, err := count(tx, ByParked, endpointKey(name))
+	if err != nil {
+		return s, err
+	}
+	s.Parked, s.More = parked, s.More || more
+	_, s.OldestDue, err = Due(tx, name, time.Time{}, 0)
+	return s, err
+}
+
+func count(tx store.Tx, b store.Bucket, prefix []byte) (n int, more bool, err error) {
+	r := store.Range{Prefix: prefix, Limit: store.MaxPage}
+	for range countPages {
+		page, err := tx.Scan(b, r)
+		n += len(page)
+		if err != nil || len(page) < store.MaxPage {
+			return n, false, err
+		}
+		r.Start = table.After(page[len(page)-1].Key)
+	}
+	return n, true, nil
+}
+
+// WithPending returns the names of the endpoints that have deliveries which have
+// not ended, in alphabetical order.
+func WithPending(tx store.Tx) (names []string, err error) {
+	var start []byte
+	for {
+		page, err := Deliveries.Scan(tx, store.Range{Start: start, Limit: 1})
+		if err != nil || len(page) == 0 {
+			return names, err
+		}
+		names = append(names, page[0].Endpoint)
+		key := endpointKey(page[0].Endpoint)
+		key[len(key)-1]++ // past the NUL that ends the name: past all its keys
+		start = key
+	}
+}
+
+// First returns the endpoint's first delivery that has not ended, or nil.
+func First(tx store.Tx, name string) (*Pending, error) {
+	page, err := Deliveries.Scan(tx, store.Range{Prefix: endpointKey(name), Limit: 1})
+	if err != nil || len(page) == 0 {
+		return nil, err
+	}
+	return page[0], nil
+}
