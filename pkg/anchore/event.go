@@ -29,6 +29,7 @@ const (
 	EventRegistryDown    EventType = "system.registry.unavailable"
 	EventRegistryUp      EventType = "system.registry.available"
 	EventEndpointPaused  EventType = "system.webhook.endpoint_paused"
+	EventCauseParked     EventType = "system.notification.cause_parked"
 	EventDeliveryParked  EventType = "system.webhook.delivery_parked"
 )
 

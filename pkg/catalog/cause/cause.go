@@ -26,6 +26,7 @@ type Kind string
 const (
 	TagMoved Kind = "tag"      // one tag of one account names another digest
 	Analysis Kind = "analysis" // an analysis ended; concerns all images attached to it
+	Refused  Kind = "refused"  // an account may not have the image; concerns its tags
 	Attached Kind = "attached" // one tag was attached to an image that was analyzed already
 )
 
@@ -62,6 +63,22 @@ func First(tx store.Tx) (*Row, error) {
 		return nil, err
 	}
 	return rows[0], nil
+}
+
+// parked holds, as they were stored, the causes that could not be fanned out.
+const parked store.Bucket = "cause_parked"
+
+// ParkFirst sets the oldest cause aside, so that the others go on. It is kept for
+// whoever repairs the store.
+func ParkFirst(tx store.Tx) error {
+	entries, err := tx.Scan(Table.Bucket, store.Range{Limit: 1})
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	if err := tx.Put(parked, entries[0].Key, entries[0].Value); err != nil {
+		return err
+	}
+	return tx.Delete(Table.Bucket, entries[0].Key)
 }
 
 // IDOf returns the row's id.

@@ -115,4 +115,3 @@ func (r *Row) Describe(m anchore.Manifest) {
 func (r *Row) Platform() anchore.Platform {
 	return anchore.Platform{OS: r.OS, Architecture: r.Arch, Variant: r.Variant}
 }
-

@@ -6,7 +6,6 @@ package work
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -162,6 +161,11 @@ func Earliest(tx store.Tx) (*Row, error) {
 	return rows[0], nil
 }
 
+// Waiting returns the analyses that have not ended, up to store.MaxPage of them.
+func Waiting(tx store.Tx) ([]*Row, error) {
+	return Table.By(tx, byDue, store.Range{Limit: store.MaxPage})
+}
+
 // Claim gives the analysis to the caller until the lease ends.
 func Claim(tx store.Tx, row *Row, now time.Time, lease time.Duration) (*Row, error) {
 	next := *row
@@ -187,8 +191,16 @@ func Held(tx store.Tx, id string, token uint64) (*Row, error) {
 
 // Status is the analysis in the words of an image's status.
 func (r *Row) Status() anchore.AnalysisStatus {
-	i := slices.Index([]State{Queued, Running, Done, Failed}, r.State)
-	return []anchore.AnalysisStatus{anchore.NotAnalyzed, anchore.Analyzing, anchore.Analyzed, anchore.AnalysisFailed}[max(i, 0)]
+	switch r.State {
+	case Running:
+		return anchore.Analyzing
+	case Done:
+		return anchore.Analyzed
+	case Failed:
+		return anchore.AnalysisFailed
+	default:
+		return anchore.NotAnalyzed
+	}
 }
 
 // Summary is what the analysis found out.

@@ -1,0 +1,183 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog/account"
+	"github.com/anchore/anchore-engine/pkg/catalog/cause"
+	"github.com/anchore/anchore-engine/pkg/catalog/image"
+	"github.com/anchore/anchore-engine/pkg/catalog/table"
+	"github.com/anchore/anchore-engine/pkg/catalog/work"
+	"github.com/anchore/anchore-engine/pkg/store"
+)
+
+// arrival is a manifest on its way into the catalog.
+type arrival struct {
+	stamp
+	manifest       anchore.Manifest
+	manifestBlob   store.Digest
+	configBlob     store.Digest
+	add            *Addition
+	created        time.Time
+	why            string
+	newAnalysisRef string // id of the analysis that is created if one is needed
+}
+
+// nextCause is the id of the tag's next cause, above all that it had.
+func (in arrival) nextCause(tag *image.TagRow) cause.ID {
+	tag.LastCause = max(in.nanos, tag.LastCause+1)
+	return cause.NewID(tag.LastCause, in.random)
+}
+
+// arrive stores the manifest's documents, which the rows refer to, and makes the
+// identities that the transaction needs.
+func (c *Catalog) arrive(ctx context.Context, m anchore.Manifest, add *Addition) (arrival, error) {
+	st, err := c.stamp()
+	if err != nil {
+		return arrival{}, err
+	}
+	in := arrival{stamp: st, manifest: m, add: add, created: st.now, newAnalysisRef: m.Digest + "." + st.hex[:16]}
+	if in.manifestBlob, err = c.blobs.Put(ctx, bytes.NewReader(m.Raw)); err != nil {
+		return arrival{}, err
+	}
+	in.configBlob, err = c.blobs.Put(ctx, bytes.NewReader(m.Config))
+	return in, err
+}
+
+// takeIn records the image of an arrival, attaches it to an analysis and to its
+// tag, and tells the tag's analysis_update if that analysis is done already.
+func (c *Catalog) takeIn(tx store.Tx, acct *account.Row, in arrival, tag *image.TagRow) error {
+	img, analysis, err := c.putImage(tx, acct, in)
+	if err != nil {
+		return err
+	}
+	named, err := image.FindNamed(tx, acct.No, img.Digest, tag.Tag)
+	if err != nil {
+		return err
+	}
+	next := image.NamedRow{Account: acct.No, Digest: img.Digest, Tag: tag.Tag, Created: table.Nanos(in.created)}
+	if named != nil {
+		next = *named
+	}
+	if named == nil || tag.Changed == table.Nanos(in.now) {
+		next.Detected, next.Updated = table.Nanos(in.created), table.Nanos(in.now)
+	}
+	if err := image.Named.Replace(tx, named, &next); err != nil {
+		return err
+	}
+	if analysis.State != work.Done || next.Told == analysis.ID {
+		return nil
+	}
+	id := in.nextCause(tag)
+	return cause.Table.Insert(tx, &cause.Row{
+		ID: id[:], Kind: cause.Attached, At: table.Nanos(in.now), Account: acct.No, Tag: tag.Tag,
+		After: img.Digest, Analysis: analysis.ID, Why: in.why,
+	})
+}
+
+// putImage creates or completes the account's record of the image.
+func (c *Catalog) putImage(tx store.Tx, acct *account.Row, in arrival) (*image.Row, *work.Row, error) {
+	old, err := image.Find(tx, acct.No, in.manifest.Digest)
+	if err != nil {
+		return nil, nil, err
+	}
+	next := image.Row{Account: acct.No, Created: table.Nanos(in.created), Updated: table.Nanos(in.now)}
+	if old != nil {
+		next = *old
+		next.Deleting, next.Forced = false, false
+	}
+	next.Describe(in.manifest)
+	if err := in.complete(&next, old); err != nil {
+		return nil, nil, err
+	}
+	analysis, err := c.attach(tx, &next, in)
+	if err != nil {
+		return nil, nil, err
+	}
+	if old != nil && old.Analysis != next.Analysis {
+		next.Updated = table.Nanos(in.now)
+	}
+	return &next, analysis, image.Table.Replace(tx, old, &next)
+}
+
+// complete merges what an explicit add brings besides the manifest.
+func (in arrival) complete(row, old *image.Row) error {
+	if in.add == nil {
+		return nil
+	}
+	if in.add.Dockerfile != "" {
+		if old != nil && !old.Deleting && !in.add.Force {
+			e := anchore.E(anchore.Invalid, "catalog.AddImage", "Cannot specify dockerfile for an image that already exists unless using force=True for re-analysis")
+			e.Detail = map[string]any{"digest": in.manifest.Digest, "tag": in.manifest.Ref.FullTag()}
+			return e
+		}
+		row.Dockerfile = in.add.Dockerfile
+	}
+	if len(in.add.Annotations) == 0 {
+		return nil
+	}
+	merged := maps.Clone(row.Annotations)
+	if merged == nil {
+		merged = map[string]string{}
+	}
+	for k, v := range in.add.Annotations {
+		if v == "null" {
+			delete(merged, k)
+			continue
+		}
+		merged[k] = v
+	}
+	if !maps.Equal(merged, row.Annotations) {
+		row.Annotations, row.Updated = merged, table.Nanos(in.now)
+	}
+	return nil
+}
+
+// attach makes sure that the image has an analysis: the one it has, the one that
+// other accounts share, or a new one. A forced analysis is the account's own, and
+// so is a new attempt after this account was refused.
+func (c *Catalog) attach(tx store.Tx, row *image.Row, in arrival) (*work.Row, error) {
+	force := in.add != nil && in.add.Force
+	if row.Analysis != "" && !force && row.Refused == "" {
+		has, err := work.Table.Find(tx, work.Key(row.Analysis))
+		if err != nil {
+			return nil, err
+		}
+		if has != nil && (has.State != work.Failed || in.add == nil) {
+			return has, nil
+		}
+	}
+	shared, err := work.Current(tx, row.Digest)
+	if err != nil {
+		return nil, err
+	}
+	use := shared
+	if shared == nil || shared.State == work.Failed || force {
+		use = &work.Row{
+			ID: in.newAnalysisRef, Digest: row.Digest, State: work.Queued, Due: table.Nanos(in.now), Created: table.Nanos(in.now),
+			Manifest: in.manifestBlob, Config: in.configBlob,
+		}
+		if err := work.Table.Insert(tx, use); err != nil {
+			return nil, err
+		}
+		if shared == nil || shared.State == work.Failed {
+			if err := work.SetCurrent(tx, use); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := work.Attach(tx, use.ID, row.Account, in.manifest.Ref.FullTag()); err != nil {
+		return nil, err
+	}
+	if row.Analysis != "" && row.Analysis != use.ID {
+		if err := work.Detach(tx, row.Analysis, row.Account); err != nil {
+			return nil, err
+		}
+	}
+	row.Analysis, row.Refused = use.ID, ""
+	return use, nil
+}

@@ -1,0 +1,170 @@
+package catalog
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog/account"
+	"github.com/anchore/anchore-engine/pkg/catalog/event"
+	"github.com/anchore/anchore-engine/pkg/catalog/table"
+	"github.com/anchore/anchore-engine/pkg/store"
+)
+
+// Raise records one event by itself. ID and At are filled in; an empty account is
+// the admin account, which owns what concerns the engine as a whole. Errors:
+// NotFound for the account.
+func (c *Catalog) Raise(ctx context.Context, e anchore.Event) error {
+	st, err := c.stamp()
+	if err != nil {
+		return err
+	}
+	e.ID, e.At = st.eventID(0), st.now
+	if e.Account == "" {
+		e.Account = anchore.AdminAccount
+	}
+	return c.update(ctx, e.Account, func(tx store.Tx, acct *account.Row) error {
+		return event.Add(tx, acct.No, e)
+	})
+}
+
+// EventFilter selects events; zero fields select all.
+type EventFilter struct {
+	Type         string // a type; '*' stands for any text
+	Level        anchore.Level
+	Service      string
+	ResourceType string
+	ResourceID   string
+	Since        time.Time // strictly after
+	Before       time.Time // strictly before
+}
+
+func (f EventFilter) compile() func(*event.Row) bool {
+	typ := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(f.Type), `\*`, ".*") + "$")
+	return func(row *event.Row) bool {
+		return (f.Type == "" || typ.MatchString(row.Type)) &&
+			(f.Level == "" || row.Level == string(f.Level)) &&
+			(f.Service == "" || row.Service == f.Service) &&
+			(f.ResourceType == "" || row.ResourceType == f.ResourceType) &&
+			(f.ResourceID == "" || row.ResourceID == f.ResourceID) &&
+			(f.Since.IsZero() || row.At > table.Nanos(f.Since)) &&
+			(f.Before.IsZero() || row.At < table.Nanos(f.Before))
+	}
+}
+
+// Events returns a page of the account's events, newest first. Pages count from
+// 1 and hold limit events; more says whether another one follows.
+func (c *Catalog) Events(ctx context.Context, name string, f EventFilter, page, limit int) (events []anchore.Event, more bool, err error) {
+	skip := (page - 1) * limit
+	err = c.eachEvent(ctx, name, f, func(row *event.Row) bool {
+		if skip > 0 {
+			skip--
+			return true
+		}
+		if more = len(events) == limit; more {
+			return false
+		}
+		events = append(events, row.Domain(name))
+		return true
+	})
+	return events, more, err
+}
+
+// eachEvent calls fn with the account's events that f selects, newest first,
+// until it returns false.
+func (c *Catalog) eachEvent(ctx context.Context, name string, f EventFilter, fn func(*event.Row) bool) error {
+	match := f.compile()
+	r := store.Range{Limit: store.MaxPage}
+	for {
+		var rows []*event.Row
+		err := c.view(ctx, name, func(tx store.Tx, acct *account.Row) (err error) {
+			r.Prefix = event.Prefix(acct.No)
+			if r.Start == nil && !f.Before.IsZero() {
+				r.Start = event.Prefix(acct.No).Descending(table.Nanos(f.Before))
+			}
+			rows, err = event.Table.Scan(tx, r)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if !f.Since.IsZero() && row.At <= table.Nanos(f.Since) {
+				return nil
+			}
+			if match(row) && !fn(row) {
+				return nil
+			}
+		}
+		if len(rows) < store.MaxPage {
+			return nil
+		}
+		r.Start = table.After(event.Table.Key(rows[len(rows)-1]))
+	}
+}
+
+// Event returns one event of the account. Errors: NotFound.
+func (c *Catalog) Event(ctx context.Context, name, id string) (anchore.Event, error) {
+	var e anchore.Event
+	err := c.view(ctx, name, func(tx store.Tx, acct *account.Row) error {
+		row, err := findEvent(tx, acct, id)
+		if err != nil {
+			return err
+		}
+		e = row.Domain(name)
+		return nil
+	})
+	return e, err
+}
+
+func findEvent(tx store.Tx, acct *account.Row, id string) (*event.Row, error) {
+	row, err := event.Find(tx, acct.No, id)
+	if err == nil && row == nil {
+		return nil, anchore.E(anchore.NotFound, "catalog.Event", "Event not found")
+	}
+	return row, err
+}
+
+// DeleteEvent removes one event of the account. Errors: NotFound.
+func (c *Catalog) DeleteEvent(ctx context.Context, name, id string) error {
+	return c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+		row, err := findEvent(tx, acct, id)
+		if err != nil {
+			return err
+		}
+		return event.Table.Delete(tx, row)
+	})
+}
+
+// deleteEvents is how many events one transaction deletes: three keys each.
+const deleteEvents = 25
+
+// DeleteEvents removes the account's events that f selects and returns their ids.
+func (c *Catalog) DeleteEvents(ctx context.Context, name string, f EventFilter) (ids []string, err error) {
+	var doomed []*event.Row
+	err = c.eachEvent(ctx, name, f, func(row *event.Row) bool {
+		doomed = append(doomed, row)
+		return true
+	})
+	for err == nil && len(doomed) > 0 {
+		n := min(deleteEvents, len(doomed))
+		err = c.store.Update(ctx, func(tx store.Tx) error {
+			for _, row := range doomed[:n] {
+				if err := event.Table.Delete(tx, row); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			break
+		}
+		for _, row := range doomed[:n] {
+			ids = append(ids, row.ID)
+		}
+		doomed = doomed[n:]
+	}
+	return ids, err
+}

@@ -1,0 +1,340 @@
+package catalog
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog/account"
+	"github.com/anchore/anchore-engine/pkg/catalog/cause"
+	"github.com/anchore/anchore-engine/pkg/catalog/event"
+	"github.com/anchore/anchore-engine/pkg/catalog/image"
+	"github.com/anchore/anchore-engine/pkg/catalog/outbox"
+	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
+	"github.com/anchore/anchore-engine/pkg/catalog/table"
+	"github.com/anchore/anchore-engine/pkg/catalog/work"
+	"github.com/anchore/anchore-engine/pkg/store"
+)
+
+// fanOutTags is how many tags one transaction of the fan-out serves: each is up
+// to 16 keys with two endpoints, so that store.MaxKeys is not reached.
+const fanOutTags = 4
+
+// idleLook is how often the fan-out looks without a hint, for causes that another
+// process, or an earlier one, has written.
+const idleLook = 5 * time.Second
+
+// maxFanOutFailures is how often in a row a cause may fail before it is set aside:
+// a defect or a damaged row must not hold up every other notification.
+const maxFanOutFailures = 10
+
+// RunFanOut turns causes into notifications until ctx ends.
+func (c *Catalog) RunFanOut(ctx context.Context) error {
+	look := time.NewTicker(idleLook)
+	defer look.Stop()
+	failures := 0
+	for ctx.Err() == nil {
+		more, err := c.FanOut(ctx)
+		switch {
+		case err == nil:
+			failures = 0
+		case anchore.KindOf(err) == anchore.Internal:
+			failures++
+			c.log.Error("the notifications of a change could not be written; trying again", "failures", failures, "error", err)
+			if failures >= maxFanOutFailures {
+				failures = 0
+				c.parkCause(ctx, err)
+			}
+		}
+		if more && err == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-c.causesReady:
+		case <-look.C:
+		}
+	}
+	return nil
+}
+
+// parkCause sets the oldest cause aside and says so where an operator looks.
+func (c *Catalog) parkCause(ctx context.Context, why error) {
+	err := c.store.Update(ctx, cause.ParkFirst)
+	if err == nil {
+		err = c.Raise(ctx, anchore.Event{
+			Type: anchore.EventCauseParked, Level: anchore.Fatal, Service: "catalog",
+			Message:  "The notifications of a change could not be written; the change was set aside",
+			Resource: anchore.Resource{Type: "service", ID: "catalog"},
+			Details:  map[string]any{"msg": why.Error()},
+		})
+	}
+	if err != nil {
+		c.log.Error("a change whose notifications cannot be written could not be set aside", "error", err)
+	}
+}
+
+// FanOut serves one page of the oldest cause: in one transaction it writes the
+// notifications of some of the subscriptions concerned and moves the cause's
+// cursor, or removes the cause after the last. more says whether a cause is left.
+func (c *Catalog) FanOut(ctx context.Context) (more bool, err error) {
+	idle := false
+	err = c.store.View(ctx, func(tx store.Tx) error {
+		row, err := cause.First(tx)
+		idle = row == nil
+		return err
+	})
+	if idle || err != nil {
+		return false, err
+	}
+	st, err := c.stamp()
+	if err != nil {
+		return false, err
+	}
+	err = c.store.Update(ctx, func(tx store.Tx) error {
+		row, err := cause.First(tx)
+		if err != nil || row == nil {
+			return err
+		}
+		f := fanOut{c: c, tx: tx, stamp: st, cause: *row}
+		done, err := f.page()
+		if err != nil {
+			return err
+		}
+		if done {
+			return cause.Table.Delete(tx, row)
+		}
+		return cause.Table.Replace(tx, row, &f.cause)
+	})
+	if err != nil {
+		return false, err
+	}
+	c.deliveryReady.wake()
+	return true, nil
+}
+
+// fanOut is one page of the fan-out of a cause.
+type fanOut struct {
+	c *Catalog
+	stamp
+	tx     store.Tx
+	cause  cause.Row // with the cursor as it will be
+	events int
+}
+
+// page serves the subscriptions that come next and reports whether that was all.
+func (f *fanOut) page() (done bool, err error) {
+	switch f.cause.Kind {
+	case cause.TagMoved:
+		return true, f.tagMoved()
+	case cause.Attached:
+		return true, f.attached()
+	case cause.Refused:
+		f.cause.DoneAccount = f.cause.Account
+		n, err := f.imageTags()
+		return n == 0, err
+	case cause.Analysis:
+		return f.analysis()
+	}
+	return false, fmt.Errorf("catalog.FanOut: cause of unknown kind %q", f.cause.Kind)
+}
+
+// analysis serves the tags of the account that the cursor is at, and then goes on
+// to the next account attached to the analysis.
+func (f *fanOut) analysis() (done bool, err error) {
+	for range 2 {
+		if f.cause.DoneAccount != 0 {
+			if n, err := f.imageTags(); n > 0 || err != nil {
+				return false, err
+			}
+		}
+		prefix := work.SourcePrefix(f.cause.Analysis)
+		next, err := work.Sources.Scan(f.tx, store.Range{Prefix: prefix, Start: table.After(append(prefix, table.Key{}.Uint32(f.cause.DoneAccount)...)), Limit: 1})
+		if err != nil || len(next) == 0 {
+			return true, err
+		}
+		f.cause.DoneAccount, f.cause.DoneTag = next[0].Account, ""
+	}
+	return false, nil
+}
+
+// imageTags serves the tags of the image that come after the cursor, in the
+// account that it is at, and returns how many there were.
+func (f *fanOut) imageTags() (int, error) {
+	no, digest := f.cause.DoneAccount, f.cause.After
+	prefix := image.NamedKey(no, digest)
+	r := store.Range{Prefix: prefix, Limit: fanOutTags}
+	if f.cause.DoneTag != "" {
+		r.Start = table.After(append(prefix, table.Key{}.Text(f.cause.DoneTag)...))
+	}
+	named, err := image.Named.Scan(f.tx, r)
+	if err != nil || len(named) == 0 {
+		return 0, err
+	}
+	acct, err := account.ByNumber(f.tx, no)
+	if err != nil {
+		return 0, err
+	}
+	img, err := image.Find(f.tx, no, digest)
+	if err != nil {
+		return 0, err
+	}
+	for _, n := range named {
+		f.cause.DoneTag = n.Tag
+		if acct == nil || img == nil || img.Analysis != f.cause.Analysis {
+			continue // deleted, or analyzed again, since
+		}
+		if f.cause.Failed {
+			err = f.failed(acct, n)
+		} else {
+			err = f.analyzed(acct, img, n, anchore.Analyzing)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return len(named), nil
+}
+
+// attached serves the one tag that was attached to an analyzed image.
+func (f *fanOut) attached() error {
+	acct, err := account.ByNumber(f.tx, f.cause.Account)
+	if err != nil || acct == nil {
+		return err
+	}
+	img, err := image.Find(f.tx, acct.No, f.cause.After)
+	if err != nil || img == nil {
+		return err
+	}
+	named, err := image.FindNamed(f.tx, acct.No, img.Digest, f.cause.Tag)
+	if err != nil || named == nil {
+		return err
+	}
+	return f.analyzed(acct, img, named, anchore.Analyzed)
+}
+
+// analyzed tells a tag's analysis_update, once for each analysis: the tag
+// remembers which it was told of, since a tag that is attached while the causes of
+// the analysis are served could be told by both.
+func (f *fanOut) analyzed(acct *account.Row, img *image.Row, named *image.NamedRow, before anchore.AnalysisStatus) error {
+	if named.Told == f.cause.Analysis {
+		return nil
+	}
+	next := *named
+	next.Told = f.cause.Analysis
+	if err := image.Named.Replace(f.tx, named, &next); err != nil {
+		return err
+	}
+	eval := anchore.AnalysisEval{ImageDigest: img.Digest, AnalysisStatus: before, Annotations: annotations(img)}
+	payload := anchore.AnalysisUpdatePayload{
+		UserID: acct.Name, SubscriptionKey: named.Tag, SubscriptionType: anchore.AnalysisUpdate,
+		LastEval: eval, CurrEval: eval, Annotations: annotations(img), Context: f.context(img),
+	}
+	payload.CurrEval.AnalysisStatus = anchore.Analyzed
+	payload.Summary = fmt.Sprintf("%s was analyzed: %s", named.Tag, img.Digest)
+	err := f.event(acct, anchore.Event{
+		Type: anchore.EventAnalysisCompleted, Level: anchore.Info, Service: "analyzer", Message: "Image analysis available",
+		Resource: anchore.Resource{Type: "image_tag", ID: named.Tag},
+		Details: map[string]any{
+			"subscription_type": string(anchore.AnalysisUpdate),
+			"last_eval":         map[string]any{"imageDigest": img.Digest, "analysis_status": string(before), "annotations": eval.Annotations},
+			"curr_eval":         map[string]any{"imageDigest": img.Digest, "analysis_status": string(anchore.Analyzed), "annotations": eval.Annotations},
+			"annotations":       eval.Annotations,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	active, err := subscription.IsActive(f.tx, acct.No, named.Tag, anchore.AnalysisUpdate)
+	if err != nil || !active {
+		return err
+	}
+	return f.notify(acct, anchore.AnalysisUpdate, named.Tag, payload.Summary, func(id string) any {
+		payload.NotificationID = id
+		return payload
+	})
+}
+
+func (f *fanOut) failed(acct *account.Row, named *image.NamedRow) error {
+	return f.event(acct, anchore.Event{
+		Type: anchore.EventAnalysisFailed, Level: anchore.Failure, Service: "analyzer", Message: "Failed to analyze image",
+		Resource: anchore.Resource{Type: "image_tag", ID: named.Tag},
+		Details:  map[string]any{"msg": f.cause.Reason, "image_digest": f.cause.After},
+	})
+}
+
+// tagMoved tells the tag_update of one tag. That it is active was decided in the
+// transaction of the move.
+func (f *fanOut) tagMoved() error {
+	acct, err := account.ByNumber(f.tx, f.cause.Account)
+	if err != nil || acct == nil {
+		return err
+	}
+	payload := anchore.TagUpdatePayload{
+		UserID: acct.Name, SubscriptionKey: f.cause.Tag, SubscriptionType: anchore.TagUpdate,
+		LastEval: []string{f.cause.Before}, CurrEval: []string{f.cause.After}, Annotations: map[string]string{},
+	}
+	img, err := image.Find(f.tx, acct.No, f.cause.After)
+	if err != nil {
+		return err
+	}
+	if img != nil {
+		payload.Context, payload.Annotations = f.context(img), annotations(img)
+	}
+	payload.DigestBefore, payload.DigestAfter, payload.Cause = f.cause.Before, f.cause.After, f.cause.Why
+	payload.Summary = fmt.Sprintf("%s moved from %s to %s", f.cause.Tag, f.cause.Before, f.cause.After)
+	return f.notify(acct, anchore.TagUpdate, f.cause.Tag, payload.Summary, func(id string) any {
+		payload.NotificationID = id
+		return payload
+	})
+}
+
+func (f *fanOut) context(img *image.Row) anchore.Context {
+	return anchore.Context{
+		Cause: f.cause.Why, DigestAfter: img.Digest, Platform: img.Platform().String(),
+		Revision: img.Revision, Source: img.Source, ImageURL: "/v1/images/" + img.Digest,
+	}
+}
+
+func annotations(img *image.Row) map[string]string {
+	if img.Annotations == nil {
+		return map[string]string{}
+	}
+	return img.Annotations
+}
+
+func (f *fanOut) event(acct *account.Row, e anchore.Event) error {
+	e.ID, e.At = f.eventID(f.events), f.now
+	f.events++
+	return event.Add(f.tx, acct.No, e)
+}
+
+// notify writes the notification of one subscription with its deliveries.
+func (f *fanOut) notify(acct *account.Row, t anchore.SubscriptionType, key, summary string, payload func(id string) any) error {
+	id := anchore.SubscriptionID(acct.Name, key, t)
+	causeID, err := f.cause.IDOf()
+	if err != nil {
+		return err
+	}
+	n := anchore.Notification{
+		ID: notificationID(causeID, id), Account: acct.Name, Type: t, SubscriptionID: id, Key: key,
+		Summary: summary, CreatedAt: f.now,
+	}
+	if n.Payload, err = json.Marshal(payload(n.ID)); err != nil {
+		return fmt.Errorf("catalog.FanOut: payload: %w", err)
+	}
+	return outbox.Put(f.tx, acct.No, causeID, n, f.c.endpoints(t))
+}
+
+// notificationID derives the id from the cause and the subscription, so that a
+// page that runs again writes the same notification. It has the form of a UUID of
+// version 8 (RFC 9562 §5.8: custom).
+func notificationID(id cause.ID, subscriptionID string) string {
+	sum := sha256.Sum256(append(id[:], subscriptionID...))
+	sum[6] = sum[6]&0x0f | 0x80
+	sum[8] = sum[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[0:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
+}

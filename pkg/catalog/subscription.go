@@ -1,0 +1,253 @@
+package catalog
+
+import (
+	"context"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog/account"
+	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
+	"github.com/anchore/anchore-engine/pkg/catalog/table"
+	"github.com/anchore/anchore-engine/pkg/store"
+)
+
+// SubscriptionFilter selects subscriptions; empty fields select all. Key is
+// normalised as a reference is.
+type SubscriptionFilter struct {
+	Key  string
+	Type string
+}
+
+// Subscriptions returns the account's subscriptions, sorted by key, then type,
+// from the one after the given token on. limit 0 is all. next is the token of the
+// following page, "" at the end. Errors: Invalid for an unknown type or a key that
+// is no reference.
+func (c *Catalog) Subscriptions(ctx context.Context, name string, f SubscriptionFilter, after string, limit int) (subs []anchore.Subscription, next string, err error) {
+	match, prefix, err := f.compile()
+	if err != nil {
+		return nil, "", err
+	}
+	r := store.Range{Start: []byte(after), Limit: store.MaxPage}
+	for {
+		page := make([]*subscription.Row, 0, store.MaxPage)
+		err := c.view(ctx, name, func(tx store.Tx, acct *account.Row) (err error) {
+			r.Prefix = append(table.Key{}.Uint32(acct.No), prefix...)
+			page, err = subscription.Table.Scan(tx, r)
+			return err
+		})
+		if err != nil {
+			return nil, "", err
+		}
+		for _, row := range page {
+			if !match(row) {
+				continue
+			}
+			if limit > 0 && len(subs) == limit {
+				return subs, next, nil
+			}
+			subs = append(subs, row.Domain(name))
+			next = string(table.After(subscription.Table.Key(row)))
+		}
+		if len(page) < store.MaxPage {
+			return subs, "", nil
+		}
+		r.Start = table.After(subscription.Table.Key(page[len(page)-1]))
+	}
+}
+
+// compile returns the filter as a function, and what the keys it selects begin
+// with after the account.
+func (f SubscriptionFilter) compile() (match func(*subscription.Row) bool, prefix []byte, err error) {
+	var t anchore.SubscriptionType
+	if f.Type != "" {
+		if t, err = anchore.ParseSubscriptionType(f.Type); err != nil {
+			return nil, nil, err
+		}
+	}
+	tagKey, repoKey := "", ""
+	if f.Key != "" {
+		tag, tagErr := anchore.ParseSubscriptionKey(anchore.TagUpdate, f.Key)
+		repo, repoErr := anchore.ParseSubscriptionKey(anchore.RepoUpdate, f.Key)
+		if tagErr != nil && repoErr != nil {
+			return nil, nil, tagErr
+		}
+		tagKey, repoKey = tag, repo
+	}
+	if tagKey != "" && (repoKey == "" || t != "" && t != anchore.RepoUpdate) {
+		prefix = table.Key{}.Text(tagKey)
+	}
+	return func(row *subscription.Row) bool {
+		rt := anchore.SubscriptionType(row.Type)
+		want := tagKey
+		if rt == anchore.RepoUpdate {
+			want = repoKey
+		}
+		return (t == "" || rt == t) && (f.Key == "" || row.Key == want)
+	}, prefix, nil
+}
+
+// Subscription returns the account's subscription with the id, or with it as
+// alias. Errors: NotFound.
+func (c *Catalog) Subscription(ctx context.Context, name, id string) (anchore.Subscription, error) {
+	var s anchore.Subscription
+	err := c.view(ctx, name, func(tx store.Tx, acct *account.Row) error {
+		row, err := subscriptionByID(tx, acct, id)
+		if err != nil {
+			return err
+		}
+		s = row.Domain(name)
+		return nil
+	})
+	return s, err
+}
+
+func subscriptionByID(tx store.Tx, acct *account.Row, id string) (*subscription.Row, error) {
+	row, err := subscription.ByID(tx, acct.No, id)
+	if err == nil && row == nil {
+		return nil, anchore.E(anchore.NotFound, "catalog.Subscription", "no subscription has the id %q; anchore-cli subscription list --full shows the ids", id)
+	}
+	return row, err
+}
+
+// AddSubscription stores s unless the account has it already, and returns what is
+// stored and whether it is new. The key is normalised. Errors: Invalid for the
+// type, key or value.
+func (c *Catalog) AddSubscription(ctx context.Context, s anchore.Subscription) (stored anchore.Subscription, created bool, err error) {
+	if s.Type, err = anchore.ParseSubscriptionType(string(s.Type)); err != nil {
+		return s, false, err
+	}
+	if s.Key, err = anchore.ParseSubscriptionKey(s.Type, s.Key); err != nil {
+		return s, false, err
+	}
+	if s.Value, err = anchore.ParseSubscriptionValue(s.Type, s.Value); err != nil {
+		return s, false, err
+	}
+	now := time.Now().UTC()
+	s.CreatedAt, s.UpdatedAt = now, now
+	err = c.update(ctx, s.Account, func(tx store.Tx, acct *account.Row) error {
+		row, err := subscription.Find(tx, acct.No, s.Key, s.Type)
+		if err != nil {
+			return err
+		}
+		if created = row == nil; created {
+			row = subscription.New(acct.No, s)
+			if err := subscription.Table.Insert(tx, row); err != nil {
+				return err
+			}
+		}
+		stored = row.Domain(s.Account)
+		return nil
+	})
+	if err == nil && created {
+		c.subscriptionsChanged.wake()
+	}
+	return stored, created, err
+}
+
+// SubscriptionUpdate is a change of a subscription; nil fields stay. Key and Type,
+// where given, must name the subscription itself.
+type SubscriptionUpdate struct {
+	Active *bool
+	Value  *string
+	Key    string
+	Type   string
+}
+
+// UpdateSubscription changes the subscription with the id. It writes nothing if
+// nothing changes. Errors: NotFound; Invalid for a value, or a key or type of
+// another subscription.
+func (c *Catalog) UpdateSubscription(ctx context.Context, name, id string, u SubscriptionUpdate) (anchore.Subscription, error) {
+	now := time.Now().UTC()
+	var s anchore.Subscription
+	err := c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+		row, err := subscriptionByID(tx, acct, id)
+		if err != nil {
+			return err
+		}
+		if err := u.names(row); err != nil {
+			return err
+		}
+		next := *row
+		if u.Active != nil {
+			next.Active = *u.Active
+		}
+		if u.Value != nil {
+			if next.Value, err = anchore.ParseSubscriptionValue(anchore.SubscriptionType(row.Type), *u.Value); err != nil {
+				return err
+			}
+		}
+		if next.Active != row.Active || next.Value != row.Value {
+			next.Updated = table.Nanos(now)
+		}
+		s = next.Domain(name)
+		return subscription.Table.Replace(tx, row, &next)
+	})
+	if err == nil {
+		c.subscriptionsChanged.wake()
+	}
+	return s, err
+}
+
+// names checks that the key and type that a client repeats are the row's own.
+func (u SubscriptionUpdate) names(row *subscription.Row) error {
+	const op = "catalog.UpdateSubscription"
+	if u.Type != "" && u.Type != row.Type {
+		return anchore.E(anchore.Invalid, op, "the subscription is of type %s, not %q; a subscription's type and key cannot change: add another one", row.Type, u.Type)
+	}
+	if u.Key == "" {
+		return nil
+	}
+	key, err := anchore.ParseSubscriptionKey(anchore.SubscriptionType(row.Type), u.Key)
+	if err != nil {
+		return err
+	}
+	if key != row.Key {
+		return anchore.E(anchore.Invalid, op, "the subscription is to %s, not %q; a subscription's type and key cannot change: add another one", row.Key, u.Key)
+	}
+	return nil
+}
+
+// DeleteSubscription removes the subscription with the id. Errors: NotFound;
+// Conflict if it is active (a repo_update may be deleted as it is).
+func (c *Catalog) DeleteSubscription(ctx context.Context, name, id string) error {
+	err := c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+		row, err := subscriptionByID(tx, acct, id)
+		if err != nil {
+			return err
+		}
+		if row.Active && row.Type != string(anchore.RepoUpdate) {
+			return anchore.E(anchore.Conflict, "catalog.DeleteSubscription", "the subscription %s to %s is active; deactivate it first: anchore-cli subscription deactivate %s %s", row.Type, row.Key, row.Type, row.Key)
+		}
+		return subscription.Table.Delete(tx, row)
+	})
+	if err == nil {
+		c.subscriptionsChanged.wake()
+	}
+	return err
+}
+
+// subscribeTag creates the default subscriptions of a tag that do not exist. It
+// never changes one that does. tagUpdate says whether tag_update may be active.
+func (c *Catalog) subscribeTag(tx store.Tx, acct *account.Row, key string, tagUpdate bool, now time.Time) error {
+	for _, t := range anchore.TagSubscriptionTypes() {
+		active, wanted := c.defaults[t]
+		if !wanted {
+			continue
+		}
+		row, err := subscription.Find(tx, acct.No, key, t)
+		if err != nil {
+			return err
+		}
+		if row != nil {
+			continue
+		}
+		if t == anchore.TagUpdate {
+			active = active && tagUpdate
+		}
+		s := anchore.Subscription{Account: acct.Name, Key: key, Type: t, Active: active, CreatedAt: now, UpdatedAt: now}
+		if err := subscription.Table.Insert(tx, subscription.New(acct.No, s)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

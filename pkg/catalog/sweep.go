@@ -1,0 +1,117 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/catalog/image"
+	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
+	"github.com/anchore/anchore-engine/pkg/catalog/table"
+	"github.com/anchore/anchore-engine/pkg/catalog/work"
+	"github.com/anchore/anchore-engine/pkg/store"
+)
+
+// purgeTags is how many tags of an image one transaction removes: each is up to
+// 16 keys, so that store.MaxKeys is not reached.
+const purgeTags = 4
+
+// purge removes what belongs to an image that is marked as being deleted, in
+// transactions that can each be the last before a crash.
+func (c *Catalog) purge(ctx context.Context, no uint32, digest string) error {
+	now := table.Nanos(time.Now())
+	for done := false; !done; {
+		err := c.store.Update(ctx, func(tx store.Tx) (err error) {
+			done, err = purgePage(tx, no, digest, now)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	c.subscriptionsChanged.wake()
+	return nil
+}
+
+// purgePage removes some of the image's tags, or, when none is left, the image.
+func purgePage(tx store.Tx, no uint32, digest string, now int64) (done bool, err error) {
+	row, err := image.Find(tx, no, digest)
+	if err != nil || row == nil || !row.Deleting {
+		return true, err // gone, or added again meanwhile
+	}
+	named, err := image.Named.Scan(tx, store.Range{Prefix: image.NamedKey(no, digest), Limit: purgeTags})
+	if err != nil {
+		return false, err
+	}
+	for _, n := range named {
+		if row.Forced {
+			if err := deactivateNewest(tx, n, now); err != nil {
+				return false, err
+			}
+		}
+		if err := image.Named.Delete(tx, n); err != nil {
+			return false, err
+		}
+	}
+	if len(named) > 0 {
+		return false, nil
+	}
+	if err := work.Detach(tx, row.Analysis, no); err != nil {
+		return false, err
+	}
+	return true, image.Table.Delete(tx, row)
+}
+
+// deactivateNewest switches the subscriptions of a tag off if its newest image is
+// the one being deleted.
+func deactivateNewest(tx store.Tx, n *image.NamedRow, now int64) error {
+	newest, err := image.Newest(tx, n.Account, n.Tag)
+	if err != nil || newest != n.Digest {
+		return err
+	}
+	active, err := activeSubscriptions(tx, n.Account, n.Tag)
+	if err != nil {
+		return err
+	}
+	for _, s := range active {
+		if err := subscription.SetActive(tx, s, false, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// blobGrace is how old an unreferenced blob must be to be collected: longer than
+// any time between a blob's Put and the transaction that refers to it.
+const blobGrace = time.Hour
+
+// Sweep finishes deletions that a crash interrupted and collects blobs that no
+// row refers to. It writes nothing if there is nothing to do.
+func (c *Catalog) Sweep(ctx context.Context) error {
+	err := table.Pages(ctx, c.store, image.ByDeleting, nil, func(e store.Entry) error {
+		key := table.ReadKey(e.Key)
+		no, digest := key.Uint32(), key.Text()
+		if err := key.Err(); err != nil {
+			return err
+		}
+		return c.purge(ctx, no, digest)
+	})
+	return errors.Join(err, c.sweepBlobs(ctx, blobGrace))
+}
+
+func (c *Catalog) sweepBlobs(ctx context.Context, grace time.Duration) error {
+	return c.blobs.List(ctx, func(b store.BlobInfo) error {
+		if b.Age < grace {
+			return nil
+		}
+		used := false
+		err := c.store.View(ctx, func(tx store.Tx) (err error) {
+			used, err = work.Referenced(tx, b.Digest)
+			return err
+		})
+		if err != nil || used {
+			return err
+		}
+		return c.blobs.Delete(ctx, b.Digest)
+	})
+}

@@ -1,0 +1,380 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog/account"
+	"github.com/anchore/anchore-engine/pkg/catalog/cause"
+	"github.com/anchore/anchore-engine/pkg/catalog/event"
+	"github.com/anchore/anchore-engine/pkg/catalog/image"
+	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
+	"github.com/anchore/anchore-engine/pkg/catalog/table"
+	"github.com/anchore/anchore-engine/pkg/store"
+)
+
+// Sighting is a tag seen to name a manifest.
+type Sighting struct {
+	Account  string
+	Manifest anchore.Manifest // its Ref has the tag
+	Cause    string           // why somebody looked: "watcher", "hint", "image add"
+	Add      *Addition        // set by an explicit add, nil when a watcher saw it
+}
+
+// Addition is what somebody who adds an image asks for besides.
+type Addition struct {
+	AutoSubscribe bool              // tag_update may be active from the start
+	Force         bool              // analyze again what was analyzed
+	Annotations   map[string]string // merged; the value "null" deletes a key
+	Dockerfile    string            // base64, "" for none
+}
+
+// Seen is what a sighting came to.
+type Seen struct {
+	Image   anchore.Image
+	First   bool   // the tag was never seen before: a silent baseline
+	Moved   bool   // it named another image
+	Rebuilt bool   // only the index around the same image changed
+	Before  string // the image's digest that was recorded before
+}
+
+// SawTag records what a tag names now. In one transaction: the tag and its
+// history, the image, its place in the analysis queue, the event, and the cause of
+// the notification if tag_update is active. It writes nothing if nothing changed.
+// Moving back (A, B, A) is a move. Errors: NotFound for the account, Invalid for a
+// Dockerfile of an image that exists without Force.
+func (c *Catalog) SawTag(ctx context.Context, s Sighting) (Seen, error) {
+	in, err := c.arrive(ctx, s.Manifest, s.Add)
+	if err != nil {
+		return Seen{}, err
+	}
+	in.why = s.Cause
+	var seen Seen
+	err = c.update(ctx, s.Account, func(tx store.Tx, acct *account.Row) (err error) {
+		seen, err = c.sawTag(tx, acct, in)
+		return err
+	})
+	if err != nil {
+		return Seen{}, err
+	}
+	c.arrived()
+	seen.Image, err = c.Image(ctx, s.Account, s.Manifest.Digest)
+	return seen, err
+}
+
+// arrived wakes whoever may have work now.
+func (c *Catalog) arrived() {
+	c.analysisReady.wake()
+	c.causesReady.wake()
+	c.subscriptionsChanged.wake()
+}
+
+func (c *Catalog) sawTag(tx store.Tx, acct *account.Row, in arrival) (Seen, error) {
+	m, tag := in.manifest, in.manifest.Ref.FullTag()
+	old, err := image.FindTag(tx, acct.No, tag)
+	if err != nil {
+		return Seen{}, err
+	}
+	next := image.TagRow{Account: acct.No, Tag: tag}
+	if old != nil {
+		next = *old
+	}
+	seen := Seen{First: next.Digest == "", Before: next.Digest}
+	seen.Moved = !seen.First && next.Digest != m.Digest
+	seen.Rebuilt = !seen.First && !seen.Moved && next.TagDigest != m.TagDigest
+	next.Digest, next.TagDigest, next.Gone, next.Refusal = m.Digest, m.TagDigest, 0, nil
+	if seen.First || seen.Moved {
+		next.Changed = table.Nanos(in.now)
+	}
+	if in.add != nil {
+		if err := c.subscribeTag(tx, acct, tag, in.add.AutoSubscribe, in.now); err != nil {
+			return Seen{}, err
+		}
+	}
+	if seen.First || seen.Moved || seen.Rebuilt || in.add != nil {
+		if err := c.takeIn(tx, acct, in, &next); err != nil {
+			return Seen{}, err
+		}
+	}
+	if seen.First || seen.Moved {
+		h := &image.HistoryRow{Account: acct.No, Tag: tag, At: table.Nanos(in.now), Digest: m.Digest, TagDigest: m.TagDigest}
+		if err := image.History.Insert(tx, h); err != nil {
+			return Seen{}, err
+		}
+	}
+	if err := c.tellMove(tx, acct, in, seen, &next); err != nil {
+		return Seen{}, err
+	}
+	return seen, image.Tags.Replace(tx, old, &next)
+}
+
+// tellMove writes the event of a move and the cause of its notification.
+func (c *Catalog) tellMove(tx store.Tx, acct *account.Row, in arrival, seen Seen, tag *image.TagRow) error {
+	if seen.Moved {
+		err := event.Add(tx, acct.No, anchore.Event{
+			ID: in.eventID(0), At: in.now, Type: anchore.EventTagMoved, Level: anchore.Info, Service: "catalog",
+			Message:  "Tag names another image",
+			Resource: anchore.Resource{Type: "image_tag", ID: tag.Tag},
+			Details:  map[string]any{"last_digest": seen.Before, "current_digest": tag.Digest, "cause": in.why},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if !seen.Moved && (!seen.Rebuilt || !c.notifyRebuilds) {
+		return nil
+	}
+	active, err := subscription.IsActive(tx, acct.No, tag.Tag, anchore.TagUpdate)
+	if err != nil || !active {
+		return err
+	}
+	id := in.nextCause(tag)
+	return cause.Table.Insert(tx, &cause.Row{
+		ID: id[:], Kind: cause.TagMoved, At: table.Nanos(in.now), Account: acct.No, Tag: tag.Tag,
+		Before: seen.Before, After: tag.Digest, Why: in.why,
+	})
+}
+
+// DigestAddition adds an image under a tag by its digest.
+type DigestAddition struct {
+	Account   string
+	Manifest  anchore.Manifest // its Ref has tag and digest
+	CreatedAt time.Time        // the image's place in the tag's history; zero is now
+	Addition
+}
+
+// AddDigest records an image under a tag that somebody named with its digest. It
+// adds to the tag's history and never moves the tag, so it sends no tag_update.
+// Errors: as SawTag.
+func (c *Catalog) AddDigest(ctx context.Context, d DigestAddition) (anchore.Image, error) {
+	in, err := c.arrive(ctx, d.Manifest, &d.Addition)
+	if err != nil {
+		return anchore.Image{}, err
+	}
+	in.why = "image add"
+	if !d.CreatedAt.IsZero() {
+		in.created = d.CreatedAt
+	}
+	tag := d.Manifest.Ref.FullTag()
+	err = c.update(ctx, d.Account, func(tx store.Tx, acct *account.Row) error {
+		if err := c.subscribeTag(tx, acct, tag, d.AutoSubscribe, in.now); err != nil {
+			return err
+		}
+		named, err := image.FindNamed(tx, acct.No, d.Manifest.Digest, tag)
+		if err != nil {
+			return err
+		}
+		if named == nil {
+			h := &image.HistoryRow{Account: acct.No, Tag: tag, At: table.Nanos(in.created), Digest: d.Manifest.Digest, TagDigest: d.Manifest.TagDigest, Added: true}
+			if err := image.History.Insert(tx, h); err != nil {
+				return err
+			}
+		}
+		row, err := image.FindTag(tx, acct.No, tag)
+		if err != nil {
+			return err
+		}
+		next := image.TagRow{Account: acct.No, Tag: tag}
+		if row != nil {
+			next = *row
+		}
+		if err := c.takeIn(tx, acct, in, &next); err != nil {
+			return err
+		}
+		return image.Tags.Replace(tx, row, &next)
+	})
+	if err != nil {
+		return anchore.Image{}, err
+	}
+	c.arrived()
+	return c.Image(ctx, d.Account, d.Manifest.Digest)
+}
+
+// TagGone records that the registry no longer has the tag, and raises an event
+// the first time. The image stays. Errors: NotFound for the account.
+func (c *Catalog) TagGone(ctx context.Context, name string, ref anchore.Reference) (first bool, err error) {
+	st, err := c.stamp()
+	if err != nil {
+		return false, err
+	}
+	tag := ref.FullTag()
+	err = c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+		old, err := image.FindTag(tx, acct.No, tag)
+		if err != nil {
+			return err
+		}
+		next := image.TagRow{Account: acct.No, Tag: tag}
+		if old != nil {
+			next = *old
+		}
+		if first = next.Gone == 0; !first {
+			return nil
+		}
+		next.Gone = table.Nanos(st.now)
+		err = event.Add(tx, acct.No, anchore.Event{
+			ID: st.eventID(0), At: st.now, Type: anchore.EventTagDeleted, Level: anchore.Failure, Service: "catalog",
+			Message:  "Tag no longer exists in the registry",
+			Resource: anchore.Resource{Type: "image_tag", ID: tag},
+			Details:  map[string]any{"last_digest": next.Digest},
+		})
+		if err != nil {
+			return err
+		}
+		return image.Tags.Replace(tx, old, &next)
+	})
+	return first, err
+}
+
+// Refusal is why what a tag names now is not taken: its image is too large, or
+// has no manifest for the platform.
+type Refusal struct {
+	TagDigest string
+	Digest    string         // of the image, "" if there is none
+	Reason    string         // RefusedSize or RefusedPlatform
+	Limit     string         // the limit or platform under which it was refused
+	Message   string         // for a person
+	Details   map[string]any // of the event
+}
+
+// The reasons of a Refusal.
+const (
+	RefusedSize     = "size"
+	RefusedPlatform = "platform"
+)
+
+// TagRefused records a refusal and raises its event, once for each document and
+// limit; the tag's state does not change. Errors: NotFound for the account.
+func (c *Catalog) TagRefused(ctx context.Context, name string, ref anchore.Reference, r Refusal) (first bool, err error) {
+	st, err := c.stamp()
+	if err != nil {
+		return false, err
+	}
+	kind := anchore.EventImageTooLarge
+	if r.Reason == RefusedPlatform {
+		kind = anchore.EventPlatformMissing
+	}
+	tag := ref.FullTag()
+	row := &image.RefusalRow{TagDigest: r.TagDigest, Digest: r.Digest, Reason: r.Reason, Limit: r.Limit, Message: r.Message}
+	err = c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+		old, err := image.FindTag(tx, acct.No, tag)
+		if err != nil {
+			return err
+		}
+		next := image.TagRow{Account: acct.No, Tag: tag}
+		if old != nil {
+			next = *old
+		}
+		if first = next.Refusal == nil || *next.Refusal != *row; !first {
+			return nil
+		}
+		next.Refusal = row
+		err = event.Add(tx, acct.No, anchore.Event{
+			ID: st.eventID(0), At: st.now, Type: kind, Level: anchore.Failure, Service: "catalog",
+			Message: r.Message, Resource: anchore.Resource{Type: "image_tag", ID: tag}, Details: r.Details,
+		})
+		if err != nil {
+			return err
+		}
+		return image.Tags.Replace(tx, old, &next)
+	})
+	return first, err
+}
+
+// WatchedTag is a tag that an account's active tag_update asks to look at.
+type WatchedTag struct {
+	Account   string
+	Ref       anchore.Reference
+	TagDigest string // what it names, as recorded; "" if it was never seen
+	Digest    string
+	ChangedAt time.Time // when it was last seen to move, or zero
+	GoneSince time.Time // since when the registry does not have it, or zero
+	Refusal   Refusal   // zero if what it names was taken
+}
+
+// WatchedTags returns a page of the tags with an active tag_update in enabled
+// accounts, by tag, then account: up to limit rows are looked at, so a page may be
+// shorter. next continues; it is "" at the end.
+func (c *Catalog) WatchedTags(ctx context.Context, after string, limit int) (tags []WatchedTag, next string, err error) {
+	if limit <= 0 || limit > store.MaxPage {
+		limit = store.MaxPage
+	}
+	err = c.store.View(ctx, func(tx store.Tx) error {
+		accounts := map[uint32]*account.Row{}
+		entries, err := tx.Scan(subscription.ByActive, store.Range{Prefix: subscription.ActivePrefix(anchore.TagUpdate), Start: []byte(after), Limit: limit})
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			key := table.ReadKey(e.Key)
+			_, tag, no := key.Text(), key.Text(), key.Uint32()
+			if err := key.Err(); err != nil {
+				return err
+			}
+			acct, ok := accounts[no]
+			if !ok {
+				if acct, err = account.ByNumber(tx, no); err != nil {
+					return err
+				}
+				accounts[no] = acct
+			}
+			if acct == nil || acct.State != string(anchore.AccountEnabled) {
+				continue
+			}
+			w, err := watchedTag(tx, acct, tag)
+			if err != nil {
+				return err
+			}
+			tags = append(tags, w)
+		}
+		if len(entries) == limit {
+			next = string(table.After(entries[limit-1].Key))
+		}
+		return nil
+	})
+	return tags, next, err
+}
+
+func watchedTag(tx store.Tx, acct *account.Row, tag string) (WatchedTag, error) {
+	ref, err := anchore.ParseReference(tag)
+	if err != nil {
+		return WatchedTag{}, fmt.Errorf("stored tag: %w", err)
+	}
+	w := WatchedTag{Account: acct.Name, Ref: ref}
+	row, err := image.FindTag(tx, acct.No, tag)
+	if err != nil || row == nil {
+		return w, err
+	}
+	w.TagDigest, w.Digest = row.TagDigest, row.Digest
+	w.ChangedAt, w.GoneSince = table.Time(row.Changed), table.Time(row.Gone)
+	if r := row.Refusal; r != nil {
+		w.Refusal = Refusal{TagDigest: r.TagDigest, Digest: r.Digest, Reason: r.Reason, Limit: r.Limit, Message: r.Message}
+	}
+	return w, nil
+}
+
+// TagChanges returns when each of the account's tags was last seen to move, for
+// those that were.
+func (c *Catalog) TagChanges(ctx context.Context, name string) (map[string]time.Time, error) {
+	var no uint32
+	err := c.view(ctx, name, func(_ store.Tx, acct *account.Row) error {
+		no = acct.No
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	changes := map[string]time.Time{}
+	err = table.Pages(ctx, c.store, image.Tags.Bucket, table.Key{}.Uint32(no), func(e store.Entry) error {
+		var row image.TagRow
+		if err := table.Decode(e.Value, &row); err != nil {
+			return err
+		}
+		if row.Changed != 0 {
+			changes[row.Tag] = table.Time(row.Changed)
+		}
+		return nil
+	})
+	return changes, err
+}
