@@ -1,0 +1,112 @@
+package server
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/api"
+)
+
+func TestAddition(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("ab", 32)
+	alpine := anchore.Reference{Registry: "docker.io", Repository: "library/alpine", Tag: "3.13"}
+	pinned := alpine
+	pinned.Digest = digest
+	june := time.Date(2021, 6, 1, 0, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name string
+		body string
+		want Addition
+		err  string
+	}{
+		{name: "tag", body: `{"tag":"alpine:3.13"}`, want: Addition{Ref: alpine}},
+		{name: "tag with extras",
+			body: `{"tag":"docker.io/alpine:3.13","dockerfile":"RlJPTSB4","annotations":{"k":"v","gone":null},"image_type":"docker","other":1}`,
+			want: Addition{Ref: alpine, Dockerfile: "RlJPTSB4", Annotations: map[string]string{"k": "v", "gone": "null"}}},
+		{name: "created_at without digest is ignored", body: `{"tag":"alpine:3.13","created_at":"x"}`, want: Addition{Ref: alpine}},
+		{name: "bare digest", body: `{"tag":"alpine:3.13","digest":"` + digest + `","created_at":"2021-06-01T00:00:00Z"}`,
+			want: Addition{Ref: pinned, CreatedAt: june}},
+		{name: "full digest", body: `{"tag":"alpine:3.13","digest":"docker.io/library/alpine@` + digest + `"}`, want: Addition{Ref: pinned}},
+		{name: "fraction", body: `{"tag":"alpine:3.13","digest":"` + digest + `","created_at":"2021-06-01T00:00:00.000001Z"}`,
+			want: Addition{Ref: pinned, CreatedAt: june.Add(time.Microsecond)}},
+		{name: "fraction after a colon", body: `{"tag":"alpine:3.13","digest":"` + digest + `","created_at":"2021-06-01T00:00:00:500000Z"}`,
+			want: Addition{Ref: pinned, CreatedAt: june.Add(time.Second / 2)}},
+		{name: "source tag", body: `{"source":{"tag":{"pullstring":"alpine:3.13","dockerfile":"RlJPTSB4"}},"annotations":{"k":"v"}}`,
+			want: Addition{Ref: alpine, Dockerfile: "RlJPTSB4", Annotations: map[string]string{"k": "v"}}},
+		{name: "source digest",
+			body: `{"source":{"digest":{"pullstring":"alpine@` + digest + `","tag":"alpine:3.13","creation_timestamp_override":"2021-06-01T00:00:00Z"}}}`,
+			want: Addition{Ref: pinned, CreatedAt: june}},
+		{name: "null source", body: `{"tag":"alpine:3.13","source":null}`, want: Addition{Ref: alpine}},
+
+		{name: "nothing", body: `{}`, err: `Must include either "tag", "tag" and "digest", or "source" property in body`},
+		{name: "digest alone", body: `{"digest":"` + digest + `"}`, err: "Could not validate request due to error"},
+		{name: "source and tag", body: `{"tag":"alpine","source":{"tag":{"pullstring":"alpine"}}}`, err: "Cannot use both source property"},
+		{name: "source and dockerfile", body: `{"dockerfile":"eA==","source":{"tag":{"pullstring":"alpine"}}}`, err: "Cannot use both source property"},
+		{name: "empty source", body: `{"source":{}}`, err: "exactly one"},
+		{name: "two sources", body: `{"source":{"tag":{"pullstring":"alpine"},"archive":{}}}`, err: "exactly one"},
+		{name: "archive", body: `{"source":{"archive":{"digest":"x"}}}`, err: "in this version"},
+		{name: "import", body: `{"source":{"import":{}}}`, err: "in this version"},
+		{name: "digest as tag", body: `{"source":{"tag":{"pullstring":"alpine@` + digest + `"}}}`, err: "Must have tag-based pull string"},
+		{name: "tag as digest", body: `{"source":{"digest":{"pullstring":"alpine:1","tag":"alpine:1"}}}`, err: "Must have digest-based pull string"},
+		{name: "another repository", body: `{"tag":"alpine:1","digest":"busybox@` + digest + `"}`, err: "they must be of one"},
+		{name: "bad date", body: `{"tag":"alpine:1","digest":"` + digest + `","created_at":"2021-06-01"}`, err: "Invalid formatted date"},
+		{name: "zoned date", body: `{"tag":"alpine:1","digest":"` + digest + `","created_at":"2021-06-01T00:00:00+02:00"}`, err: "Invalid formatted date"},
+		{name: "bad base64", body: `{"tag":"alpine","dockerfile":"abc"}`, err: "base64"},
+		{name: "number as annotation", body: `{"tag":"alpine","annotations":{"k":1}}`, err: "must be a text"},
+		{name: "bad tag", body: `{"tag":"UPPER/case"}`, err: "is not a repository"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var body api.ImageRequest
+			if err := json.Unmarshal([]byte(tt.body), &body); err != nil {
+				t.Fatal(err)
+			}
+			got, err := addition(body)
+			if tt.err != "" {
+				if anchore.KindOf(err) != anchore.Invalid || !strings.Contains(anchore.MessageOf(err), tt.err) {
+					t.Errorf("addition(%s) error = %v, want Invalid with %q", tt.body, err, tt.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatalf("addition(%s): %v", tt.body, err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("addition(%s) (-want +got):\n%s", tt.body, diff)
+			}
+		})
+	}
+}
+
+func FuzzCreationTime(f *testing.F) {
+	f.Add("2021-06-01T00:00:00Z")
+	f.Add("2021-06-01T00:00:00:500000Z")
+	f.Fuzz(func(t *testing.T, s string) {
+		got, err := creationTime(&s)
+		if err == nil && s != "" && (got.Location() != time.UTC || got.Year() > 9999) {
+			t.Errorf("creationTime(%q) = %v", s, got)
+		}
+	})
+}
+
+func FuzzParseTime(f *testing.F) {
+	for _, s := range []string{"2021-06-01", "2021-06-01T12:00:00Z", "2021-06-01T12:00:00+02:00", "2021-06-01 12:00:00.5", "yesterday"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got, err := parseTime("since", s)
+		if err != nil {
+			if anchore.KindOf(err) != anchore.Invalid {
+				t.Errorf("parseTime(%q) error = %v, want Invalid", s, err)
+			}
+			return
+		}
+		if again, err := parseTime("since", got.Format(time.RFC3339Nano)); err != nil || !again.Equal(got) {
+			t.Errorf("parseTime(%q) = %v reads back as %v, %v", s, got, again, err)
+		}
+	})
+}

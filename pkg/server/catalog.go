@@ -1,0 +1,65 @@
+package server
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog"
+)
+
+// Catalog is what the server uses of catalog.Catalog. Everything is asked for
+// within one account, so that a handler cannot reach into another.
+type Catalog interface {
+	accounts
+	subscriptions
+	images
+	events
+}
+
+type accounts interface {
+	// Authenticate returns the user if the password is right. Errors: Unauthorized.
+	Authenticate(ctx context.Context, user string, password anchore.Secret) (anchore.User, error)
+	Account(ctx context.Context, name string) (anchore.Account, error)
+}
+
+type subscriptions interface {
+	Subscriptions(ctx context.Context, account string, f catalog.SubscriptionFilter, after string, limit int) (list []anchore.Subscription, next string, err error)
+	Subscription(ctx context.Context, account, id string) (anchore.Subscription, error)
+	AddSubscription(ctx context.Context, s anchore.Subscription) (stored anchore.Subscription, created bool, err error)
+	UpdateSubscription(ctx context.Context, account, id string, u catalog.SubscriptionUpdate) (anchore.Subscription, error)
+	DeleteSubscription(ctx context.Context, account, id string) error
+}
+
+type images interface {
+	Image(ctx context.Context, account, digest string) (anchore.Image, error)
+	ImageByID(ctx context.Context, account, id string) (anchore.Image, error)
+	Images(ctx context.Context, account string, f catalog.ImageFilter, after string, limit int) (list []anchore.Image, next string, err error)
+	DeleteImage(ctx context.Context, account, digest string, force bool) error
+	// Report opens the syft JSON document of an analyzed image.
+	Report(ctx context.Context, account, digest string) (io.ReadCloser, error)
+}
+
+type events interface {
+	Events(ctx context.Context, account string, f catalog.EventFilter, page, limit int) (list []anchore.Event, more bool, err error)
+	Event(ctx context.Context, account, id string) (anchore.Event, error)
+	DeleteEvent(ctx context.Context, account, id string) error
+	DeleteEvents(ctx context.Context, account string, f catalog.EventFilter) (ids []string, err error)
+}
+
+// Intake asks the registry for an image and records it.
+type Intake interface {
+	Add(ctx context.Context, a Addition) (anchore.Image, error)
+}
+
+// Addition is a request to add an image to an account.
+type Addition struct {
+	Account       string
+	Ref           anchore.Reference // with a tag, and with a digest if it is added by digest
+	CreatedAt     time.Time         // by digest: its place in the tag's history; zero is now
+	Force         bool              // analyze it again
+	AutoSubscribe bool              // watch the tag from now on
+	Annotations   map[string]string // merged; the value "null" deletes a key
+	Dockerfile    string            // base64, "" for none
+}

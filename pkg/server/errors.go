@@ -1,0 +1,93 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/api"
+)
+
+// statusOf is the HTTP status of a kind of error. A status that the original gave
+// on one route only stands beside that route.
+func statusOf(k anchore.Kind) int {
+	switch k {
+	case anchore.Invalid:
+		return http.StatusBadRequest
+	case anchore.Unauthorized:
+		return http.StatusUnauthorized
+	case anchore.Forbidden:
+		return http.StatusForbidden
+	case anchore.NotFound:
+		return http.StatusNotFound
+	case anchore.Conflict:
+		return http.StatusConflict
+	case anchore.Limited:
+		return http.StatusTooManyRequests
+	case anchore.Unavailable:
+		return http.StatusServiceUnavailable
+	case anchore.Internal:
+	}
+	return http.StatusInternalServerError
+}
+
+// fail answers with err, by its kind.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	s.failAs(w, r, statusOf(anchore.KindOf(err)), err)
+}
+
+// failAs answers with err and a status that differs from that of its kind.
+func (s *Server) failAs(w http.ResponseWriter, r *http.Request, status int, err error) {
+	switch {
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
+		s.log.Debug("client went away", "request_id", requestID(r.Context()))
+	case status >= http.StatusInternalServerError:
+		s.log.Error("request failed", "method", r.Method, "route", r.Pattern, "status", status,
+			"request_id", requestID(r.Context()), "err", err)
+	}
+	if after := anchore.AfterOf(err); after > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
+	}
+	body := api.Error{Message: anchore.MessageOf(err), Httpcode: status, Detail: detailOf(err)}
+	s.write(w, r, status, body)
+}
+
+// detailOf is the detail object of an error's answer: what the error says for the
+// user, never its cause.
+func detailOf(err error) api.ErrorDetail {
+	detail := api.ErrorDetail{ErrorCodes: []string{}, AdditionalProperties: map[string]any{}}
+	var e *anchore.Error
+	if !errors.As(err, &e) || e.Kind == anchore.Internal {
+		return detail
+	}
+	detail.ErrorCodes = append(detail.ErrorCodes, e.Codes...)
+	for name, value := range e.Detail {
+		if name != "error_codes" {
+			detail.AdditionalProperties[name] = value
+		}
+	}
+	return detail
+}
+
+// unauthorized answers as the original did: plain text, with the challenge that
+// makes clients send their credentials.
+func unauthorized(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("WWW-Authenticate", `basic realm="Authentication required"`)
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len("Unauthorized")))
+	w.WriteHeader(http.StatusUnauthorized)
+	_, _ = w.Write([]byte("Unauthorized")) // the client is gone if this fails
+}
+
+// wrongMethod answers a request for a path that exists, with a method that it has
+// not.
+func (s *Server) wrongMethod(w http.ResponseWriter, r *http.Request, allowed []string) {
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	s.failAs(w, r, http.StatusMethodNotAllowed, anchore.E(anchore.Invalid, "server.route",
+		"%s is not possible here; this path allows %s", r.Method, strings.Join(allowed, ", ")))
+}

@@ -1,0 +1,101 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/api"
+)
+
+// actingFor names the account that an administrator wants to act in.
+const actingFor = "X-Anchore-Account"
+
+// caller is who makes a request, and in which account.
+type caller struct {
+	user  anchore.User
+	home  anchore.Account // the user's own
+	acts  anchore.Account // the one that the request is about
+	admin bool            // may act in every account, and on the engine
+}
+
+// callerOf returns the caller of a request that was authenticated.
+func callerOf(r *http.Request) caller {
+	c, _ := r.Context().Value(callerKey).(caller)
+	return c
+}
+
+// account is the name of the account that the request acts in.
+func account(r *http.Request) string { return callerOf(r).acts.Name }
+
+// authenticate finds out who calls, or answers the request and returns false.
+func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
+	name, password, ok := r.BasicAuth()
+	if !ok {
+		unauthorized(w)
+		return r, false
+	}
+	c, err := s.login(r.Context(), name, anchore.Secret(password), r.Header.Get(actingFor))
+	switch {
+	case err == nil:
+		return r.WithContext(context.WithValue(r.Context(), callerKey, c)), true
+	case anchore.KindOf(err) == anchore.Unauthorized:
+		unauthorized(w)
+	default:
+		s.fail(w, r, err)
+	}
+	return r, false
+}
+
+// login verifies the password and decides in which account the caller acts: the
+// user's own, or for administrators any that exists, also a disabled one.
+func (s *Server) login(ctx context.Context, name string, password anchore.Secret, other string) (caller, error) {
+	const op = "server.login"
+	user, err := s.cfg.Catalog.Authenticate(ctx, name, password)
+	if err != nil {
+		return caller{}, err
+	}
+	home, err := s.cfg.Catalog.Account(ctx, user.Account)
+	if err != nil {
+		return caller{}, err
+	}
+	if home.State != anchore.AccountEnabled {
+		return caller{}, anchore.E(anchore.Forbidden, op, "Not authorized. Account %s not enabled.", home.Name)
+	}
+	c := caller{user: user, home: home, acts: home, admin: home.Type == anchore.AdminType}
+	if other == "" || other == home.Name {
+		return c, nil
+	}
+	if !c.admin {
+		return caller{}, anchore.E(anchore.Forbidden, op, "Not authorized. Requires permissions: domain=%s action=* target=*", other)
+	}
+	c.acts, err = s.cfg.Catalog.Account(ctx, other)
+	return c, err
+}
+
+// requireAdmin answers requests of others than administrators, and returns false.
+func (s *Server) requireAdmin(w http.ResponseWriter, r *http.Request, action string) bool {
+	if callerOf(r).admin {
+		return true
+	}
+	s.fail(w, r, anchore.E(anchore.Forbidden, "server.requireAdmin", "Not authorized. Requires permissions: domain=system action=%s target=*", action))
+	return false
+}
+
+// GetAccount answers with the account that the request acts in.
+func (s *Server) GetAccount(w http.ResponseWriter, r *http.Request) {
+	a := callerOf(r).acts
+	s.write(w, r, http.StatusOK, api.Account{
+		Name: a.Name, Type: api.AccountType(a.Type), State: api.AccountState(a.State), Email: textOrNull(a.Email),
+		CreatedAt: recordTime(a.CreatedAt), LastUpdated: recordTime(a.UpdatedAt),
+	})
+}
+
+// GetUser answers with the user who makes the request.
+func (s *Server) GetUser(w http.ResponseWriter, r *http.Request) {
+	u := callerOf(r).user
+	s.write(w, r, http.StatusOK, api.User{
+		Username: u.Name, Type: api.UserTypeNative,
+		CreatedAt: recordTime(u.CreatedAt), LastUpdated: recordTime(u.UpdatedAt),
+	})
+}

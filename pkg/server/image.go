@@ -1,0 +1,194 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/catalog"
+)
+
+// AddImage asks the registry for an image and records it.
+func (s *Server) AddImage(w http.ResponseWriter, r *http.Request, params api.AddImageParams) {
+	body, err := decode[api.ImageRequest](r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	add, err := addition(body)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	add.Account = account(r)
+	add.Force = given(params.Force)
+	add.AutoSubscribe = params.Autosubscribe == nil || *params.Autosubscribe
+	img, err := s.cfg.Intake.Add(r.Context(), add)
+	switch {
+	case err == nil:
+		s.write(w, r, http.StatusOK, s.images(img))
+	case fromRegistry(err):
+		s.failAs(w, r, http.StatusBadRequest, err)
+	default:
+		s.fail(w, r, err)
+	}
+}
+
+// fromRegistry reports whether err is a registry's refusal, which has a name in
+// detail.error_codes. On this route the original answered all of them with 400.
+func fromRegistry(err error) bool {
+	var e *anchore.Error
+	return errors.As(err, &e) && e.Kind != anchore.Internal && len(e.Codes) > 0
+}
+
+// ListImages answers with the account's images.
+func (s *Server) ListImages(w http.ResponseWriter, r *http.Request, params api.ListImagesParams) {
+	filter := catalog.ImageFilter{
+		Tag: given(params.Fulltag), History: given(params.History),
+		State: string(given(params.ImageStatus)), Status: anchore.AnalysisStatus(given(params.AnalysisStatus)),
+	}
+	after, err := readCursor(given(params.Page))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	images, next, err := s.cfg.Catalog.Images(r.Context(), account(r), filter, after, given(params.Limit))
+	setCursor(w, next)
+	s.send(w, r, s.images(images...), err)
+}
+
+// GetImage answers with one image, in a list.
+func (s *Server) GetImage(w http.ResponseWriter, r *http.Request, digest api.ImageDigest) {
+	img, err := s.cfg.Catalog.Image(r.Context(), account(r), digest)
+	s.send(w, r, s.images(img), err)
+}
+
+// GetImageByID answers with the newest image that has the id, in a list.
+func (s *Server) GetImageByID(w http.ResponseWriter, r *http.Request, id api.ImageID) {
+	img, err := s.cfg.Catalog.ImageByID(r.Context(), account(r), id)
+	s.send(w, r, s.images(img), err)
+}
+
+// DeleteImage deletes an image, or says in its answer why not.
+func (s *Server) DeleteImage(w http.ResponseWriter, r *http.Request, digest api.ImageDigest, params api.DeleteImageParams) {
+	answer, err := s.deleteImage(r.Context(), account(r), digest, given(params.Force))
+	s.send(w, r, answer, err)
+}
+
+// DeleteImageByID is DeleteImage by image id.
+func (s *Server) DeleteImageByID(w http.ResponseWriter, r *http.Request, id api.ImageID, params api.DeleteImageByIDParams) {
+	img, err := s.cfg.Catalog.ImageByID(r.Context(), account(r), id)
+	if err != nil && anchore.KindOf(err) != anchore.NotFound {
+		s.fail(w, r, err)
+		return
+	}
+	answer, err := s.deleteImage(r.Context(), account(r), cmp.Or(img.Digest, id), given(params.Force))
+	s.send(w, r, answer, err)
+}
+
+// DeleteImages deletes several images, each for itself.
+func (s *Server) DeleteImages(w http.ResponseWriter, r *http.Request, params api.DeleteImagesParams) {
+	list := make([]api.ImageDeletion, 0, len(params.ImageDigests))
+	for _, digest := range params.ImageDigests {
+		answer, err := s.deleteImage(r.Context(), account(r), digest, given(params.Force))
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		list = append(list, answer)
+	}
+	s.write(w, r, http.StatusOK, list)
+}
+
+// deleteImage tells what became of a deletion as the original does: a missing
+// image and a refusal are answers, not errors.
+func (s *Server) deleteImage(ctx context.Context, account, digest string, force bool) (api.ImageDeletion, error) {
+	answer := api.ImageDeletion{Digest: digest, Status: api.ImageDeletionStatusDeleting}
+	err := s.cfg.Catalog.DeleteImage(ctx, account, digest, force)
+	switch {
+	case err == nil:
+		return answer, nil
+	case anchore.KindOf(err) == anchore.NotFound:
+		answer.Status = api.ImageDeletionStatusNotFound
+	case anchore.KindOf(err) == anchore.Conflict:
+		answer.Status = api.ImageDeletionStatusDeleteFailed
+	default:
+		return answer, err
+	}
+	answer.Detail = new(anchore.MessageOf(err))
+	return answer, nil
+}
+
+func (s *Server) images(images ...anchore.Image) []api.Image {
+	list := make([]api.Image, 0, len(images))
+	for _, img := range images {
+		list = append(list, s.image(img))
+	}
+	return list
+}
+
+func (s *Server) image(img anchore.Image) api.Image {
+	record := api.Image{
+		ImageDigest: img.Digest, ParentDigest: img.TagDigest, UserID: img.Account, ImageType: "docker",
+		AnalysisStatus: api.ImageAnalysisStatus(img.Status), AnalysisStatusReason: textOrNull(img.Reason),
+		ImageStatus: api.ImageImageStatus(img.State), Platform: textOrNull(img.Platform.String()),
+		RetryAt: recordTimeOrNull(img.RetryAt), Annotations: img.Annotations,
+		CreatedAt: recordTime(img.CreatedAt), LastUpdated: recordTime(img.UpdatedAt), AnalyzedAt: recordTimeOrNull(img.AnalyzedAt),
+		ImageContent: api.ImageContent{Metadata: metadata(img)}, ImageDetail: details(img),
+	}
+	if record.Annotations == nil {
+		record.Annotations = map[string]string{}
+	}
+	if img.Status == anchore.Analyzing {
+		record.AnalysisProgress = s.progress(img)
+	}
+	return record
+}
+
+// progress is how far the image's analysis has come, nil if nobody knows.
+func (s *Server) progress(img anchore.Image) *api.AnalysisProgress {
+	p := img.Progress
+	if p.Step == "" && s.cfg.Progress != nil {
+		p = s.cfg.Progress(img.Digest)
+	}
+	if p.Step == "" {
+		return nil
+	}
+	return &api.AnalysisProgress{Step: string(p.Step), Done: p.Done, Total: p.Total}
+}
+
+// metadata is what the analysis found, all null before.
+func metadata(img anchore.Image) api.ImageMetadata {
+	m := api.ImageMetadata{}
+	if img.Dockerfile != "" {
+		m.DockerfileMode = new("Actual")
+	}
+	if img.Status != anchore.Analyzed {
+		return m
+	}
+	if m.DockerfileMode == nil {
+		m.DockerfileMode = new("Guessed")
+	}
+	m.Arch = new(img.Platform.Architecture)
+	m.Distro, m.DistroVersion = new(img.Content.Distro), new(img.Content.DistroVersion)
+	m.ImageSize, m.LayerCount = new(img.Content.Size), new(img.Layers)
+	return m
+}
+
+// details has an entry for each tag that names, or named, the image.
+func details(img anchore.Image) []api.ImageDetail {
+	list := make([]api.ImageDetail, 0, len(img.Tags))
+	for _, tag := range img.Tags {
+		list = append(list, api.ImageDetail{
+			Registry: tag.Ref.Registry, Repo: tag.Ref.Repository, Tag: tag.Ref.Tag,
+			Fulltag: tag.Ref.FullTag(), Fulldigest: tag.Ref.FullDigest(img.Digest),
+			ImageDigest: img.Digest, Digest: img.Digest, ImageID: img.ID, UserID: img.Account,
+			Dockerfile: textOrNull(img.Dockerfile), Current: new(tag.Current),
+			CreatedAt: recordTime(tag.CreatedAt), LastUpdated: recordTime(tag.UpdatedAt), TagDetectedAt: recordTime(tag.DetectedAt),
+		})
+	}
+	return list
+}

@@ -1,0 +1,145 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/catalog"
+)
+
+// Look is what the watchers know of a tag or repository. Zero times: there is
+// none.
+type Look struct {
+	Last   time.Time // when the registry was last asked
+	Change time.Time // when the tag was last seen to name another image
+	Next   time.Time // when the registry will be asked again
+	Error  string    // why the last look failed, "" if it did not
+}
+
+// ListSubscriptions answers with the account's subscriptions.
+func (s *Server) ListSubscriptions(w http.ResponseWriter, r *http.Request, params api.ListSubscriptionsParams) {
+	filter := catalog.SubscriptionFilter{Key: given(params.SubscriptionKey), Type: given(params.SubscriptionType)}
+	after, err := readCursor(given(params.Page))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	subs, next, err := s.cfg.Catalog.Subscriptions(r.Context(), account(r), filter, after, given(params.Limit))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	setCursor(w, next)
+	list, err := s.subscriptions(r.Context(), subs, given(params.Detail))
+	s.send(w, r, list, err)
+}
+
+// AddSubscription stores a subscription, or answers with the one there is.
+func (s *Server) AddSubscription(w http.ResponseWriter, r *http.Request) {
+	body, err := decode[api.SubscriptionRequest](r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	stored, _, err := s.cfg.Catalog.AddSubscription(r.Context(), anchore.Subscription{
+		Account: account(r), Key: body.SubscriptionKey, Type: anchore.SubscriptionType(body.SubscriptionType),
+		Active: given(body.Active), Value: given(body.SubscriptionValue),
+	})
+	s.sendSubscription(w, r, stored, false, err)
+}
+
+// GetSubscription answers with one subscription, in a list.
+func (s *Server) GetSubscription(w http.ResponseWriter, r *http.Request, id string, params api.GetSubscriptionParams) {
+	sub, err := s.cfg.Catalog.Subscription(r.Context(), account(r), id)
+	s.sendSubscription(w, r, sub, given(params.Detail), err)
+}
+
+// UpdateSubscription switches a subscription on or off, or sets its value.
+func (s *Server) UpdateSubscription(w http.ResponseWriter, r *http.Request, id string) {
+	body, err := decode[api.SubscriptionUpdate](r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	sub, err := s.cfg.Catalog.UpdateSubscription(r.Context(), account(r), id, catalog.SubscriptionUpdate{
+		Active: body.Active, Value: body.SubscriptionValue,
+		Key: given(body.SubscriptionKey), Type: given(body.SubscriptionType),
+	})
+	s.sendSubscription(w, r, sub, false, err)
+}
+
+// DeleteSubscription deletes a subscription.
+func (s *Server) DeleteSubscription(w http.ResponseWriter, r *http.Request, id string) {
+	s.send(w, r, true, s.cfg.Catalog.DeleteSubscription(r.Context(), account(r), id))
+}
+
+func (s *Server) sendSubscription(w http.ResponseWriter, r *http.Request, sub anchore.Subscription, detail bool, err error) {
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	list, err := s.subscriptions(r.Context(), []anchore.Subscription{sub}, detail)
+	s.send(w, r, list, err)
+}
+
+func (s *Server) subscriptions(ctx context.Context, subs []anchore.Subscription, detail bool) ([]api.Subscription, error) {
+	list := make([]api.Subscription, 0, len(subs))
+	for _, sub := range subs {
+		record := api.Subscription{
+			SubscriptionID: sub.ID(), SubscriptionKey: sub.Key, SubscriptionType: api.SubscriptionType(sub.Type),
+			SubscriptionValue: textOrNull(sub.Value), Active: sub.Active, UserID: sub.Account,
+			CreatedAt: sub.CreatedAt.Unix(), LastUpdated: sub.UpdatedAt.Unix(),
+		}
+		if detail {
+			look, err := s.look(ctx, sub)
+			if err != nil {
+				return nil, err
+			}
+			record.Status = &api.SubscriptionStatus{
+				LastLook: secondsOrNull(look.Last), LastChange: secondsOrNull(look.Change),
+				NextLook: secondsOrNull(look.Next), LastError: textOrNull(look.Error),
+			}
+		}
+		list = append(list, record)
+	}
+	return list, nil
+}
+
+func (s *Server) look(ctx context.Context, sub anchore.Subscription) (Look, error) {
+	if s.cfg.Look == nil {
+		return Look{}, nil
+	}
+	return s.cfg.Look(ctx, sub)
+}
+
+// given is the value of an optional parameter or property, or its zero value.
+func given[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+// nextPage is the header that names the page after the one answered.
+const nextPage = "X-Next-Page"
+
+// setCursor names the next page; "" is none. A cursor is the catalog's own token,
+// in letters that a URL can hold.
+func setCursor(w http.ResponseWriter, token string) {
+	if token != "" {
+		w.Header().Set(nextPage, base64.RawURLEncoding.EncodeToString([]byte(token)))
+	}
+}
+
+func readCursor(cursor string) (string, error) {
+	token, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil {
+		return "", anchore.E(anchore.Invalid, "server.readCursor", "page must be what the header %s of the page before said", nextPage).Because(err)
+	}
+	return string(token), nil
+}

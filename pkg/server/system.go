@@ -1,0 +1,184 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/api"
+)
+
+// The original's five services. Scripts wait for them by name, so each part of
+// this engine is shown under the one that did its work.
+const (
+	analyzerService = "analyzer"
+	apiService      = "apiext"
+	catalogService  = "catalog"
+	policyService   = "policy_engine"
+	queueService    = "simplequeue"
+)
+
+func services() []string {
+	return []string{analyzerService, apiService, catalogService, policyService, queueService}
+}
+
+// PartHealth is how one part of the engine is doing.
+type PartHealth struct {
+	Part    string         // its name in this engine: watch, analyze, notify, …
+	Service string         // the original's service that it is shown under: catalog, analyzer, …
+	Down    bool           // it does not do its work
+	Busy    bool           // it works on something now
+	Message string         // one line for an operator, "" if all is well
+	Detail  map[string]any // further facts, shown as they are: registries that fail, backlogs
+}
+
+// health asks every part, and keeps what is shown under the services.
+func (s *Server) health(ctx context.Context) map[string][]PartHealth {
+	parts := map[string][]PartHealth{}
+	if s.cfg.Health == nil {
+		return parts
+	}
+	for _, p := range s.cfg.Health(ctx) {
+		parts[p.Service] = append(parts[p.Service], p)
+	}
+	return parts
+}
+
+// status is the state of the service that the given parts are shown under.
+func (s *Server) status(parts []PartHealth) api.Status {
+	status := api.Status{
+		Up: true, Available: true, Message: "all good", Detail: map[string]any{},
+		Version: s.cfg.Version, DBVersion: s.cfg.SchemaVersion,
+	}
+	told := false
+	for _, p := range parts {
+		status.Available = status.Available && !p.Down
+		status.Busy = status.Busy || p.Busy
+		if p.Message != "" && !told {
+			status.Message, told = p.Part+": "+p.Message, true
+		}
+		if p.Detail != nil {
+			status.Detail[p.Part] = p.Detail
+		}
+	}
+	return status
+}
+
+// states returns the services that keep selects, in alphabetical order.
+func (s *Server) states(ctx context.Context, keep func(name string) bool) []api.Service {
+	parts := s.health(ctx)
+	list := []api.Service{}
+	for _, name := range services() {
+		if !keep(name) {
+			continue
+		}
+		status := s.status(parts[name])
+		service := api.Service{
+			Servicename: name, Hostid: s.cfg.HostID, BaseURL: s.cfg.BaseURL, Version: "v1",
+			Status: status.Available, StatusMessage: "available", ServiceDetail: status,
+		}
+		if !status.Available {
+			service.StatusMessage = "unavailable"
+		}
+		list = append(list, service)
+	}
+	return list
+}
+
+func every(string) bool { return true }
+
+// GetRoot says that this is the API.
+func (s *Server) GetRoot(w http.ResponseWriter, r *http.Request) {
+	s.write(w, r, http.StatusOK, "v1")
+}
+
+// GetHealth says that the process answers.
+func (s *Server) GetHealth(w http.ResponseWriter, r *http.Request) {
+	s.write(w, r, http.StatusOK, "ok")
+}
+
+// GetVersion answers with the versions of program and data.
+func (s *Server) GetVersion(w http.ResponseWriter, r *http.Request) {
+	var v api.Version
+	v.Service.Version, v.DB.SchemaVersion = s.cfg.Version, s.cfg.SchemaVersion
+	s.write(w, r, http.StatusOK, v)
+}
+
+// GetStatus answers with the state of the service that answers.
+func (s *Server) GetStatus(w http.ResponseWriter, r *http.Request) {
+	s.write(w, r, http.StatusOK, s.status(s.health(r.Context())[apiService]))
+}
+
+// GetSystem answers with the state of every service.
+func (s *Server) GetSystem(w http.ResponseWriter, r *http.Request) {
+	s.write(w, r, http.StatusOK, api.SystemStatus{ServiceStates: s.states(r.Context(), every)})
+}
+
+// ListServices answers with every service.
+func (s *Server) ListServices(w http.ResponseWriter, r *http.Request) {
+	if s.requireAdmin(w, r, "listServices") {
+		s.write(w, r, http.StatusOK, s.states(r.Context(), every))
+	}
+}
+
+// ListServicesByName answers with the service of a name, or an empty list.
+func (s *Server) ListServicesByName(w http.ResponseWriter, r *http.Request, name string) {
+	if s.requireAdmin(w, r, "listServices") {
+		s.write(w, r, http.StatusOK, s.states(r.Context(), func(n string) bool { return n == name }))
+	}
+}
+
+// GetService answers with the service of a name on a host.
+func (s *Server) GetService(w http.ResponseWriter, r *http.Request, name, host string) {
+	if !s.requireAdmin(w, r, "listServices") {
+		return
+	}
+	found := s.states(r.Context(), func(n string) bool { return n == name && host == s.cfg.HostID })
+	if len(found) == 0 {
+		s.fail(w, r, anchore.E(anchore.NotFound, "server.GetService", "servicename/host_id (%s/%s) not found in anchore-engine", name, host))
+		return
+	}
+	s.write(w, r, http.StatusOK, found)
+}
+
+// AddHint makes the watchers look at a tag or repository now.
+func (s *Server) AddHint(w http.ResponseWriter, r *http.Request) {
+	body, err := decode[api.Hint](r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	ref, key, err := hinted(given(body.Tag), given(body.Repository))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	accepted := false
+	if s.cfg.Hint != nil {
+		if accepted, err = s.cfg.Hint(r.Context(), account(r), ref); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
+	status := http.StatusOK
+	if accepted {
+		status = http.StatusAccepted
+	}
+	s.write(w, r, status, api.HintResult{Key: key, Accepted: accepted})
+}
+
+// hinted reads what a hint is about: a tag, or a repository.
+func hinted(tag, repository string) (ref anchore.Reference, key string, err error) {
+	switch {
+	case (tag == "") == (repository == ""):
+		return ref, "", anchore.E(anchore.Invalid, "server.AddHint", `give either "tag" or "repository"`)
+	case repository != "":
+		ref, err = anchore.ParseRepository(repository)
+		return ref, ref.RepositoryName(), err
+	}
+	ref, err = anchore.ParseReference(tag)
+	if err == nil && ref.Digest != "" {
+		err = anchore.E(anchore.Invalid, "server.AddHint", "%q names a digest, which never changes; give a tag", tag)
+	}
+	return ref, ref.FullTag(), err
+}
