@@ -55,7 +55,10 @@ func (s *Server) content(ctx context.Context, account string, find finder, name,
 		return "", nil, err
 	}
 	entries, err = sbom.Content(report, ctype)
-	return img.Digest, entries, errors.Join(err, report.Close())
+	if err = errors.Join(err, report.Close()); err == nil {
+		entries, err = sorted(entries)
+	}
+	return img.Digest, entries, err
 }
 
 // GetNativeSbom answers with the analyzer's own document, compressed.

@@ -47,7 +47,11 @@ func loadDocument() (*document, error) {
 			}
 		}
 	}
-	if d.openapi, err = encode(spec); err != nil {
+	tree, err := sorted(spec)
+	if err != nil {
+		return nil, fmt.Errorf("the OpenAPI document: %w", err)
+	}
+	if d.openapi, err = encode(tree); err != nil {
 		return nil, fmt.Errorf("the OpenAPI document: %w", err)
 	}
 	d.swagger, err = encode(oldForm(spec))

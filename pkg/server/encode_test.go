@@ -38,7 +38,11 @@ func TestEncodeIsTheOriginalsForm(t *testing.T) {
   "zulu": "\u00e9 <b>&</b> \"q\" \u2028 \ud83d\ude00 ` + "\x7f" + `\t"
 }
 `
-	got, err := encode(in)
+	tree, err := sorted(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := encode(tree)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,13 +3,13 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
-	"github.com/anchore/anchore-engine/pkg/api"
 )
 
 // statusOf is the HTTP status of a kind of error. A status that the original gave
@@ -52,24 +52,20 @@ func (s *Server) failAs(w http.ResponseWriter, r *http.Request, status int, err 
 	if after := anchore.AfterOf(err); after > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
 	}
-	body := api.Error{Message: anchore.MessageOf(err), Httpcode: status, Detail: detailOf(err)}
-	s.write(w, r, status, body)
+	s.write(w, r, status, map[string]any{"message": anchore.MessageOf(err), "httpcode": status, "detail": detailOf(err)})
 }
 
 // detailOf is the detail object of an error's answer: what the error says for the
 // user, never its cause.
-func detailOf(err error) api.ErrorDetail {
-	detail := api.ErrorDetail{ErrorCodes: []string{}, AdditionalProperties: map[string]any{}}
+func detailOf(err error) map[string]any {
+	detail := map[string]any{}
+	codes := []string{}
 	var e *anchore.Error
-	if !errors.As(err, &e) || e.Kind == anchore.Internal {
-		return detail
+	if errors.As(err, &e) && e.Kind != anchore.Internal {
+		codes = append(codes, e.Codes...)
+		maps.Copy(detail, e.Detail)
 	}
-	detail.ErrorCodes = append(detail.ErrorCodes, e.Codes...)
-	for name, value := range e.Detail {
-		if name != "error_codes" {
-			detail.AdditionalProperties[name] = value
-		}
-	}
+	detail["error_codes"] = codes
 	return detail
 }
 

@@ -31,8 +31,9 @@ type Config struct {
 	// Hint makes the watchers look at a tag or repository of an account now, and
 	// says whether they watch it. Nil: nothing is watched.
 	Hint func(ctx context.Context, account string, ref anchore.Reference) (bool, error)
-	// Look tells what the watchers know of a subscription's key. Nil: nothing.
-	Look func(ctx context.Context, s anchore.Subscription) (Look, error)
+	// Looks collects what the watchers know of an account's tags and repositories;
+	// the function it returns tells it of a subscription's key. Nil: nothing.
+	Looks func(ctx context.Context, account string) (func(anchore.Subscription) Look, error)
 	// Progress tells how far the running analysis of a digest has come. Nil: nothing.
 	Progress func(digest string) anchore.Progress
 	// Health asks each part of the engine how it is doing. Nil: all is well.

@@ -34,7 +34,7 @@ func (s *Server) ListSubscriptions(w http.ResponseWriter, r *http.Request, param
 		return
 	}
 	setCursor(w, next)
-	list, err := s.subscriptions(r.Context(), subs, given(params.Detail))
+	list, err := s.subscriptions(r.Context(), account(r), subs, given(params.Detail))
 	s.send(w, r, list, err)
 }
 
@@ -82,38 +82,42 @@ func (s *Server) sendSubscription(w http.ResponseWriter, r *http.Request, sub an
 		s.fail(w, r, err)
 		return
 	}
-	list, err := s.subscriptions(r.Context(), []anchore.Subscription{sub}, detail)
+	list, err := s.subscriptions(r.Context(), account(r), []anchore.Subscription{sub}, detail)
 	s.send(w, r, list, err)
 }
 
-func (s *Server) subscriptions(ctx context.Context, subs []anchore.Subscription, detail bool) ([]api.Subscription, error) {
+func (s *Server) subscriptions(ctx context.Context, account string, subs []anchore.Subscription, detail bool) ([]api.Subscription, error) {
+	status := func(anchore.Subscription) *api.SubscriptionStatus { return nil }
+	if detail {
+		look, err := s.looks(ctx, account)
+		if err != nil {
+			return nil, err
+		}
+		status = func(sub anchore.Subscription) *api.SubscriptionStatus { return lookStatus(look(sub)) }
+	}
 	list := make([]api.Subscription, 0, len(subs))
 	for _, sub := range subs {
-		record := api.Subscription{
+		list = append(list, api.Subscription{
 			SubscriptionID: sub.ID(), SubscriptionKey: sub.Key, SubscriptionType: api.SubscriptionType(sub.Type),
 			SubscriptionValue: textOrNull(sub.Value), Active: sub.Active, UserID: sub.Account,
-			CreatedAt: sub.CreatedAt.Unix(), LastUpdated: sub.UpdatedAt.Unix(),
-		}
-		if detail {
-			look, err := s.look(ctx, sub)
-			if err != nil {
-				return nil, err
-			}
-			record.Status = &api.SubscriptionStatus{
-				LastLook: secondsOrNull(look.Last), LastChange: secondsOrNull(look.Change),
-				NextLook: secondsOrNull(look.Next), LastError: textOrNull(look.Error),
-			}
-		}
-		list = append(list, record)
+			CreatedAt: sub.CreatedAt.Unix(), LastUpdated: sub.UpdatedAt.Unix(), Status: status(sub),
+		})
 	}
 	return list, nil
 }
 
-func (s *Server) look(ctx context.Context, sub anchore.Subscription) (Look, error) {
-	if s.cfg.Look == nil {
-		return Look{}, nil
+func (s *Server) looks(ctx context.Context, account string) (func(anchore.Subscription) Look, error) {
+	if s.cfg.Looks == nil {
+		return func(anchore.Subscription) Look { return Look{} }, nil
 	}
-	return s.cfg.Look(ctx, sub)
+	return s.cfg.Looks(ctx, account)
+}
+
+func lookStatus(look Look) *api.SubscriptionStatus {
+	return &api.SubscriptionStatus{
+		LastLook: secondsOrNull(look.Last), LastChange: secondsOrNull(look.Change),
+		NextLook: secondsOrNull(look.Next), LastError: textOrNull(look.Error),
+	}
 }
 
 // given is the value of an optional parameter or property, or its zero value.
