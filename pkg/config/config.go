@@ -1,0 +1,121 @@
+// Package config reads config.yaml, the environment and flags into one typed,
+// validated value. One table (keys in key.go) names every key: it drives reading,
+// validation, docs/configuration.md and the sample config.yaml.
+package config
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+)
+
+// Config is the engine's configuration. Everything in it is valid.
+type Config struct {
+	File     string   // the file that was read, "" if none was found
+	Warnings Problems // what is unknown or has no effect, for the log
+
+	DataDir   string // holds the store and the blobs
+	Listen    string // host:port; port 0 takes any
+	TLS       TLS
+	PublicURL string // where clients reach this engine, for links; "" if unknown
+	LogLevel  slog.Level
+	LogFormat string // "text" or "json"
+	HostID    string // this engine in events and services
+
+	AdminPassword anchore.Secret // of the account admin at first start; "" makes a random one
+	AdminEmail    string
+
+	MaxCompressedImageSizeMB int              // -1: no limit; otherwise at least 1 MiB
+	Platform                 anchore.Platform // what a multi-platform tag is resolved to
+
+	Watch         Watch
+	Subscriptions map[anchore.SubscriptionType]bool // what adding a tag creates: active or not
+	Analysis      Analysis
+	Metrics       Metrics
+	Webhooks      Webhooks
+}
+
+// TLS is the listener's certificate; both empty: plain HTTP.
+type TLS struct {
+	Cert, Key string // PEM files
+}
+
+// Watch says how registries are asked for changes.
+type Watch struct {
+	Interval            time.Duration // one look at each watched tag per interval; 0: never
+	Concurrency         int           // requests at once, over all registries
+	RegistryConcurrency int           // requests at once to one registry
+	NotifyRebuilds      bool          // tell when only the index around the platform's manifest moved
+	Registries          map[string]Registry
+}
+
+// Registry holds what differs for one registry.
+type Registry struct {
+	Interval    *time.Duration   // nil: Watch.Interval; 0: never
+	Concurrency int              // 0: Watch.RegistryConcurrency
+	Platform    anchore.Platform // zero: Config.Platform
+}
+
+// Analysis bounds the analysis of images.
+type Analysis struct {
+	Concurrency     int           // images at once
+	Timeout         time.Duration // of one image
+	MemoryLimit     int64         // bytes of a child; 0: from the machine or container
+	LayerCacheBytes int64         // fetched layers kept for the next image; 0: none
+}
+
+// Metrics says who may read /metrics.
+type Metrics struct {
+	Enabled bool
+	Open    bool // without authentication
+}
+
+// Webhooks lists where notifications go.
+type Webhooks struct {
+	Endpoints []Endpoint // those with a URL, by name
+}
+
+// Endpoint is one receiver. Its values already include what it inherits from the
+// top of the webhooks section.
+type Endpoint struct {
+	Name         string         // "general", or the type of notification it receives
+	URL          anchore.Secret // may hold <notification_type> and <userId>
+	User         string
+	Password     anchore.Secret
+	BearerToken  anchore.Secret // excludes User
+	Headers      map[string]anchore.Secret
+	SSLVerify    bool
+	CAFile       string // PEM, beside the system's
+	ClientCert   string // PEM, with ClientKey
+	ClientKey    string
+	Proxy        anchore.Secret // URL; "" follows the environment's proxy variables
+	MaxPerSecond float64        // 0: no limit
+	Secret       anchore.Secret // signs by Standard Webhooks; "" does not sign
+	Timeout      time.Duration  // of one attempt
+	RetryFor     time.Duration  // from the first attempt until it is given up
+}
+
+// RegistryInterval is the time between two looks at a tag of host; 0: never.
+func (w Watch) RegistryInterval(host string) time.Duration {
+	if r := w.Registries[host]; r.Interval != nil {
+		return *r.Interval
+	}
+	return w.Interval
+}
+
+// RegistryLimit is how many requests go to host at once.
+func (w Watch) RegistryLimit(host string) int {
+	if r := w.Registries[host]; r.Concurrency > 0 {
+		return r.Concurrency
+	}
+	return w.RegistryConcurrency
+}
+
+// PlatformOf is what multi-platform tags of host are resolved to.
+func (c *Config) PlatformOf(host string) anchore.Platform {
+	if p := c.Watch.Registries[host].Platform; p != (anchore.Platform{}) {
+		return p
+	}
+	return c.Platform
+}

@@ -1,0 +1,342 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+	"gopkg.in/yaml.v3"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+)
+
+var update = flag.Bool("update", false, "rewrite the generated files")
+
+func TestGenerated(t *testing.T) {
+	for file, want := range map[string]string{"../../docs/configuration.md": Reference(), "../../config.yaml": Sample()} {
+		if *update {
+			if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, string(got)); diff != "" {
+			t.Errorf("%s is stale, run make generate (-want +got):\n%s", file, diff)
+		}
+	}
+}
+
+// The sample as it is must change nothing, and be valid with every key uncommented.
+func TestSample(t *testing.T) {
+	if got := mustBuild(t, Sample()); len(got.Webhooks.Endpoints) > 0 {
+		t.Errorf("the sample has endpoints %v, want none", got.Webhooks.Endpoints)
+	}
+	var lines []string
+	for line := range strings.Lines(Sample()) {
+		if key, ok := strings.CutPrefix(line, "#"); ok && !strings.HasPrefix(line, "##") {
+			lines = append(lines, key)
+		}
+	}
+	all := strings.Join(lines, "")
+	env := map[string]string{"ANCHORE_ADMIN_PASSWORD": "foobar"}
+	_, problems := build("config.yaml", []byte(all), env, nil)
+	var got []string
+	for _, p := range problems {
+		got = append(got, p.Key+": "+p.Message)
+	}
+	// The sample shows both ways to authenticate; using both is what is refused.
+	want := []string{"webhooks.general.bearer_token: excludes webhook_user; leave one of them out"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("problems of the uncommented sample (-want +got):\n%s\n%s", diff, all)
+	}
+	if err := yaml.Unmarshal([]byte(all), new(map[string]any)); err != nil {
+		t.Errorf("the uncommented sample: %v", err)
+	}
+}
+
+// No two keys, nor their variables, may be confused.
+func TestTable(t *testing.T) {
+	seen := map[string]string{}
+	for _, k := range keys() {
+		for _, name := range slices.Concat([]string{k.name}, k.old, k.variables()) {
+			if before, twice := seen[name]; twice {
+				t.Errorf("%s belongs to %s and %s", name, before, k.name)
+			}
+			seen[name] = k.name
+		}
+		if k.doc == "" || k.sampleValue() == "" {
+			t.Errorf("%s has no doc or no example", k.name)
+		}
+		if k.name != strings.ToLower(k.name) {
+			t.Errorf("%s is not in lower case, as viper needs", k.name)
+		}
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	got := mustBuild(t, "")
+	want := &Config{
+		File: "config.yaml", DataDir: "/home/me/.anchore_engine", Listen: "127.0.0.1:8228", LogFormat: "text", HostID: got.HostID,
+		AdminEmail: "admin@myanchore", MaxCompressedImageSizeMB: -1, Platform: anchore.DefaultPlatform,
+		Watch: Watch{Interval: 5 * time.Minute, Concurrency: 32, RegistryConcurrency: 8, Registries: map[string]Registry{}},
+		Subscriptions: map[anchore.SubscriptionType]bool{
+			anchore.AnalysisUpdate: true, anchore.TagUpdate: true, anchore.PolicyEval: false, anchore.VulnUpdate: false,
+		},
+		Analysis: Analysis{Concurrency: 1, Timeout: 30 * time.Minute, LayerCacheBytes: 1 << 30},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("defaults (-want +got):\n%s", diff)
+	}
+}
+
+// seedWebhooks are the blocks of the documentation, put together under webhooks.
+const seedWebhooks = `webhooks:
+  webhook_user: 'user'
+  webhook_pass: 'pass'
+  ssl_verify: False
+  general:
+    url: 'http://localhost:9090/general/<notification_type>/<userId>'
+  policy_eval:
+    url: 'http://localhost:9090/somepath/<userId>'
+    webhook_user: 'mehuser'
+    webhook_pass: 'mehpass'
+  error_event:
+    url: 'http://localhost:9090/error_event/'
+  tag_update: {}
+  vuln_update:
+`
+
+func TestSeedWebhooks(t *testing.T) {
+	got := mustBuild(t, seedWebhooks).Webhooks
+	base := Endpoint{User: "user", Password: "pass", Timeout: 10 * time.Second, RetryFor: 72 * time.Hour}
+	general, policy, errorEvent := base, base, base
+	general.Name, general.URL = "general", "http://localhost:9090/general/<notification_type>/<userId>"
+	policy.Name, policy.URL = "policy_eval", "http://localhost:9090/somepath/<userId>"
+	policy.User, policy.Password = "mehuser", "mehpass"
+	errorEvent.Name, errorEvent.URL = "error_event", "http://localhost:9090/error_event/"
+	if diff := cmp.Diff(Webhooks{Endpoints: []Endpoint{errorEvent, general, policy}}, got, revealed()); diff != "" {
+		t.Errorf("webhooks of the seed (-want +got):\n%s", diff)
+	}
+}
+
+func TestValues(t *testing.T) {
+	hour, never := time.Hour, time.Duration(0)
+	tests := []struct {
+		name, file string
+		env        []string
+		args       []string
+		get        func(*Config) any
+		want       any
+	}{
+		{"default beats nothing", "", nil, nil, func(c *Config) any { return c.Watch.Interval }, 5 * time.Minute},
+		{"file beats default", "watch: {interval: 1}", nil, nil, func(c *Config) any { return c.Watch.Interval }, time.Second},
+		{"environment beats file", "watch: {interval: 1}", []string{"ANCHORE_WATCH__INTERVAL=2"}, nil, func(c *Config) any { return c.Watch.Interval }, 2 * time.Second},
+		{"flag beats environment", "listen: ':1'", []string{"ANCHORE_LISTEN=:2"}, []string{"--listen=:3"}, func(c *Config) any { return c.Listen }, ":3"},
+		{"original timer", "services: {catalog: {cycle_timers: {image_watcher: 3600}}}", nil, nil, func(c *Config) any { return c.Watch.Interval }, time.Hour},
+		{"negative timer", "watch: {interval: -7}", nil, nil, func(c *Config) any { return c.Watch.Interval }, 7 * time.Second},
+		{"timer off", "watch: {interval: 0}", nil, nil, func(c *Config) any { return c.Watch.Interval }, never},
+		{"registry with dots and port", "watch: {registries: {'my.reg.example:5000': {interval: 1h, concurrency: 2, platform: linux/arm64/v8}}}", nil, nil,
+			func(c *Config) any { return c.Watch.Registries },
+			map[string]Registry{"my.reg.example:5000": {Interval: &hour, Concurrency: 2, Platform: anchore.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}}}},
+		{"password keeps its text", "default_admin_password: 012345", nil, nil, func(c *Config) any { return c.AdminPassword.Reveal() }, "012345"},
+		{"variable in file", "default_admin_password: ${ANCHORE_P}", []string{"ANCHORE_P=yes"}, nil, func(c *Config) any { return c.AdminPassword.Reveal() }, "yes"},
+		{"other variables stay", "host_id: $ANCHORE_P ${HOME}", nil, nil, func(c *Config) any { return c.HostID }, "$ANCHORE_P ${HOME}"},
+		{"null variable in file", "webhooks: {general: {url: '${ANCHORE_P}'}}", []string{"ANCHORE_P=null"}, nil, func(c *Config) any { return len(c.Webhooks.Endpoints) }, 0},
+		{"original variable", "", []string{"ANCHORE_ADMIN_PASSWORD=foobar"}, nil, func(c *Config) any { return c.AdminPassword.Reveal() }, "foobar"},
+		{"webhook by variable", "webhooks: {general: {}}", []string{"ANCHORE_WEBHOOK_DESTINATION_URL=http://h/"}, nil, func(c *Config) any { return c.Webhooks.Endpoints[0].URL.Reveal() }, "http://h/"},
+		{"retry in seconds", "webhooks: {notification_retry_timeout: 30, general: {url: 'http://h'}}", nil, nil, func(c *Config) any { return c.Webhooks.Endpoints[0].RetryFor }, 30 * time.Second},
+		{"own ssl_verify", "webhooks: {ssl_verify: false, general: {url: 'http://h', ssl_verify: true}}", nil, nil, func(c *Config) any { return c.Webhooks.Endpoints[0].SSLVerify }, true},
+		{"empty user is none", "webhooks: {webhook_user: u, general: {url: 'http://h', webhook_user: ''}}", nil, nil, func(c *Config) any { return c.Webhooks.Endpoints[0].User }, ""},
+		{"headers", "webhooks: {general: {url: 'http://h', headers: {X-Team: 007}}}", nil, nil, func(c *Config) any { return c.Webhooks.Endpoints[0].Headers["X-Team"].Reveal() }, "007"},
+		{"bearer over inherited user", "webhooks: {webhook_user: u, general: {url: 'http://h', bearer_token: t}}", nil, nil, func(c *Config) any { return c.Webhooks.Endpoints[0].User }, ""},
+		{"original listen", "services: {apiext: {listen: 0.0.0.0, port: 9000}}", nil, nil, func(c *Config) any { return c.Listen }, "0.0.0.0:9000"},
+		{"own listen wins", "listen: 'h:1'\nservices: {apiext: {listen: 0.0.0.0, port: 9000}}", nil, nil, func(c *Config) any { return c.Listen }, "h:1"},
+		{"TLS of the original", "services: {apiext: {ssl_enable: true, ssl_cert: c, ssl_key: k}}", nil, nil, func(c *Config) any { return c.TLS }, TLS{"c", "k"}},
+		{"TLS switched off", "services: {apiext: {ssl_enable: false, ssl_cert: c, ssl_key: k}}", nil, nil, func(c *Config) any { return c.TLS }, TLS{}},
+		{"subscriptions", "subscriptions: {default: {policy_eval: true}}", nil, nil, func(c *Config) any { return c.Subscriptions[anchore.PolicyEval] }, true},
+		{"size by variable", "", []string{"ANCHORE_MAX_COMPRESSED_IMAGE_SIZE_MB=700"}, nil, func(c *Config) any { return c.MaxCompressedImageSizeMB }, 700},
+		{"size below zero", "max_compressed_image_size_mb: -5", nil, nil, func(c *Config) any { return c.MaxCompressedImageSizeMB }, -1},
+		{"no layer cache", "analysis: {layer_cache_enable: false, layer_cache_max_gigabytes: 4}", nil, nil, func(c *Config) any { return c.Analysis.LayerCacheBytes }, int64(0)},
+		{"YAML anchors", "webhooks: {general: &e {url: 'http://h'}, tag_update: *e}", nil, nil, func(c *Config) any { return len(c.Webhooks.Endpoints) }, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			file := mustWrite(t, tt.file)
+			cfg, err := Load(append(tt.args, "--config", file), append(tt.env, "HOME=/home/me"))
+			if err != nil {
+				t.Fatalf("Load(%q) = %v", tt.file, err)
+			}
+			if diff := cmp.Diff(tt.want, tt.get(cfg)); diff != "" {
+				t.Errorf("Load(%q) (-want +got):\n%s", tt.file, diff)
+			}
+			if len(cfg.Warnings) > 0 {
+				t.Errorf("Load(%q) warns: %s", tt.file, cfg.Warnings)
+			}
+		})
+	}
+}
+
+func TestProblems(t *testing.T) {
+	tests := []struct{ name, file, want string }{
+		{"value", "watch:\n  interval: often", `f:2:13: watch.interval: "often": must be a whole number of seconds or a duration such as 90s or 5m, at most 168h; 0 switches it off`},
+		{"original name", "services: {catalog: {cycle_timers: {image_watcher: 1.5}}}", `f:1:52: services.catalog.cycle_timers.image_watcher: "1.5": must be a whole number of seconds or a duration such as 90s or 5m, at most 168h; 0 switches it off`},
+		{"size", "max_compressed_image_size_mb: big", `f:1:31: max_compressed_image_size_mb: "big": must be a whole number; negative: no limit`},
+		{"size 0", "max_compressed_image_size_mb: 0", `f:1:31: warning: max_compressed_image_size_mb: 0 is no limit, as in the original's code though not its documentation; write -1`},
+		{"all at once", "log_level: LOUD\nlisten: 8228", "f:1:12: log_level: \"LOUD\": must be one of DEBUG, INFO, WARN, ERROR (or the original's FATAL, SPEW)\nf:2:9: listen: \"8228\": must be host:port with a port from 0 to 65535"},
+		{"near miss", "watch: {intervall: 3}", `f:1:20: warning: watch.intervall: unknown key, ignored; did you mean watch.interval?`},
+		{"unknown", "zzz: 1", `f:1:6: warning: zzz: unknown key, ignored`},
+		{"retired", "credentials: {database: {db_connect: 'postgres://${ANCHORE_DB_HOST}'}}", `f:1:14: warning: credentials: a key of the original without a meaning here, ignored: the engine keeps its data in data_dir`},
+		{"misplaced", "general: {url: 'http://h'}", `f:1:10: general: belongs under webhooks:`},
+		{"secret value hidden", "webhooks: {general: {url: 'ftp://u:hunter2@h'}}", `f:1:27: webhooks.general.url: must be an http or https URL`},
+		{"unset variable", "host_id: ${ANCHORE_NOPE}", `f:1:10: host_id: the environment variable ANCHORE_NOPE is not set`},
+		{"list", "listen: [1]", `f:1:9: listen: must be a single value: host:port with a port from 0 to 65535`},
+		{"section with a value", "watch: 3", `f:1:8: watch: must be a section with keys of its own, or empty`},
+		{"twice", "host_id: a\nhost_id: b", `f:2:1: host_id: stands twice; the first is in line 1`},
+		{"two names of one key", "watch: {interval: 1}\nservices: {catalog: {cycle_timers: {image_watcher: 2}}}", `f:2:52: services.catalog.cycle_timers.image_watcher: sets watch.interval again, which watch.interval has set; leave one of them out`},
+		{"half TLS", "tls: {cert: c}", `f:1:13: tls.cert: HTTPS needs both tls.cert and tls.key (or services.apiext.ssl_cert and ssl_key)`},
+		{"half client certificate", "webhooks: {general: {url: 'http://h', client_key: k}}", `f:1:51: webhooks.general.client_key: a client certificate needs both client_cert and client_key`},
+		{"no url", "webhooks: {general: {webhook_user: u}}", `f:1:36: warning: webhooks.general.webhook_user: has no effect: webhooks.general has no url, so it is no endpoint`},
+		{"signing key", "webhooks: {secret: whsec_abc}", `f:1:20: webhooks.secret: must be text on one line; after whsec_ the base64 of 24 to 64 bytes`},
+		{"not YAML", "a: [", `f: is not YAML: line 1: did not find expected node content`},
+		{"not a mapping", "- a", `f:1:1: must be a mapping of keys to values`},
+		{"two documents", "---\nhost_id: a\n---\nhost_id: b", `f: holds more than one YAML document; one is allowed`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, problems := build("f", []byte(tt.file), nil, nil)
+			if diff := cmp.Diff(tt.want, problems.String()); diff != "" {
+				t.Errorf("problems of %q (-want +got):\n%s", tt.file, diff)
+			}
+		})
+	}
+}
+
+func TestEnvironmentProblems(t *testing.T) {
+	env := map[string]string{"ANCHORE_WATCH__INTERVALL": "1", "ANCHORE_LOG_LEVEL": "LOUD", "ANCHORE_DB_HOST": "db", "ANCHORE_HOST_ID": "null"}
+	_, problems := build("", nil, env, nil)
+	want := "environment variable ANCHORE_LOG_LEVEL: log_level: \"LOUD\": must be one of DEBUG, INFO, WARN, ERROR (or the original's FATAL, SPEW)"
+	if got := problems.Errors().String(); got != want {
+		t.Errorf("errors = %s, want %s", got, want)
+	}
+	want = "environment variable ANCHORE_WATCH__INTERVALL: warning: names no key, ignored; did you mean ANCHORE_WATCH__INTERVAL?"
+	if got := problems.Warnings().String(); got != want {
+		t.Errorf("warnings = %s, want %s", got, want)
+	}
+}
+
+func TestFindFile(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for name, host := range map[string]string{"config.yaml": "here", "flag.yaml": "flag", "env.yaml": "env"} {
+		if err := os.WriteFile(name, []byte("host_id: "+host), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := filepath.Dir(mustWrite(t, "host_id: dir"))
+	tests := []struct {
+		args, env []string
+		want      string
+	}{
+		{nil, nil, "here"},
+		{nil, []string{"ANCHORE_CONFIG_DIR=" + other}, "dir"},
+		{nil, []string{"ANCHORE_CONFIG=env.yaml", "ANCHORE_CONFIG_DIR=" + other}, "env"},
+		{[]string{"--configdir", other}, []string{"ANCHORE_CONFIG=env.yaml"}, "dir"},
+		{[]string{"--config=flag.yaml"}, []string{"ANCHORE_CONFIG=env.yaml"}, "flag"},
+	}
+	for _, tt := range tests {
+		cfg, err := Load(tt.args, tt.env)
+		if err != nil || cfg.HostID != tt.want {
+			t.Errorf("Load(%q, %q) = %+v, %v, want host_id %s", tt.args, tt.env, cfg, err, tt.want)
+		}
+	}
+}
+
+func TestLoadErrors(t *testing.T) {
+	for _, args := range [][]string{{"--config", filepath.Join(t.TempDir(), "missing")}, {"--nope"}, {"extra"}, {"--listen=x"}} {
+		if _, err := Load(args, nil); anchore.KindOf(err) != anchore.Invalid {
+			t.Errorf("Load(%q) = %v, want Invalid", args, err)
+		}
+	}
+	if _, err := Load([]string{"--help"}, nil); !errors.Is(err, pflag.ErrHelp) {
+		t.Errorf("Load(--help) = %v, want %v", err, pflag.ErrHelp)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	file := mustWrite(t, "log_level: LOUD\nzzz: 1\n")
+	got, err := Check(file, nil)
+	if err != nil || len(got.Errors()) != 1 || len(got.Warnings()) != 1 {
+		t.Errorf("Check() = %v, %v, want one error and one warning", got, err)
+	}
+	if _, err := Check(file+".missing", nil); anchore.KindOf(err) != anchore.Invalid {
+		t.Errorf("Check(missing) = %v, want Invalid", err)
+	}
+}
+
+func TestRegistryOverrides(t *testing.T) {
+	c := mustBuild(t, "watch: {registries: {a.io: {interval: 0, concurrency: 3, platform: linux/arm64}}}")
+	got := fmt.Sprint(c.Watch.RegistryInterval("a.io"), c.Watch.RegistryLimit("a.io"), c.PlatformOf("a.io"),
+		c.Watch.RegistryInterval("b.io"), c.Watch.RegistryLimit("b.io"), c.PlatformOf("b.io"))
+	if want := "0s 3 linux/arm64 5m0s 8 linux/amd64"; got != want {
+		t.Errorf("overrides = %s, want %s", got, want)
+	}
+}
+
+// A secret never leaves through %+v of the whole configuration, and every problem
+// is one line.
+func FuzzBuild(f *testing.F) {
+	f.Add(seedWebhooks)
+	f.Add(Sample())
+	f.Add("a: &a [*a]")
+	f.Add("default_admin_password: ${ANCHORE_P}\nwebhooks: {general: {url: 'ftp://x'}}")
+	f.Fuzz(func(t *testing.T, file string) {
+		cfg, problems := build("f", []byte(file), map[string]string{"ANCHORE_P": "hunter2hunter2"}, nil)
+		for _, p := range problems {
+			if line := p.String(); strings.ContainsAny(line, "\n\r\x1b") {
+				t.Errorf("problem of %q is not one plain line: %q", file, line)
+			}
+		}
+		if cfg.Watch.Interval < 0 || cfg.Analysis.Concurrency < 1 && len(problems.Errors()) == 0 {
+			t.Errorf("build(%q) = %+v", file, cfg)
+		}
+		again, more := build("f", []byte(file), map[string]string{"ANCHORE_P": "hunter2hunter2"}, nil)
+		if diff := cmp.Diff(cfg, again); diff != "" || problems.String() != more.String() {
+			t.Errorf("build(%q) differs from itself:\n%s", file, diff)
+		}
+	})
+}
+
+// revealed compares secrets by their text.
+func revealed() cmp.Option {
+	return cmp.Transformer("Reveal", func(s anchore.Secret) string { return s.Reveal() })
+}
+
+// mustBuild reads a file's text that has nothing wrong with it.
+func mustBuild(t *testing.T, file string) *Config {
+	t.Helper()
+	cfg, problems := build("config.yaml", []byte(file), map[string]string{"HOME": "/home/me"}, nil)
+	if len(problems) > 0 {
+		t.Fatalf("build(%q): %s", file, problems)
+	}
+	return cfg
+}
+
+func mustWrite(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
