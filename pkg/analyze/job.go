@@ -1,0 +1,171 @@
+package analyze
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/sbom"
+)
+
+const (
+	// maxTries bounds how often a job is tried whose failure is not the image's:
+	// with the back-off, for about three hours.
+	maxTries = 10
+	// maxCrashes bounds it where the failure probably is the image's after all.
+	maxCrashes = 3
+	// maxRemembered bounds the memory of failures, in jobs.
+	maxRemembered = 10_000
+	// limitedWait is the wait for a registry that limits us and does not say how long.
+	limitedWait = time.Minute
+)
+
+// carryOut fetches the image, has it analyzed, and stores the document. Its
+// temporary files are gone when it returns.
+func (w *Workers) carryOut(ctx context.Context, job catalog.Job) (catalog.AnalysisResult, error) {
+	const op = "analyze.carryOut"
+	if job.Attempt > maxCrashes {
+		return catalog.AnalysisResult{}, anchore.E(anchore.Invalid, op, "the engine was stopped %d times while it analyzed this image", maxCrashes)
+	}
+	work, err := os.MkdirTemp(w.cfg.Dir, "job-")
+	if err != nil {
+		return catalog.AnalysisResult{}, anchore.E(anchore.Unavailable, op, "no temporary files can be written").Because(err)
+	}
+	defer os.RemoveAll(work)
+	layout, name, err := w.fetch(ctx, job, work)
+	if err != nil {
+		return catalog.AnalysisResult{}, err
+	}
+	w.report(job.Digest, anchore.Progress{Step: anchore.Cataloging})
+	report, err := w.cfg.Analyzer.Analyze(ctx, sbom.Request{
+		Layout: layout, Digest: job.Digest, Name: name, Work: work,
+		Progress: func(s anchore.Step) { w.report(job.Digest, anchore.Progress{Step: s}) },
+	})
+	if err != nil {
+		return catalog.AnalysisResult{}, err
+	}
+	w.report(job.Digest, anchore.Progress{Step: anchore.Storing})
+	document, err := os.Open(report.Document)
+	if err != nil {
+		return catalog.AnalysisResult{}, anchore.E(anchore.Unavailable, op, "the document cannot be read").Because(err)
+	}
+	defer document.Close()
+	digest, err := w.cfg.Blobs.Put(ctx, document)
+	if err != nil {
+		return catalog.AnalysisResult{}, anchore.E(anchore.Unavailable, op, "the result cannot be stored").Because(err)
+	}
+	return catalog.AnalysisResult{Report: digest, Summary: report.Summary}, nil
+}
+
+// fetch tries the job's sources one after the other, and returns the layout and
+// the image's name. An account whose credentials are refused is told so and no
+// longer waits. If all sources fail, the error is the most hopeful one: a limit
+// that passes, then something to try again, then that the image is not there.
+func (w *Workers) fetch(ctx context.Context, job catalog.Job, work string) (layout, name string, err error) {
+	worst := anchore.E(anchore.NotFound, "analyze.fetch", "no account is left that may pull the image")
+	for i, source := range job.Sources {
+		ref := source.Ref
+		ref.Digest = job.Digest
+		layout = filepath.Join(work, "layout-"+strconv.Itoa(i))
+		err := w.cfg.Fetcher.Fetch(ctx, source.Account, ref, layout, func(done, total int64) {
+			w.report(job.Digest, anchore.Progress{Step: anchore.Fetching, Done: done, Total: total})
+		})
+		if err == nil {
+			return layout, ref.RepositoryName() + "@" + job.Digest, nil
+		}
+		_ = os.RemoveAll(layout) // else what the next source needs may not fit
+		if ctx.Err() != nil {
+			return "", "", anchore.E(anchore.Unavailable, "analyze.fetch", "the analysis was stopped").Because(err)
+		}
+		if kind := anchore.KindOf(err); kind == anchore.Unauthorized || kind == anchore.Forbidden {
+			if err := w.cfg.Catalog.RefuseSource(ctx, job, source.Account, reason(err)); err != nil {
+				return "", "", err
+			}
+		}
+		worst = hopeful(worst, err)
+	}
+	return "", "", worst
+}
+
+// hopeful returns the one of two failures that is likelier to pass; of two limits,
+// the one that passes sooner.
+func hopeful(old *anchore.Error, err error) *anchore.Error {
+	next := anchore.E(anchore.KindOf(err), "analyze.fetch", "%s", reason(err)).Because(err)
+	next.After = anchore.AfterOf(err)
+	switch a, b := hope(old.Kind), hope(next.Kind); {
+	case b > a, b == a && next.Kind == anchore.Limited && next.After < old.After:
+		return next
+	case b == a && old.Err == nil: // the first real one explains more than that none is left
+		return next
+	}
+	return old
+}
+
+func hope(k anchore.Kind) int {
+	switch k {
+	case anchore.Limited:
+		return 2
+	case anchore.Unavailable, anchore.Internal:
+		return 1
+	}
+	return 0
+}
+
+// settle tells the catalog of a failure: back into the queue, or the end.
+func (w *Workers) settle(ctx context.Context, log *slog.Logger, job catalog.Job, err error) error {
+	why := reason(err)
+	wait, again := w.next(job, err)
+	if again {
+		log.Warn("analysis postponed", "reason", why, "wait", wait.Round(time.Second), "error", err)
+		if anchore.KindOf(err) != anchore.Limited {
+			w.failure("analysis of "+job.Digest, err)
+		}
+		return w.cfg.Catalog.PostponeAnalysis(ctx, job, time.Now().Add(wait), why)
+	}
+	log.Warn("analysis failed", "reason", why, "error", err)
+	w.forget(job)
+	return w.cfg.Catalog.FailAnalysis(ctx, job, why)
+}
+
+// next decides whether a failed job is tried again, and after how long. A limit
+// of the registry never ends in a failure; what is the image's fault always does.
+func (w *Workers) next(job catalog.Job, err error) (wait time.Duration, again bool) {
+	kind := anchore.KindOf(err)
+	if kind == anchore.Limited {
+		return cmp.Or(anchore.AfterOf(err), limitedWait), true
+	}
+	if kind != anchore.Unavailable && kind != anchore.Internal {
+		return 0, false
+	}
+	w.mu.Lock()
+	if len(w.tries) >= maxRemembered {
+		clear(w.tries)
+	}
+	w.tries[job.Analysis]++
+	n := w.tries[job.Analysis]
+	w.mu.Unlock()
+	if n >= maxTries || kind == anchore.Internal && n >= maxCrashes {
+		return 0, false
+	}
+	return max(jittered(n), anchore.AfterOf(err)), true
+}
+
+// reason is the sentence that the image's status shows. Unlike anchore.MessageOf
+// it shows what an analyzer says of a crash, which holds no internals.
+func reason(err error) string {
+	var e *anchore.Error
+	if errors.As(err, &e) && e.Message != "" {
+		return e.Message
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "the registry did not answer in time"
+	}
+	return "the analysis failed; the engine's log has the cause"
+}

@@ -1,0 +1,486 @@
+package analyze
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/sbom"
+	"github.com/anchore/anchore-engine/pkg/store"
+	"github.com/anchore/anchore-engine/pkg/store/bolt"
+)
+
+// world is a real catalog with images to analyze, and a registry and an analyzer
+// that do as the test says.
+type world struct {
+	*catalog.Catalog
+	t       *testing.T
+	fetch   func(ctx context.Context, account string, ref anchore.Reference) error
+	analyze func(context.Context, sbom.Request) (sbom.Report, error)
+	mu      sync.Mutex
+	fetched []string // accounts, in order
+	extend  func(catalog.Job) error
+	Workers *Workers
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	s, err := bolt.Open(bolt.Config{Path: filepath.Join(t.TempDir(), "engine.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	blobs := &memory{blobs: map[store.Digest][]byte{}}
+	c, err := catalog.New(catalog.Config{Store: s, Blobs: blobs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{Catalog: c, t: t}
+	w.Workers, err = New(Config{Catalog: w, Fetcher: w, Analyzer: w, Blobs: blobs, Dir: filepath.Join(t.TempDir(), "analyses"), Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// ExtendAnalysis lets a test take the lease away.
+func (w *world) ExtendAnalysis(ctx context.Context, j catalog.Job, lease time.Duration) error {
+	if w.extend != nil {
+		return w.extend(j)
+	}
+	return w.Catalog.ExtendAnalysis(ctx, j, lease)
+}
+
+func (w *world) Fetch(ctx context.Context, account string, ref anchore.Reference, dir string, progress func(done, total int64)) error {
+	w.mu.Lock()
+	w.fetched = append(w.fetched, account)
+	w.mu.Unlock()
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	progress(50, 100)
+	if w.fetch != nil {
+		return w.fetch(ctx, account, ref)
+	}
+	return nil
+}
+
+func (w *world) Analyze(ctx context.Context, req sbom.Request) (sbom.Report, error) {
+	if w.analyze != nil {
+		return w.analyze(ctx, req)
+	}
+	path := filepath.Join(req.Work, "document.json")
+	return sbom.Report{Document: path, Summary: anchore.Summary{Distro: "debian", Packages: 5}}, os.WriteFile(path, []byte(document), 0o600)
+}
+
+func (w *world) add(account, tag string) string {
+	w.t.Helper()
+	err := w.CreateAccount(w.t.Context(), anchore.Account{Name: account, Type: anchore.UserAccount}, "foobar")
+	if err != nil && anchore.KindOf(err) != anchore.Conflict {
+		w.t.Fatal(err)
+	}
+	ref, err := anchore.ParseReference(tag)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	digest := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(ref.Tag)))
+	m := anchore.Manifest{Ref: ref, TagDigest: digest, Digest: digest, ImageID: digest[7:], Platform: anchore.DefaultPlatform, Raw: []byte("{}"), Config: []byte("{}")}
+	if _, err := w.SawTag(w.t.Context(), catalog.Sighting{Account: account, Manifest: m, Cause: "image add", Add: &catalog.Addition{AutoSubscribe: true}}); err != nil {
+		w.t.Fatal(err)
+	}
+	return digest
+}
+
+// run starts the workers; the function stops them and waits.
+func (w *world) run() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Workers.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			w.t.Errorf("Run: %v", err)
+		}
+		entries, err := os.ReadDir(w.Workers.cfg.Dir)
+		if err != nil || len(entries) > 0 {
+			w.t.Errorf("temporary files are left: %v %v", entries, err)
+		}
+	}
+}
+
+func (w *world) image(account, digest string) anchore.Image {
+	w.t.Helper()
+	img, err := w.Image(w.t.Context(), account, digest)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return img
+}
+
+func (w *world) expect(account, digest string, status anchore.AnalysisStatus, reason string) {
+	w.t.Helper()
+	img := w.image(account, digest)
+	if diff := cmp.Diff([]string{string(status), reason}, []string{string(img.Status), img.Reason}); diff != "" {
+		w.t.Errorf("status of %s's image (-want +got):\n%s", account, diff)
+	}
+}
+
+// memory is a store.Blobs.
+type memory struct {
+	mu    sync.Mutex
+	blobs map[store.Digest][]byte
+}
+
+func (m *memory) Put(_ context.Context, r io.Reader) (store.Digest, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return "", err
+	}
+	d := store.Digest(fmt.Sprintf("sha256:%x", sha256.Sum256(data)))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.blobs[d] = data
+	return d, nil
+}
+
+func (m *memory) Open(_ context.Context, d store.Digest) (io.ReadCloser, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	data, ok := m.blobs[d]
+	if !ok {
+		return nil, store.ErrNotFound
+	}
+	return io.NopCloser(bytes.NewReader(data)), nil
+}
+
+func (m *memory) Delete(context.Context, store.Digest) error             { return nil }
+func (m *memory) List(context.Context, func(store.BlobInfo) error) error { return nil }
+
+func TestAnalyzed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		digest := w.add("a", "registry.test/app:1")
+		w.add("b", "other.test/app:1")
+		var steps []anchore.Progress
+		w.analyze = func(ctx context.Context, req sbom.Request) (sbom.Report, error) {
+			p, _ := w.Workers.Progress(digest)
+			steps = append(steps, p)
+			if req.Digest != digest || req.Name != "registry.test/app@"+digest {
+				t.Errorf("asked to analyze %+v", req)
+			}
+			w.analyze = nil
+			return w.Analyze(ctx, req)
+		}
+		w.fetch = func(context.Context, string, anchore.Reference) error {
+			p, _ := w.Workers.Progress(digest)
+			steps = append(steps, p)
+			return nil
+		}
+		stop := w.run()
+		synctest.Wait()
+		w.expect("a", digest, anchore.Analyzed, "")
+		w.expect("b", digest, anchore.Analyzed, "")
+		if diff := cmp.Diff([]string{"a"}, w.fetched); diff != "" {
+			t.Errorf("fetched by (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]anchore.Progress{{Step: anchore.Fetching, Done: 50, Total: 100}, {Step: anchore.Cataloging}}, steps); diff != "" {
+			t.Errorf("progress (-want +got):\n%s", diff)
+		}
+		report, err := w.Report(t.Context(), "b", digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(report); err != nil || string(got) != document {
+			t.Errorf("stored document %q, %v", got, err)
+		}
+		if s := w.Workers.Status(); s.Running != 0 || s.Failures != 0 || s.LastSuccess.IsZero() {
+			t.Errorf("Status() = %+v", s)
+		}
+		if _, ok := w.Workers.Progress(digest); ok {
+			t.Error("Progress is shown after the end")
+		}
+		stop()
+	})
+}
+
+func TestRefusedAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		digest := w.add("a", "registry.test/app:1")
+		w.add("b", "registry.test/app:1")
+		w.fetch = func(_ context.Context, account string, _ anchore.Reference) error {
+			if account == "a" {
+				return anchore.E(anchore.Unauthorized, "oci.Fetch", "registry.test refuses the credentials")
+			}
+			return nil
+		}
+		stop := w.run()
+		synctest.Wait()
+		w.expect("a", digest, anchore.AnalysisFailed, "registry.test refuses the credentials")
+		w.expect("b", digest, anchore.Analyzed, "")
+		stop()
+	})
+}
+
+func TestFetchFails(t *testing.T) {
+	fails := func(kind anchore.Kind, text string) error { return anchore.E(kind, "oci.Fetch", "%s", text) }
+	tests := []struct {
+		name  string
+		errs  map[string]error // by account
+		after time.Duration
+		want  anchore.AnalysisStatus
+		says  string
+	}{
+		{"all refused", map[string]error{"a": fails(anchore.Unauthorized, "no"), "b": fails(anchore.Forbidden, "no")}, 0, anchore.AnalysisFailed, "no"},
+		{"gone everywhere", map[string]error{"a": fails(anchore.NotFound, "gone"), "b": fails(anchore.NotFound, "gone too")}, 0, anchore.AnalysisFailed, "gone"},
+		{"gone for one", map[string]error{"a": fails(anchore.NotFound, "gone")}, 0, anchore.Analyzed, ""},
+		{"broken", map[string]error{"a": fails(anchore.Invalid, "a layer is damaged"), "b": fails(anchore.NotFound, "gone")}, 0, anchore.AnalysisFailed, "a layer is damaged"},
+		{"down for one, gone for the other", map[string]error{"a": fails(anchore.NotFound, "gone"), "b": fails(anchore.Unavailable, "down")}, 0, anchore.NotAnalyzed, "down"},
+		{"down for long", map[string]error{"a": fails(anchore.Unavailable, "down"), "b": fails(anchore.Unavailable, "down")}, 24 * time.Hour, anchore.AnalysisFailed, "down"},
+		{"limited", map[string]error{"a": fails(anchore.Limited, "too many requests"), "b": fails(anchore.Unavailable, "down")}, 0, anchore.NotAnalyzed, "too many requests"},
+		{"limited for long", map[string]error{"a": fails(anchore.Limited, "too many requests"), "b": fails(anchore.Limited, "so too")}, 24 * time.Hour, anchore.NotAnalyzed, "too many requests"},
+		{"no Error", map[string]error{"a": errors.New("boom"), "b": errors.New("boom")}, 0, anchore.NotAnalyzed, "the analysis failed; the engine's log has the cause"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				digest := w.add("a", "registry.test/app:1")
+				w.add("b", "registry.test/app:1")
+				w.fetch = func(_ context.Context, account string, _ anchore.Reference) error { return test.errs[account] }
+				stop := w.run()
+				time.Sleep(test.after)
+				synctest.Wait()
+				w.expect("b", digest, test.want, test.says)
+				stop()
+			})
+		})
+	}
+}
+
+func TestLimitedWaitsAsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		digest := w.add("a", "registry.test/app:1")
+		limited := anchore.E(anchore.Limited, "oci.Fetch", "registry.test limits our requests")
+		limited.After = 90 * time.Second
+		w.fetch = func(context.Context, string, anchore.Reference) error { return limited }
+		begin := time.Now()
+		stop := w.run()
+		synctest.Wait()
+		if got := w.image("a", digest).RetryAt.Sub(begin); got != 90*time.Second {
+			t.Errorf("the image shows that it is tried again after %v, want 90s", got)
+		}
+		w.fetch = nil
+		time.Sleep(89 * time.Second)
+		synctest.Wait()
+		w.expect("a", digest, anchore.NotAnalyzed, "registry.test limits our requests")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		w.expect("a", digest, anchore.Analyzed, "")
+		stop()
+	})
+}
+
+func TestAnalyzerFails(t *testing.T) {
+	tests := []struct {
+		kind  anchore.Kind
+		tries int32
+	}{
+		{anchore.Invalid, 1},
+		{anchore.Internal, maxCrashes},
+		{anchore.Unavailable, maxTries},
+	}
+	for _, test := range tests {
+		t.Run(test.kind.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				digest := w.add("a", "registry.test/app:1")
+				var tries atomic.Int32
+				w.analyze = func(context.Context, sbom.Request) (sbom.Report, error) {
+					tries.Add(1)
+					return sbom.Report{}, anchore.E(test.kind, "test", "this is why").Because(errors.New("internals"))
+				}
+				stop := w.run()
+				time.Sleep(24 * time.Hour)
+				synctest.Wait()
+				w.expect("a", digest, anchore.AnalysisFailed, "this is why")
+				if tries.Load() != test.tries {
+					t.Errorf("tried %d times, want %d", tries.Load(), test.tries)
+				}
+				stop()
+			})
+		})
+	}
+}
+
+func TestShutdown(t *testing.T) {
+	tests := []struct {
+		name string
+		took time.Duration
+		want anchore.AnalysisStatus
+	}{
+		{"ends within the grace", 5 * time.Second, anchore.Analyzed},
+		{"stopped and given back", time.Hour, anchore.NotAnalyzed},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				digest := w.add("a", "registry.test/app:1")
+				w.analyze = func(ctx context.Context, req sbom.Request) (sbom.Report, error) {
+					select {
+					case <-time.After(test.took):
+					case <-ctx.Done():
+						return sbom.Report{}, anchore.E(anchore.Unavailable, "test", "stopped")
+					}
+					path := filepath.Join(req.Work, "d")
+					return sbom.Report{Document: path}, os.WriteFile(path, nil, 0o600)
+				}
+				stop := w.run()
+				synctest.Wait()
+				w.expect("a", digest, anchore.Analyzing, "")
+				begin := time.Now()
+				stop()
+				if took := time.Since(begin); took > defaultGrace {
+					t.Errorf("the shutdown took %v", took)
+				}
+				w.expect("a", digest, test.want, "")
+				if _, ok, _, err := w.ClaimAnalysis(t.Context(), time.Minute); err != nil || ok != (test.want == anchore.NotAnalyzed) {
+					t.Errorf("ClaimAnalysis after the shutdown: %v, %v", ok, err)
+				}
+			})
+		})
+	}
+}
+
+func TestLease(t *testing.T) {
+	slow := func(ctx context.Context, req sbom.Request) (sbom.Report, error) {
+		select {
+		case <-time.After(10 * time.Minute):
+		case <-ctx.Done():
+			return sbom.Report{}, context.Cause(ctx)
+		}
+		path := filepath.Join(req.Work, "d")
+		return sbom.Report{Document: path}, os.WriteFile(path, nil, 0o600)
+	}
+	t.Run("renewed", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			digest := w.add("a", "registry.test/app:1")
+			w.analyze = slow
+			stop := w.run()
+			for range 20 {
+				time.Sleep(29 * time.Second)
+				if _, ok, _, err := w.ClaimAnalysis(t.Context(), time.Minute); ok || err != nil {
+					t.Fatalf("somebody else took it: %v", err)
+				}
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			w.expect("a", digest, anchore.Analyzed, "")
+			stop()
+		})
+	})
+	t.Run("lost", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			digest := w.add("a", "registry.test/app:1")
+			var stopped error
+			w.analyze = func(ctx context.Context, req sbom.Request) (sbom.Report, error) {
+				_, stopped = slow(ctx, req)
+				w.analyze = nil
+				return sbom.Report{}, stopped
+			}
+			w.extend = func(catalog.Job) error {
+				w.extend = nil
+				return anchore.E(anchore.Conflict, "test", "lost")
+			}
+			stop := w.run()
+			time.Sleep(21 * time.Second)
+			synctest.Wait()
+			if !errors.Is(stopped, errLost) {
+				t.Errorf("the analysis ended with %v, want that its lease was lost", stopped)
+			}
+			w.expect("a", digest, anchore.Analyzing, "") // nothing was told to the catalog
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			w.expect("a", digest, anchore.Analyzed, "")
+			stop()
+		})
+	})
+}
+
+func TestKilledEngines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		digest := w.add("a", "registry.test/app:1")
+		left := filepath.Join(w.Workers.cfg.Dir, "job-old", "tmp")
+		if err := os.MkdirAll(left, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for range maxCrashes { // engines that took it and were never heard of again
+			if _, ok, _, err := w.ClaimAnalysis(t.Context(), time.Minute); !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+			time.Sleep(2 * time.Minute)
+		}
+		stop := w.run()
+		synctest.Wait()
+		w.expect("a", digest, anchore.AnalysisFailed, "the engine was stopped 3 times while it analyzed this image")
+		if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("what a killed engine left is still there: %v", err)
+		}
+		stop()
+	})
+}
+
+func TestWorkersRunAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for i := range 5 {
+			w.add("a", fmt.Sprint("registry.test/app:", i))
+		}
+		var running, most atomic.Int32
+		w.analyze = func(_ context.Context, req sbom.Request) (sbom.Report, error) {
+			most.Store(max(most.Load(), running.Add(1)))
+			defer running.Add(-1)
+			time.Sleep(time.Second)
+			path := filepath.Join(req.Work, "d")
+			return sbom.Report{Document: path}, os.WriteFile(path, nil, 0o600)
+		}
+		stop := w.run()
+		time.Sleep(3500 * time.Millisecond)
+		synctest.Wait()
+		if s := w.Workers.Status(); s.Running != 0 || most.Load() != 2 {
+			t.Errorf("after 3.5 s %d run, at most %d did at once; want 0 and 2", s.Running, most.Load())
+		}
+		stop()
+	})
+}
+
+func TestBackoff(t *testing.T) {
+	low, high := func() float64 { return 0 }, func() float64 { return 1 }
+	for n, want := range map[int][2]time.Duration{
+		1: {15 * time.Second, 30 * time.Second}, 2: {30 * time.Second, time.Minute}, 7: {15 * time.Minute, 30 * time.Minute},
+		100: {15 * time.Minute, 30 * time.Minute},
+	} {
+		if got := [2]time.Duration{backoff(n, low), backoff(n, high)}; got != want {
+			t.Errorf("backoff(%d) = %v, want %v", n, got, want)
+		}
+	}
+}

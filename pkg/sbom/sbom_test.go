@@ -1,0 +1,204 @@
+package sbom
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+)
+
+func TestSummary(t *testing.T) {
+	got, err := Summary(open(t))
+	want := anchore.Summary{Distro: "rhel", DistroVersion: "9.3", Size: 123456, Packages: 10}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("Summary(): %v (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestPackages(t *testing.T) {
+	tests := map[string][]Package{
+		"os": {
+			{Package: "bash", Version: "5.2.15-2+b2", Type: "dpkg", Size: "7335936", Origin: "M", License: "GPL-3 MIT", Licenses: []string{"GPL-3", "MIT"}, SourcePkg: "bash-5.2.15-2", CPEs: []string{}},
+			{Package: "musl", Version: "1.2.4-r2", Type: "APKG", Size: "667648", Origin: "T <t@example.test>", License: "MIT", Licenses: []string{"MIT"}, SourcePkg: "musl-src", CPEs: []string{}},
+			{Package: "openssl-libs", Version: "3.0.7-24.el9", Type: "rpm", Size: "7112380", Origin: "Red Hat, Inc.", License: "ASL 2.0", Licenses: []string{"ASL 2.0"}, SourcePkg: "openssl-3.0.7-24.el9.src.rpm", CPEs: []string{"cpe:2.3:a:redhat:openssl-libs:1:*:*:*:*:*:*:*"}},
+		},
+		"gem":    {{Package: "rake", Version: "13.0", Type: "GEM", Origin: "A,B", License: "Unknown", Licenses: []string{}, Location: "/gems/rake.gemspec", CPEs: []string{}}},
+		"go":     {{Package: "lib", Version: "v1.2.0", Type: "GO", Origin: "Unknown", License: "Unknown", Licenses: []string{}, Location: "/usr/bin/tool", CPEs: []string{}}},
+		"binary": {{Package: "python", Type: "BINARY", Origin: "Unknown", License: "Unknown", Licenses: []string{}, Location: "/usr/bin/python", CPEs: []string{}}},
+		"rust":   {{Package: "crate", Version: "1", Type: "RUST-CRATE", Origin: "Unknown", License: "Unknown", Licenses: []string{}, Location: "Unknown", CPEs: []string{}}},
+		"other":  {{Package: "odd", Version: "1", Type: "SOMETHING-NEW", Origin: "Unknown", License: "Unknown", Licenses: []string{}, Location: "Unknown", CPEs: []string{}}},
+		"npm":    {},
+	}
+	for ctype, want := range tests {
+		got, err := Packages(open(t), ctype)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("Packages(%s): %v (-want +got):\n%s", ctype, err, diff)
+		}
+	}
+}
+
+func TestJavaPackages(t *testing.T) {
+	want := []JavaPackage{
+		{
+			Package: "a", Type: "JAVA-WAR", Location: "/app/a.war", SpecificationVersion: "2", ImplementationVersion: "N/A",
+			MavenVersion: "N/A", Version: "0.9", Origin: "V", Metadata: map[string]string{}, CPEs: []string{},
+		},
+		{
+			Package: "spring-core", Type: "JAVA-JAR", Location: "/app/a.war:WEB-INF/lib/spring-core.jar", SpecificationVersion: "N/A",
+			ImplementationVersion: "5.3.1", MavenVersion: "5.3.1", Version: "5.3.1", Origin: "org.springframework",
+			Metadata: map[string]string{"pom.properties": "groupId=org.springframework\nartifactId=spring-core\nversion=5.3.1\n"}, CPEs: []string{},
+		},
+	}
+	got, err := JavaPackages(open(t))
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("JavaPackages(): %v (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	sum, dest := "abc", "usr/bin"
+	want := []File{
+		{Filename: "/bin", Type: "slink", Mode: "00777", LinkDest: &dest},
+		{Filename: "/dev/null", Type: "dev", Mode: "00666"},
+		{Filename: "/run/pipe", Type: "UNKNOWN", Mode: "00000"},
+		{Filename: "/tmp", Type: "dir", Mode: "01777"},
+		{Filename: "/usr/bin/su", Type: "file", Size: 71, Mode: "04755", GID: 5, SHA256: &sum},
+	}
+	got, err := Files(open(t))
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("Files(): %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// Every package is in exactly one content type, and no list is null.
+func TestContentTypesCoverAll(t *testing.T) {
+	sum := 0
+	for _, ctype := range ContentTypes() {
+		entries, err := Content(open(t), ctype)
+		if err != nil {
+			t.Fatalf("Content(%s): %v", ctype, err)
+		}
+		text, err := json.Marshal(entries)
+		if err != nil || bytes.Contains(text, []byte(`"licenses":null`)) || bytes.Contains(text, []byte(`"cpes":null`)) || text[0] != '[' {
+			t.Errorf("Content(%s) encodes as %s, %v", ctype, text, err)
+		}
+		if ctype != "files" {
+			sum += reflect.ValueOf(entries).Len()
+		}
+	}
+	if sum != 10 {
+		t.Errorf("the content types have %d packages together, the document has 10", sum)
+	}
+}
+
+func TestUnknownContentType(t *testing.T) {
+	for _, ctype := range []string{"", "malware", "OS", "deb"} {
+		_, err := Content(open(t), ctype)
+		if anchore.KindOf(err) != anchore.Invalid || !strings.Contains(err.Error(), "os, files, npm, gem, python, java, binary, go") {
+			t.Errorf("Content(%q): %v, want Invalid with the allowed types", ctype, err)
+		}
+	}
+}
+
+func TestNoDocument(t *testing.T) {
+	const good = `{"artifacts":[],"source":{}}`
+	tests := map[string]bool{
+		good: true, good + "\n ": true, `{"artifacts":[{"name":"x"}],"source":{},"files":[{}],"distro":{}}`: true,
+		"": false, "null": false, "[]": false, "{}": false, good + "x": false, good + good: false, good[:len(good)-1]: false,
+		`{"artifacts":{},"source":{}}`: false, `{"artifacts":[1],"source":{}}`: false, `{"artifacts":[]}`: false,
+		`{"artifacts":[],"source":[]}`: false, `{"artifacts":[],"source":{},"distro":7}`: false,
+		`{"artifacts":[],"source":{},"x":` + strings.Repeat("[", 300) + strings.Repeat("]", 300) + "}": false,
+	}
+	for text, ok := range tests {
+		_, err := Summary(strings.NewReader(text))
+		if ok != (err == nil) || err != nil && anchore.KindOf(err) != anchore.Invalid {
+			t.Errorf("Summary(%.60s): %v, want success %v", text, err, ok)
+		}
+	}
+	broken := errors.New("broken disk")
+	if _, err := Summary(iotest.ErrReader(broken)); !errors.Is(err, broken) {
+		t.Errorf("Summary(broken disk): %v", err)
+	}
+}
+
+func TestHistory(t *testing.T) {
+	manifest := `{"layers":[{"digest":"sha256:1","size":10},{"digest":"sha256:2","size":20}]}`
+	config := `{"history":[{"created":"2024-01-01T00:00:00Z","created_by":"ADD x"},{"created_by":"CMD","empty_layer":true,"comment":"c"},{"created_by":"RUN"},{"created_by":"too many"}]}`
+	got, err := History([]byte(manifest), []byte(config))
+	want := []HistoryEntry{
+		{ID: "sha256:1", Created: "2024-01-01T00:00:00Z", CreatedBy: "ADD x", Size: 10, Tags: []string{}},
+		{ID: "<missing>", CreatedBy: "CMD", Comment: "c", Tags: []string{}},
+		{ID: "sha256:2", CreatedBy: "RUN", Size: 20, Tags: []string{}},
+		{ID: "<missing>", CreatedBy: "too many", Tags: []string{}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("History(): %v (-want +got):\n%s", err, diff)
+	}
+	if _, err := History([]byte("x"), []byte(config)); anchore.KindOf(err) != anchore.Invalid {
+		t.Errorf("History(no manifest): %v, want Invalid", err)
+	}
+	if got, err := History([]byte("{}"), []byte("{}")); err != nil || got == nil || len(got) != 0 {
+		t.Errorf("History of nothing = %#v, %v; want an empty list", got, err)
+	}
+}
+
+func TestEncode(t *testing.T) {
+	doc := bytes.Repeat([]byte("anchore "), 20)
+	got := Encode(doc)
+	for line := range strings.Lines(got) {
+		if len(line) > base64Line+1 || !strings.HasSuffix(line, "\n") {
+			t.Errorf("line %q", line)
+		}
+	}
+	back, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(got, "\n", ""))
+	if err != nil || !bytes.Equal(back, doc) {
+		t.Errorf("decoded %q, %v", back, err)
+	}
+	if Encode(nil) != "" {
+		t.Errorf("Encode(nil) = %q", Encode(nil))
+	}
+}
+
+// What Summary accepts, every content type can be read from; nothing else gives
+// an error that is not Invalid.
+func FuzzDocument(f *testing.F) {
+	doc, err := os.ReadFile("testdata/document.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(doc)
+	f.Add([]byte(`{"artifacts":[{"type":"deb","metadata":{}}],"source":{},"files":[{"metadata":{"mode":-7}}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_, err := Summary(bytes.NewReader(data))
+		if err != nil {
+			if anchore.KindOf(err) != anchore.Invalid {
+				t.Errorf("Summary: %v is not Invalid", err)
+			}
+			return
+		}
+		for _, ctype := range ContentTypes() {
+			if _, err := Content(bytes.NewReader(data), ctype); err != nil {
+				t.Errorf("Summary accepts what Content(%s) refuses: %v", ctype, err)
+			}
+		}
+	})
+}
+
+func open(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.Open("testdata/document.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
