@@ -162,7 +162,7 @@ func End(tx store.Tx, d *Pending, s State, a Attempt) error {
 		Endpoint: d.Endpoint, Account: d.Account, Subscription: d.Subscription, Cause: d.Cause, State: s, At: table.Nanos(a.At),
 		Attempts: d.Attempts, Status: a.Status, Reason: a.Reason, Tried: d.Tried, Created: d.Created,
 	}
-	if d.Leased {
+	if d.Leased { // this attempt is its last
 		done.Tried = done.At
 	}
 	if err := Done.Insert(tx, done); err != nil || d.Due == 0 {

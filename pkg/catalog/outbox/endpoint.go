@@ -126,11 +126,8 @@ func WithPending(tx store.Tx) (names []string, err error) {
 	}
 }
 
-// First returns the endpoint's first delivery that has not ended, or nil.
-func First(tx store.Tx, name string) (*Pending, error) {
-	page, err := Deliveries.Scan(tx, store.Range{Prefix: endpointKey(name), Limit: 1})
-	if err != nil || len(page) == 0 {
-		return nil, err
-	}
-	return page[0], nil
+// First returns up to limit of the endpoint's deliveries that have not ended, lane
+// by lane.
+func First(tx store.Tx, name string, limit int) ([]*Pending, error) {
+	return Deliveries.Scan(tx, store.Range{Prefix: endpointKey(name), Limit: limit})
 }

@@ -1,0 +1,213 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/anchore/anchore-engine/pkg/catalog"
+)
+
+// Config is what a Relay is built from. Catalog and Channel are required.
+type Config struct {
+	Catalog    *catalog.Catalog
+	Channel    Channel
+	Endpoints  []Endpoint
+	Horizon    time.Duration // from a notification to its last attempt; 0 is 72 hours
+	Timeout    time.Duration // of one attempt; 0 is 10 s
+	Lanes      int           // attempts side by side to one endpoint; 0 is 8
+	Grace      time.Duration // for attempts that run when the engine stops; 0 is 5 s
+	Keep       time.Duration // of notifications, after their deliveries ended; 0 is 30 days
+	Log        *slog.Logger  // nil discards
+	Registerer prometheus.Registerer
+	Jitter     func() float64 // numbers in [0, 1); nil is random
+}
+
+// Relay delivers what the outbox holds. Each endpoint has a loop of its own, so
+// that one which is slow or dead never delays another.
+type Relay struct {
+	catalog  *catalog.Catalog
+	schedule schedule
+	grace    time.Duration
+	keep     time.Duration
+	log      *slog.Logger
+	senders  []*sender
+}
+
+const (
+	idleLook  = 10 * time.Second // between looks without a hint
+	errorWait = time.Second      // after a look that failed
+	sweepTime = time.Hour        // between removals of old notifications
+	leaseSlop = 5 * time.Second  // from the end of an attempt to that of its lease
+)
+
+// New builds a Relay. It reads and writes nothing.
+func New(cfg Config) (*Relay, error) {
+	if cfg.Catalog == nil || cfg.Channel == nil {
+		return nil, errors.New("notify.New: Catalog and Channel are required")
+	}
+	if cfg.Jitter == nil {
+		cfg.Jitter = rand.Float64
+	}
+	r := &Relay{
+		catalog:  cfg.Catalog,
+		schedule: schedule{horizon: cmp.Or(cfg.Horizon, 72*time.Hour)},
+		grace:    cmp.Or(cfg.Grace, 5*time.Second),
+		keep:     cmp.Or(cfg.Keep, 30*24*time.Hour),
+		log:      cfg.Log,
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	m, err := newMetrics(cfg.Registerer, r.Status)
+	if err != nil {
+		return nil, fmt.Errorf("notify.New: %w", err)
+	}
+	for _, e := range cfg.Endpoints {
+		r.senders = append(r.senders, newSender(cfg, e, r, m))
+	}
+	return r, nil
+}
+
+// Run delivers until ctx ends. Then it claims nothing more, lets attempts that run
+// end within the grace, and records what came of them; an attempt that does not end
+// in time is given back and made again after the next start.
+func (r *Relay) Run(ctx context.Context) error {
+	if err := r.resume(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	attempts, kill := context.WithCancel(context.WithoutCancel(ctx))
+	defer kill()
+	defer context.AfterFunc(ctx, func() { r.killLate(attempts, kill) })()
+
+	var parts sync.WaitGroup
+	parts.Go(func() { r.housekeep(ctx) })
+	parts.Go(func() { r.wake(ctx) })
+	for _, s := range r.senders {
+		parts.Go(func() { s.run(ctx, attempts) })
+	}
+	parts.Wait()
+	return nil
+}
+
+// killLate ends the attempts that still run after the grace.
+func (r *Relay) killLate(attempts context.Context, kill context.CancelFunc) {
+	late := time.NewTimer(r.grace)
+	defer late.Stop()
+	select {
+	case <-late.C:
+		kill()
+	case <-attempts.Done():
+	}
+}
+
+// resume lifts pauses: a restart is how an operator says that an endpoint is back.
+func (r *Relay) resume(ctx context.Context) error {
+	for _, s := range r.senders {
+		if err := r.catalog.ResumeEndpoint(ctx, s.endpoint.Name); err != nil {
+			return fmt.Errorf("notify.Run: %w", err)
+		}
+	}
+	return nil
+}
+
+// wake passes the catalog's hint on to the endpoints' loops.
+func (r *Relay) wake(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.catalog.DeliveryReady():
+			for _, s := range r.senders {
+				s.look()
+			}
+		}
+	}
+}
+
+// housekeep parks what waits for endpoints that are no longer configured, once,
+// and removes old notifications from time to time.
+func (r *Relay) housekeep(ctx context.Context) {
+	orphans := true
+	for {
+		if orphans {
+			orphans = r.parkOrphans(ctx) != nil
+		}
+		if _, err := r.catalog.ExpireNotifications(ctx, r.keep); err != nil && ctx.Err() == nil {
+			r.log.Error("old notifications could not be removed; trying again later", "error", err)
+		}
+		wait := sweepTime
+		if orphans {
+			wait = errorWait
+		}
+		if !sleep(ctx, wait) {
+			return
+		}
+	}
+}
+
+func (r *Relay) parkOrphans(ctx context.Context) error {
+	configured := make(map[string]bool, len(r.senders))
+	for _, s := range r.senders {
+		configured[s.endpoint.Name] = true
+	}
+	names, err := r.catalog.PendingEndpoints(ctx)
+	for _, name := range names {
+		if configured[name] || err != nil {
+			continue
+		}
+		var n int
+		n, err = r.catalog.ParkEndpoint(ctx, name, "the endpoint is no longer configured")
+		if n > 0 {
+			r.log.Warn("parked deliveries to an endpoint that is no longer configured", "endpoint", name, "deliveries", n)
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		r.log.Error("deliveries to endpoints that are no longer configured could not be parked; trying again", "error", err)
+	}
+	return err
+}
+
+// sleep waits and reports whether ctx still lasts.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// EndpointStatus is the state of one endpoint, for operators.
+type EndpointStatus struct {
+	Name string
+	URL  string // scheme and host
+	catalog.EndpointState
+	InFlight int       // attempts that run now
+	LookedAt time.Time // when its loop last looked for work; zero before the first look
+}
+
+// Status returns the state of every configured endpoint.
+func (r *Relay) Status(ctx context.Context) ([]EndpointStatus, error) {
+	list := make([]EndpointStatus, 0, len(r.senders))
+	for _, s := range r.senders {
+		state, err := r.catalog.EndpointState(ctx, s.endpoint.Name)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s.status(state))
+	}
+	return list, nil
+}
