@@ -1,0 +1,229 @@
+// Package bolt keeps the store in one bbolt file: the embedded backend, for one
+// engine on one disk. It is the only importer of bbolt, and nothing above it may
+// rely on more than package store promises.
+package bolt
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/store"
+)
+
+// mapSize is the address space reserved for the file, in bytes. A file that
+// outgrows its map must wait for every open View, and new Views wait behind it;
+// a generous map makes that rare. It costs no memory.
+const mapSize = 1 << 30
+
+// Config says where the file is and what the code knows about its rows. Only
+// Path is required.
+type Config struct {
+	Path       string        // the file; it and its directory are created, for this user only
+	Schema     uint          // the schema the code reads and writes; 0 is 1
+	Migrations []Migration   // how older schemas become this one
+	LockWait   time.Duration // how long to wait for another process to let go; 0 is one second
+	MaxSize    int64         // bytes the file may grow to; 0 is no limit
+	Strict     bool          // check the whole file at each commit; for tests
+	Logger     *slog.Logger  // nil is silent
+}
+
+// Store is a store.Store in one file. Its methods may be called from many
+// goroutines.
+type Store struct {
+	db  *bbolt.DB
+	log *slog.Logger
+
+	mu      sync.Mutex
+	idle    *sync.Cond // on mu: nobody leads
+	leading bool       // somebody has the write transaction
+	queue   []*call    // Updates that wait for it, oldest first
+	closed  bool
+
+	commits, updates atomic.Uint64
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Stats are numbers for metrics.
+type Stats struct {
+	FileBytes int64  // size of the file
+	FreeBytes int64  // part of it that holds nothing and will be used again
+	Pending   int    // Updates that wait for the running commit
+	Updates   uint64 // Updates committed since Open
+	Commits   uint64 // commits since Open: fewer than Updates when they shared one
+}
+
+// Open opens the file, creates it if there is none, and migrates older rows. It
+// fails with kind Conflict when another process has the file open, and with kind
+// Invalid when the file was written by a newer engine or is no store.
+func Open(c Config) (*Store, error) {
+	const op = "bolt.Open"
+	c.Schema = max(c.Schema, 1)
+	folder := filepath.Dir(c.Path)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, anchore.E(anchore.Unavailable, op, "the data directory %s cannot be created", folder).Because(err)
+	}
+	db, err := bbolt.Open(c.Path, 0o600, &bbolt.Options{
+		Timeout:         cmp.Or(c.LockWait, time.Second),
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: initialMap(),
+		MaxSize:         int(c.MaxSize),
+	})
+	if err != nil {
+		return nil, openError(op, c.Path, err)
+	}
+	db.StrictMode = c.Strict
+	s := &Store{db: db, log: c.Logger}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.idle = sync.NewCond(&s.mu)
+	err = s.migrate(c.Schema, c.Migrations)
+	if err == nil {
+		err = syncFolder(folder)
+	}
+	if err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// initialMap is mapSize where a map is only address space: on Windows the file
+// itself would be grown to it, and a 32-bit process has no room for it.
+func initialMap() int {
+	if runtime.GOOS == "windows" || ^uint(0)>>32 == 0 {
+		return 0
+	}
+	return mapSize
+}
+
+// syncFolder makes the file's name durable: bbolt syncs the file, not the
+// directory which it is created in.
+func syncFolder(folder string) error {
+	if runtime.GOOS == "windows" { // directories cannot be synced there
+		return nil
+	}
+	f, err := os.Open(folder)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err != nil {
+		return unavailable("bolt.Open", err)
+	}
+	return nil
+}
+
+// View runs fn on one snapshot; see store.Store.
+func (s *Store) View(ctx context.Context, fn func(store.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b, err := s.db.Begin(false)
+	if err != nil {
+		return unavailable("bolt.View", err)
+	}
+	defer func() { _ = b.Rollback() }()
+	return newTx(b, false).run(fn)
+}
+
+// Close waits for transactions that run or wait, and releases the file. Closing
+// twice is no error.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	for s.leading {
+		s.idle.Wait()
+	}
+	s.mu.Unlock()
+	if err := s.db.Close(); err != nil {
+		return unavailable("bolt.Close", err)
+	}
+	return nil
+}
+
+// Backup writes a consistent copy of the file to w, while the store is in use. It
+// is one long View: pages freed meanwhile are not used again until it ends.
+func (s *Store) Backup(ctx context.Context, w io.Writer) error {
+	b, err := s.db.Begin(false)
+	if err != nil {
+		return unavailable("bolt.Backup", err)
+	}
+	defer func() { _ = b.Rollback() }()
+	_, err = b.WriteTo(&stoppable{ctx: ctx, w: w})
+	if err != nil && ctx.Err() != nil { // bbolt reports it as text
+		return ctx.Err()
+	}
+	return err
+}
+
+// Stats returns the store's numbers; of a closed store, zeroes for its file.
+func (s *Store) Stats() Stats {
+	st := Stats{Updates: s.updates.Load(), Commits: s.commits.Load()}
+	s.mu.Lock()
+	st.Pending = len(s.queue)
+	s.mu.Unlock()
+	if b, err := s.db.Begin(false); err == nil {
+		st.FileBytes = b.Size()
+		_ = b.Rollback()
+		st.FreeBytes = int64(s.db.Stats().FreeAlloc)
+	}
+	return st
+}
+
+// stoppable is a writer that fails when its context has ended.
+type stoppable struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (s *stoppable) Write(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.w.Write(p)
+}
+
+// openError says what an operator can do about a file that does not open.
+func openError(op, path string, err error) error {
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return anchore.E(anchore.Conflict, op,
+			"the data directory %s is in use by another engine; stop it, or choose another data directory",
+			filepath.Dir(path)).Because(err)
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
+		return anchore.E(anchore.Invalid, op,
+			"%s is not a store of this engine, or is damaged; restore it from a backup", path).Because(err)
+	case errors.Is(err, os.ErrPermission):
+		return anchore.E(anchore.Unavailable, op, "%s may not be read and written by this user", path).Because(err)
+	}
+	return unavailable(op, err)
+}
+
+// unavailable translates what bbolt or the disk said.
+func unavailable(op string, err error) *anchore.Error {
+	text := "the data directory cannot be read or written; the engine's log has the cause"
+	switch {
+	case errors.Is(err, berrors.ErrDatabaseNotOpen):
+		text = "the store is closed; the engine is stopping"
+	case errors.Is(err, berrors.ErrMaxSizeReached):
+		text = "the store has reached its maximum size"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		text = "the disk of the data directory is full"
+	}
+	return anchore.E(anchore.Unavailable, op, "%s", text).Because(err)
+}
