@@ -1,0 +1,187 @@
+package watch
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+)
+
+// finish records what came of a look, and lets the registry be or asks it on.
+func (w *Watcher) finish(ctx context.Context, r result) {
+	now := time.Now()
+	w.mu.Lock()
+	t := r.target
+	h := w.hosts[t.ref.Registry]
+	h.running--
+	w.running--
+	t.looking, t.lastLook, t.lastErr = false, now, ""
+	if r.err != nil {
+		t.lastErr = anchore.MessageOf(r.err)
+	}
+	told := h.outcome(r.err, now)
+	t.learn(r, now)
+	switch {
+	case t.hinted && len(t.tags) > 0:
+		w.enqueue(t)
+	case isHostFailure(r.err) && len(t.tags) > 0:
+		w.enqueue(t) // its turn is not over: it waits until the registry answers
+	default:
+		w.schedule(t, now)
+	}
+	failures, reason := h.failures, h.reason
+	w.mu.Unlock()
+	w.cfg.Metrics.look(t.ref.Registry, r.err)
+	if told != "" {
+		w.tell(ctx, t.ref.Registry, told, failures, reason)
+	}
+}
+
+// learn notes what a look found, until the set of watched tags is read again.
+func (t *target) learn(r result, now time.Time) {
+	for i := range t.tags {
+		tag := &t.tags[i]
+		switch {
+		case anchore.KindOf(r.err) == anchore.NotFound && r.err != nil:
+			if tag.GoneSince.IsZero() {
+				tag.GoneSince = now
+			}
+		case r.err == nil && tag.GoneSince.IsZero() && tag.Refusal.TagDigest == "":
+			tag.TagDigest = r.digest
+		}
+	}
+}
+
+// isHostFailure reports whether an error says something about the registry rather
+// than about one tag.
+func isHostFailure(err error) bool {
+	kind := anchore.KindOf(err)
+	return err != nil && (kind == anchore.Unavailable || kind == anchore.Limited)
+}
+
+// outcome counts a success or failure of the registry and returns the event that
+// it calls for, "" if none.
+func (h *host) outcome(err error, now time.Time) anchore.EventType {
+	if !isHostFailure(err) {
+		up := h.told
+		h.failures, h.held, h.reason, h.told = 0, time.Time{}, "", false
+		if up {
+			return anchore.EventRegistryUp
+		}
+		return ""
+	}
+	h.failures++
+	h.reason = anchore.MessageOf(err)
+	h.held = now.Add(backoff(h.failures, anchore.AfterOf(err)))
+	if h.failures < downAfter || h.told || anchore.KindOf(err) == anchore.Limited {
+		return ""
+	}
+	h.told = true
+	return anchore.EventRegistryDown
+}
+
+// tell raises the event that a registry is down or up, once for each time.
+func (w *Watcher) tell(ctx context.Context, registry string, what anchore.EventType, failures int, reason string) {
+	e := anchore.Event{
+		Type: what, Level: anchore.Info, Service: "catalog", Message: "Registry answers again",
+		Resource: anchore.Resource{Type: "registry", ID: registry},
+	}
+	if what == anchore.EventRegistryDown {
+		e.Level, e.Message = anchore.Failure, "Registry does not answer; its tags are not watched until it does"
+		e.Details = map[string]any{"msg": reason, "failures": failures}
+		w.cfg.Log.Warn("a registry does not answer", "registry", registry, "reason", reason)
+	}
+	if err := w.cfg.Catalog.Raise(ctx, e); err != nil && ctx.Err() == nil {
+		w.cfg.Log.Error("the event of a registry was not recorded", "registry", registry, "error", err)
+	}
+}
+
+// Hint makes the watcher look at a tag of the account now, or at all watched tags
+// of a repository if ref has no tag, and reports whether any is watched.
+func (w *Watcher) Hint(account string, ref anchore.Reference) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	found := false
+	for key, targets := range w.byKey {
+		if ref.Tag != "" && key != ref.FullTag() {
+			continue
+		}
+		for _, t := range targets {
+			if t.ref.RepositoryName() != ref.RepositoryName() || !t.concerns(account) {
+				continue
+			}
+			found = true
+			t.hinted = true
+			if !t.waiting && !t.looking {
+				w.queue.remove(t)
+				w.enqueue(t)
+			}
+		}
+	}
+	if found {
+		select {
+		case w.nudge <- struct{}{}:
+		default: // the loop is told already
+		}
+	}
+	return found
+}
+
+func (t *target) concerns(account string) bool {
+	for _, tag := range t.tags {
+		if tag.Account == account {
+			return true
+		}
+	}
+	return false
+}
+
+// Look is what is known of the looks at one tag.
+type Look struct {
+	Last    time.Time // zero if none since the start
+	Changed time.Time // when the tag was last seen to move
+	Next    time.Time // zero if it is not watched
+	Error   string    // of the last look, for the user
+}
+
+// TagLook returns what is known of the looks at a tag of the account.
+func (w *Watcher) TagLook(account, key string) Look {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range w.byKey[key] {
+		for _, tag := range t.tags {
+			if tag.Account != account {
+				continue
+			}
+			next := t.next
+			if h := w.hosts[t.ref.Registry]; h != nil && h.held.After(next) {
+				next = h.held
+			}
+			return Look{Last: t.lastLook, Changed: tag.ChangedAt, Next: next, Error: t.lastErr}
+		}
+	}
+	return Look{}
+}
+
+// RegistryStatus is how a registry is doing.
+type RegistryStatus struct {
+	Registry string
+	Waiting  int       // tags that are due and wait
+	Failures int       // looks in a row to which it gave no answer
+	Until    time.Time // it is left alone until then; zero if it is not
+	Reason   string    // of the last failure
+}
+
+// Status returns how each registry that is watched is doing, by name, and when the
+// watcher last turned.
+func (w *Watcher) Status() (registries []RegistryStatus, lastRun time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, h := range w.hosts {
+		registries = append(registries, RegistryStatus{Registry: h.name, Waiting: len(h.ready), Failures: h.failures, Until: h.held, Reason: h.reason})
+	}
+	slices.SortFunc(registries, func(a, b RegistryStatus) int { return cmp.Compare(a.Registry, b.Registry) })
+	return registries, w.lastRun
+}

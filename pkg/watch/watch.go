@@ -1,0 +1,386 @@
+// Package watch decides when to look at which tag, and looks: one HEAD per cycle
+// for each tag that an active tag_update asks for, however many accounts with the
+// same credentials do. What it finds changed it hands to intake; an unchanged tag
+// costs no write.
+package watch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog"
+)
+
+// Catalog is what the watcher reads and records.
+type Catalog interface {
+	WatchedTags(ctx context.Context, after string, limit int) (tags []catalog.WatchedTag, next string, err error)
+	SubscriptionsChanged() <-chan struct{}
+	TagGone(ctx context.Context, account string, ref anchore.Reference) (first bool, err error)
+	Raise(ctx context.Context, e anchore.Event) error
+}
+
+// Registry is what the watcher asks of registries.
+type Registry interface {
+	// Head returns the digest of the document that the tag names.
+	Head(ctx context.Context, account string, ref anchore.Reference) (digest string, err error)
+	// Identity names the credentials with which the account asks for ref: accounts
+	// of the same identity get the same answers.
+	Identity(account string, ref anchore.Reference) string
+}
+
+// Intake takes in what changed; see intake.Intake.Look.
+type Intake interface {
+	Look(ctx context.Context, tag catalog.WatchedTag, digest, why string) error
+}
+
+// Config is what a Watcher is built from. Catalog, Registry and Intake are
+// required.
+type Config struct {
+	Catalog  Catalog
+	Registry Registry
+	Intake   Intake
+
+	Interval   time.Duration            // between two looks at a tag; 0 is five minutes, less switches the watcher off
+	Intervals  map[string]time.Duration // replaces Interval for single registries
+	Looks      int                      // at once, overall; 0 is 32
+	PerHost    int                      // at once, in one registry; 0 is 8
+	PerHosts   map[string]int           // replaces PerHost for single registries
+	ReloadWait time.Duration            // least time between two readings of the watched set; 0 is half a second
+	Log        *slog.Logger             // nil discards
+	Metrics    *Metrics                 // nil counts nothing
+}
+
+const (
+	defaultInterval = 5 * time.Minute
+	defaultLooks    = 32
+	defaultPerHost  = 8
+	// reread is how often the set of watched tags is read without a hint, for
+	// changes that another process made.
+	reread = 5 * time.Minute
+	// downAfter is how many failures in a row make a registry count as down.
+	downAfter = 3
+)
+
+// Watcher looks at tags. Run works; the other methods may be called from many
+// goroutines meanwhile.
+type Watcher struct {
+	cfg     Config
+	results chan result
+	nudge   chan struct{} // a hint arrived
+
+	mu      sync.Mutex
+	targets map[string]*target // by key and identity
+	byKey   map[string][]*target
+	queue   dueQueue
+	hosts   map[string]*host
+	running int
+	lastRun time.Time // when the loop last turned
+}
+
+// target is one tag asked for with one identity, for all its accounts.
+type target struct {
+	key     string // FullTag
+	ref     anchore.Reference
+	tags    []catalog.WatchedTag // one for each account
+	next    time.Time
+	place   int // in the queue, -1 if it is not there
+	waiting bool
+	looking bool
+	hinted  bool // look again, with this cause, as soon as possible
+	seen    bool // in the reading of the watched set that runs
+
+	lastLook time.Time
+	lastErr  string
+}
+
+// host is one registry.
+type host struct {
+	name     string
+	ready    []*target // due, in the order in which they became so
+	running  int
+	failures int       // in a row
+	held     time.Time // nothing is asked before
+	reason   string
+	told     bool // that it is down
+}
+
+// result is what came of a look.
+type result struct {
+	target *target
+	digest string
+	err    error
+}
+
+// New builds a Watcher.
+func New(cfg Config) (*Watcher, error) {
+	if cfg.Catalog == nil || cfg.Registry == nil || cfg.Intake == nil {
+		return nil, errors.New("watch.New: Catalog, Registry and Intake are required")
+	}
+	cfg.Interval = cmp.Or(cfg.Interval, defaultInterval)
+	cfg.Looks = cmp.Or(cfg.Looks, defaultLooks)
+	cfg.PerHost = cmp.Or(cfg.PerHost, defaultPerHost)
+	cfg.ReloadWait = cmp.Or(cfg.ReloadWait, 500*time.Millisecond)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Watcher{
+		cfg: cfg, results: make(chan result), nudge: make(chan struct{}, 1),
+		targets: map[string]*target{}, byKey: map[string][]*target{}, hosts: map[string]*host{},
+	}, nil
+}
+
+// interval is the time between two looks at a tag of the registry; 0 or less is
+// never.
+func (w *Watcher) interval(registry string) time.Duration {
+	if d, ok := w.cfg.Intervals[registry]; ok {
+		return d
+	}
+	return w.cfg.Interval
+}
+
+func (w *Watcher) perHost(registry string) int {
+	return cmp.Or(w.cfg.PerHosts[registry], w.cfg.PerHost)
+}
+
+// Run looks at tags until ctx ends, and returns when the looks under way have
+// ended.
+func (w *Watcher) Run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var readAt time.Time // of the watched set
+	stale := true
+	for ctx.Err() == nil {
+		now := time.Now()
+		if stale && now.Sub(readAt) >= w.cfg.ReloadWait || now.Sub(readAt) >= reread {
+			if err := w.reload(ctx, now); err != nil && ctx.Err() == nil {
+				w.cfg.Log.Error("the watched tags could not be read; trying again", "error", err)
+			} else {
+				stale = false
+			}
+			readAt = now
+		}
+		wake := w.start(ctx, now)
+		if stale {
+			wake = earlier(wake, readAt.Add(w.cfg.ReloadWait))
+		}
+		timer.Reset(time.Until(earlier(wake, readAt.Add(reread))))
+		select {
+		case <-ctx.Done():
+		case <-w.cfg.Catalog.SubscriptionsChanged():
+			stale = true
+		case <-w.nudge:
+		case r := <-w.results:
+			w.finish(ctx, r)
+		case <-timer.C:
+		}
+	}
+	w.drain()
+	return nil
+}
+
+// drain waits for the looks under way.
+func (w *Watcher) drain() {
+	for {
+		w.mu.Lock()
+		running := w.running
+		w.mu.Unlock()
+		if running == 0 {
+			return
+		}
+		w.finish(context.Background(), <-w.results)
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// reload reads the set of watched tags. What is known of a tag that stays, stays.
+func (w *Watcher) reload(ctx context.Context, now time.Time) error {
+	found := map[string]*target{}
+	for after := ""; ; {
+		tags, next, err := w.cfg.Catalog.WatchedTags(ctx, after, 0)
+		if err != nil {
+			return err
+		}
+		for _, tag := range tags {
+			if w.interval(tag.Ref.Registry) <= 0 {
+				continue
+			}
+			key := tag.Ref.FullTag()
+			id := key + "\x00" + w.cfg.Registry.Identity(tag.Account, tag.Ref)
+			if found[id] == nil {
+				found[id] = &target{key: key, ref: tag.Ref, place: -1}
+			}
+			found[id].tags = append(found[id].tags, tag)
+		}
+		if after = next; after == "" {
+			break
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.replace(found, now)
+	return nil
+}
+
+// replace makes found the set of targets.
+func (w *Watcher) replace(found map[string]*target, now time.Time) {
+	for id, old := range w.targets {
+		if fresh := found[id]; fresh != nil {
+			old.tags = fresh.tags
+			found[id] = old
+			continue
+		}
+		old.tags = nil // a look that runs, or waits in its host's queue, comes to nothing
+		w.queue.remove(old)
+	}
+	w.targets = found
+	w.byKey = make(map[string][]*target, len(found))
+	for _, t := range found {
+		w.byKey[t.key] = append(w.byKey[t.key], t)
+		if t.place < 0 && !t.waiting && !t.looking {
+			w.schedule(t, now)
+		}
+	}
+	w.cfg.Metrics.watched(len(found))
+}
+
+// schedule puts the target back in the queue for its next look.
+func (w *Watcher) schedule(t *target, now time.Time) {
+	if len(t.tags) == 0 {
+		return
+	}
+	t.next = nextLook(t.key, w.interval(t.ref.Registry), t.goneSince(), now)
+	w.queue.add(t)
+}
+
+// goneSince is since when the registry does not have the tag, zero if any account
+// has seen it.
+func (t *target) goneSince() time.Time {
+	var since time.Time
+	for _, tag := range t.tags {
+		if tag.GoneSince.IsZero() {
+			return time.Time{}
+		}
+		since = tag.GoneSince
+	}
+	return since
+}
+
+// start moves what is due to its registry's queue, starts as many looks as the
+// limits allow, and returns when there is more to start, zero if nothing waits for
+// a time.
+func (w *Watcher) start(ctx context.Context, now time.Time) (wake time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lastRun = now
+	for {
+		t := w.queue.first()
+		if t == nil || t.next.After(now) {
+			break
+		}
+		w.queue.remove(t)
+		w.enqueue(t)
+		w.cfg.Metrics.late(now.Sub(t.next))
+	}
+	for _, h := range w.hosts {
+		for w.running < w.cfg.Looks && len(h.ready) > 0 && h.running < w.allowed(h, now) {
+			t := h.ready[0]
+			h.ready = h.ready[1:]
+			t.waiting = false
+			if len(t.tags) > 0 {
+				w.look(ctx, h, t)
+			}
+		}
+		if len(h.ready) > 0 && h.held.After(now) {
+			wake = earlier(wake, h.held)
+		}
+	}
+	if t := w.queue.first(); t != nil {
+		wake = earlier(wake, t.next)
+	}
+	return wake
+}
+
+// allowed is how many looks may run at once in the registry: none while it is to
+// be left alone, then one to see whether it answers again.
+func (w *Watcher) allowed(h *host, now time.Time) int {
+	switch {
+	case h.held.After(now):
+		return 0
+	case h.failures > 0:
+		return 1
+	}
+	return w.perHost(h.name)
+}
+
+// enqueue lets the target wait for its registry.
+func (w *Watcher) enqueue(t *target) {
+	h := w.hosts[t.ref.Registry]
+	if h == nil {
+		h = &host{name: t.ref.Registry}
+		w.hosts[t.ref.Registry] = h
+	}
+	t.waiting = true
+	if t.hinted {
+		h.ready = append([]*target{t}, h.ready...) // somebody waits for it
+		return
+	}
+	h.ready = append(h.ready, t)
+}
+
+// look starts one look.
+func (w *Watcher) look(ctx context.Context, h *host, t *target) {
+	t.looking = true
+	h.running++
+	w.running++
+	tags, why := t.tags, "watcher"
+	if t.hinted {
+		why, t.hinted = "hint", false
+	}
+	go func() {
+		r := result{target: t}
+		r.digest, r.err = w.lookAt(ctx, t.ref, tags, why)
+		w.results <- r
+	}()
+}
+
+// lookAt asks for the tag's digest and hands over what changed, for each account.
+func (w *Watcher) lookAt(ctx context.Context, ref anchore.Reference, tags []catalog.WatchedTag, why string) (digest string, err error) {
+	digest, err = w.cfg.Registry.Head(ctx, tags[0].Account, ref)
+	if anchore.KindOf(err) == anchore.NotFound {
+		return "", errors.Join(err, w.gone(ctx, tags))
+	}
+	if err != nil {
+		return "", err
+	}
+	for _, tag := range tags {
+		if tag.TagDigest == digest && tag.GoneSince.IsZero() && tag.Refusal.TagDigest == "" {
+			continue
+		}
+		if e := w.cfg.Intake.Look(ctx, tag, digest, why); e != nil {
+			err = errors.Join(err, e)
+		}
+	}
+	return digest, err
+}
+
+func (w *Watcher) gone(ctx context.Context, tags []catalog.WatchedTag) error {
+	var errs error
+	for _, tag := range tags {
+		if tag.GoneSince.IsZero() {
+			_, err := w.cfg.Catalog.TagGone(ctx, tag.Account, tag.Ref)
+			errs = errors.Join(errs, err)
+		}
+	}
+	return errs
+}
