@@ -27,7 +27,7 @@ build: ## build bin/engine and bin/anchore-cli
 test: build ## run all tests, those of the built binaries last
 	$(RACE) $(LIGHT)
 	go test $(filter-out $(E2E),$(HEAVY))
-	ENGINE_BIN=$(CURDIR)/bin go test -count=1 -timeout=30m ./pkg/e2e
+	ENGINE_BIN=$(CURDIR)/bin/engine ANCHORE_CLI_BIN=$(CURDIR)/bin/anchore-cli go test -count=1 -timeout=30m ./pkg/e2e
 
 quickstart: ## show the whole story on this machine: registry, analysis, webhooks
 	go run ./pkg/quickstart
@@ -48,7 +48,7 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@set -e; grep -rlE '^func Fuzz' --include=*_test.go pkg | while read -r file; do \
 		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/p' "$$file"); do \
 			echo "$$(dirname "$$file") $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "./$$(dirname "$$file")"; \
 		done; \
 	done
 

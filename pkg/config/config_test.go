@@ -200,6 +200,7 @@ func TestProblems(t *testing.T) {
 		{"misplaced", "general: {url: 'http://h'}", `f:1:10: general: belongs under webhooks:`},
 		{"secret value hidden", "webhooks: {general: {url: 'ftp://u:hunter2@h'}}", `f:1:27: webhooks.general.url: must be an http or https URL`},
 		{"unset variable", "host_id: ${ANCHORE_NOPE}", `f:1:10: host_id: the environment variable ANCHORE_NOPE is not set`},
+		{"registry", "watch: {registries: {team: {interval: 1}}}", `f: watch.registries.team: is not the host of a registry; expected host or host:port, e.g. docker.io or localhost:5000`},
 		{"list", "listen: [1]", `f:1:9: listen: must be a single value: host:port with a port from 0 to 65535`},
 		{"section with a value", "watch: 3", `f:1:8: watch: must be a section with keys of its own, or empty`},
 		{"twice", "host_id: a\nhost_id: b", `f:2:1: host_id: stands twice; the first is in line 1`},
@@ -285,10 +286,10 @@ func TestCheck(t *testing.T) {
 }
 
 func TestRegistryOverrides(t *testing.T) {
-	c := mustBuild(t, "watch: {registries: {a.io: {interval: 0, concurrency: 3, platform: linux/arm64}}}")
+	c := mustBuild(t, "watch: {registries: {a.io: {interval: 0, concurrency: 3, platform: linux/arm64}, index.docker.io: {concurrency: 1}}}")
 	got := fmt.Sprint(c.Watch.RegistryInterval("a.io"), c.Watch.RegistryLimit("a.io"), c.PlatformOf("a.io"),
-		c.Watch.RegistryInterval("b.io"), c.Watch.RegistryLimit("b.io"), c.PlatformOf("b.io"))
-	if want := "0s 3 linux/arm64 5m0s 8 linux/amd64"; got != want {
+		c.Watch.RegistryInterval("b.io"), c.Watch.RegistryLimit("b.io"), c.PlatformOf("b.io"), c.Watch.RegistryLimit("docker.io"))
+	if want := "0s 3 linux/arm64 5m0s 8 linux/amd64 1"; got != want {
 		t.Errorf("overrides = %s, want %s", got, want)
 	}
 }
@@ -339,4 +340,10 @@ func mustWrite(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return file
+}
+
+func BenchmarkBuild(b *testing.B) {
+	for b.Loop() {
+		build("f", []byte(seedWebhooks), nil, nil)
+	}
 }

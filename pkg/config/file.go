@@ -14,7 +14,7 @@ import (
 
 const (
 	maxFile  = 1 << 20 // bytes; the sample has 10 KiB
-	maxNodes = 20000   // visited; YAML aliases can multiply a small file
+	maxNodes = 5000    // visited; YAML aliases can multiply a small file
 )
 
 // setting is one key's text from a file, the environment or a flag.
