@@ -555,8 +555,13 @@ type ImageRequest struct {
 	Dockerfile *string `json:"dockerfile,omitempty"`
 
 	// ImageType Ignored
-	ImageType *string      `json:"image_type,omitempty"`
-	Source    *ImageSource `json:"source,omitempty"`
+	ImageType *string `json:"image_type,omitempty"`
+
+	// Platform os/architecture[/variant] to take from an index, instead of the configured one
+	//
+	// Example: linux/arm64
+	Platform *string      `json:"platform,omitempty"`
+	Source   *ImageSource `json:"source,omitempty"`
 
 	// Tag A tag, as `docker pull` takes it
 	//

@@ -6,18 +6,19 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/intake"
 )
 
 const addImageOp = "server.AddImage"
 
 // addition reads the body of POST /images in any of the original's forms: a tag,
 // a tag and a digest, or a source that says which of them it is.
-func addition(body api.ImageRequest) (Addition, error) {
+func addition(body api.ImageRequest) (intake.Request, error) {
 	notes, err := annotations(body.Annotations)
 	if err != nil {
-		return Addition{}, err
+		return intake.Request{}, err
 	}
-	var add Addition
+	var add intake.Request
 	tag, digest := given(body.Tag), given(body.Digest)
 	switch {
 	case body.Source != nil && (tag != "" || digest != "" || given(body.Dockerfile) != ""):
@@ -37,10 +38,13 @@ func addition(body api.ImageRequest) (Addition, error) {
 		add, err = byDigest(tag, digest, body.CreatedAt, body.Dockerfile)
 	}
 	add.Annotations = notes
+	if err == nil && given(body.Platform) != "" {
+		add.Platform, err = anchore.ParsePlatform(*body.Platform)
+	}
 	return add, err
 }
 
-func fromSource(source api.ImageSource) (Addition, error) {
+func fromSource(source api.ImageSource) (intake.Request, error) {
 	kinds := 0
 	for _, there := range []bool{source.Tag != nil, source.Digest != nil, source.Archive != nil, source.Import != nil} {
 		if there {
@@ -49,9 +53,9 @@ func fromSource(source api.ImageSource) (Addition, error) {
 	}
 	switch {
 	case kinds != 1:
-		return Addition{}, anchore.E(anchore.Invalid, addImageOp, `"source" must have exactly one of "tag" and "digest"`)
+		return intake.Request{}, anchore.E(anchore.Invalid, addImageOp, `"source" must have exactly one of "tag" and "digest"`)
 	case source.Archive != nil, source.Import != nil:
-		return Addition{}, anchore.E(anchore.Invalid, addImageOp, `images cannot be added from an archive or an import in this version; give "tag" or "digest"`)
+		return intake.Request{}, anchore.E(anchore.Invalid, addImageOp, `images cannot be added from an archive or an import in this version; give "tag" or "digest"`)
 	case source.Tag != nil:
 		return byTag(source.Tag.Pullstring, source.Tag.Dockerfile)
 	}
@@ -59,13 +63,13 @@ func fromSource(source api.ImageSource) (Addition, error) {
 	return byDigest(d.Tag, d.Pullstring, d.CreationTimestampOverride, d.Dockerfile)
 }
 
-func byTag(tag string, dockerfile *string) (Addition, error) {
+func byTag(tag string, dockerfile *string) (intake.Request, error) {
 	ref, err := tagReference(tag)
 	if err != nil {
-		return Addition{}, err
+		return intake.Request{}, err
 	}
 	file, err := base64Text(dockerfile)
-	return Addition{Ref: ref, Dockerfile: file}, err
+	return intake.Request{Ref: ref, Dockerfile: file}, err
 }
 
 func tagReference(tag string) (anchore.Reference, error) {
@@ -78,30 +82,30 @@ func tagReference(tag string) (anchore.Reference, error) {
 
 // byDigest reads a digest, alone or after its repository, that belongs to the
 // history of a tag of that repository.
-func byDigest(tag, digest string, created, dockerfile *string) (Addition, error) {
+func byDigest(tag, digest string, created, dockerfile *string) (intake.Request, error) {
 	ref, err := tagReference(tag)
 	if err != nil {
-		return Addition{}, err
+		return intake.Request{}, err
 	}
 	ref.Digest = digest
 	if !anchore.IsDigest(digest) {
 		full, err := anchore.ParseReference(digest)
 		switch {
 		case err != nil:
-			return Addition{}, err
+			return intake.Request{}, err
 		case full.Digest == "":
-			return Addition{}, wrongPullString("Must have digest-based pull string", digest)
+			return intake.Request{}, wrongPullString("Must have digest-based pull string", digest)
 		case full.RepositoryName() != ref.RepositoryName():
-			return Addition{}, anchore.E(anchore.Invalid, addImageOp, "the digest is of repository %s, the tag of %s; they must be of one", full.RepositoryName(), ref.RepositoryName())
+			return intake.Request{}, anchore.E(anchore.Invalid, addImageOp, "the digest is of repository %s, the tag of %s; they must be of one", full.RepositoryName(), ref.RepositoryName())
 		}
 		ref.Digest = full.Digest
 	}
 	at, err := creationTime(created)
 	if err != nil {
-		return Addition{}, err
+		return intake.Request{}, err
 	}
 	file, err := base64Text(dockerfile)
-	return Addition{Ref: ref, CreatedAt: at, Dockerfile: file}, err
+	return intake.Request{Ref: ref, CreatedAt: at, Dockerfile: file}, err
 }
 
 func wrongPullString(message, value string) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/intake"
 )
 
 func TestAddition(t *testing.T) {
@@ -21,27 +22,29 @@ func TestAddition(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		body string
-		want Addition
+		want intake.Request
 		err  string
 	}{
-		{name: "tag", body: `{"tag":"alpine:3.13"}`, want: Addition{Ref: alpine}},
+		{name: "tag", body: `{"tag":"alpine:3.13"}`, want: intake.Request{Ref: alpine}},
 		{name: "tag with extras",
 			body: `{"tag":"docker.io/alpine:3.13","dockerfile":"RlJPTSB4","annotations":{"k":"v","gone":null},"image_type":"docker","other":1}`,
-			want: Addition{Ref: alpine, Dockerfile: "RlJPTSB4", Annotations: map[string]string{"k": "v", "gone": "null"}}},
-		{name: "created_at without digest is ignored", body: `{"tag":"alpine:3.13","created_at":"x"}`, want: Addition{Ref: alpine}},
+			want: intake.Request{Ref: alpine, Dockerfile: "RlJPTSB4", Annotations: map[string]string{"k": "v", "gone": "null"}}},
+		{name: "created_at without digest is ignored", body: `{"tag":"alpine:3.13","created_at":"x"}`, want: intake.Request{Ref: alpine}},
 		{name: "bare digest", body: `{"tag":"alpine:3.13","digest":"` + digest + `","created_at":"2021-06-01T00:00:00Z"}`,
-			want: Addition{Ref: pinned, CreatedAt: june}},
-		{name: "full digest", body: `{"tag":"alpine:3.13","digest":"docker.io/library/alpine@` + digest + `"}`, want: Addition{Ref: pinned}},
+			want: intake.Request{Ref: pinned, CreatedAt: june}},
+		{name: "full digest", body: `{"tag":"alpine:3.13","digest":"docker.io/library/alpine@` + digest + `"}`, want: intake.Request{Ref: pinned}},
 		{name: "fraction", body: `{"tag":"alpine:3.13","digest":"` + digest + `","created_at":"2021-06-01T00:00:00.000001Z"}`,
-			want: Addition{Ref: pinned, CreatedAt: june.Add(time.Microsecond)}},
+			want: intake.Request{Ref: pinned, CreatedAt: june.Add(time.Microsecond)}},
 		{name: "fraction after a colon", body: `{"tag":"alpine:3.13","digest":"` + digest + `","created_at":"2021-06-01T00:00:00:500000Z"}`,
-			want: Addition{Ref: pinned, CreatedAt: june.Add(time.Second / 2)}},
+			want: intake.Request{Ref: pinned, CreatedAt: june.Add(time.Second / 2)}},
 		{name: "source tag", body: `{"source":{"tag":{"pullstring":"alpine:3.13","dockerfile":"RlJPTSB4"}},"annotations":{"k":"v"}}`,
-			want: Addition{Ref: alpine, Dockerfile: "RlJPTSB4", Annotations: map[string]string{"k": "v"}}},
+			want: intake.Request{Ref: alpine, Dockerfile: "RlJPTSB4", Annotations: map[string]string{"k": "v"}}},
 		{name: "source digest",
 			body: `{"source":{"digest":{"pullstring":"alpine@` + digest + `","tag":"alpine:3.13","creation_timestamp_override":"2021-06-01T00:00:00Z"}}}`,
-			want: Addition{Ref: pinned, CreatedAt: june}},
-		{name: "null source", body: `{"tag":"alpine:3.13","source":null}`, want: Addition{Ref: alpine}},
+			want: intake.Request{Ref: pinned, CreatedAt: june}},
+		{name: "platform", body: `{"tag":"alpine:3.13","platform":"linux/arm/v7"}`,
+			want: intake.Request{Ref: alpine, Platform: anchore.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}}},
+		{name: "null source", body: `{"tag":"alpine:3.13","source":null}`, want: intake.Request{Ref: alpine}},
 
 		{name: "nothing", body: `{}`, err: `Must include either "tag", "tag" and "digest", or "source" property in body`},
 		{name: "digest alone", body: `{"digest":"` + digest + `"}`, err: "Could not validate request due to error"},
@@ -58,6 +61,7 @@ func TestAddition(t *testing.T) {
 		{name: "zoned date", body: `{"tag":"alpine:1","digest":"` + digest + `","created_at":"2021-06-01T00:00:00+02:00"}`, err: "Invalid formatted date"},
 		{name: "bad base64", body: `{"tag":"alpine","dockerfile":"abc"}`, err: "base64"},
 		{name: "number as annotation", body: `{"tag":"alpine","annotations":{"k":1}}`, err: "must be a text"},
+		{name: "bad platform", body: `{"tag":"alpine","platform":"arm"}`, err: "is not a platform"},
 		{name: "bad tag", body: `{"tag":"UPPER/case"}`, err: "is not a repository"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

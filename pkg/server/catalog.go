@@ -3,10 +3,10 @@ package server
 import (
 	"context"
 	"io"
-	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/intake"
 )
 
 // Catalog is what the server uses of catalog.Catalog. Everything is asked for
@@ -50,16 +50,5 @@ type events interface {
 
 // Intake asks the registry for an image and records it.
 type Intake interface {
-	Add(ctx context.Context, a Addition) (anchore.Image, error)
-}
-
-// Addition is a request to add an image to an account.
-type Addition struct {
-	Account       string
-	Ref           anchore.Reference // with a tag, and with a digest if it is added by digest
-	CreatedAt     time.Time         // by digest: its place in the tag's history; zero is now
-	Force         bool              // analyze it again
-	AutoSubscribe bool              // watch the tag from now on
-	Annotations   map[string]string // merged; the value "null" deletes a key
-	Dockerfile    string            // base64, "" for none
+	Add(ctx context.Context, r intake.Request) (anchore.Image, error)
 }

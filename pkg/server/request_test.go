@@ -1,0 +1,147 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+)
+
+func TestEveryKindHasItsStatus(t *testing.T) {
+	want := map[anchore.Kind]int{
+		anchore.Internal: 500, anchore.Invalid: 400, anchore.Unauthorized: 401, anchore.Forbidden: 403,
+		anchore.NotFound: 404, anchore.Conflict: 409, anchore.Limited: 429, anchore.Unavailable: 503,
+	}
+	for _, kind := range anchore.Kinds() {
+		status, ok := want[kind]
+		if !ok {
+			t.Errorf("kind %v has no status in this test", kind)
+		}
+		if got := statusOf(kind); got != status {
+			t.Errorf("statusOf(%v) = %d, want %d", kind, got, status)
+		}
+	}
+}
+
+func TestErrorAnswers(t *testing.T) {
+	limited := anchore.E(anchore.Limited, "op", "slow down").Because(errors.New("SECRET"))
+	limited.After = 1500 * time.Millisecond
+	detailed := anchore.E(anchore.Invalid, "op", "no").WithCodes("A_CODE")
+	detailed.Detail = map[string]any{"limit": 5, "error_codes": "not this"}
+	internal := anchore.E(anchore.Internal, "op", "SECRET")
+	internal.Detail = map[string]any{"SECRET": 1}
+	for _, tt := range []struct {
+		name   string
+		err    error
+		status int
+		body   string
+		after  string
+	}{
+		{"limited", limited, 429, `{"message":"slow down","httpcode":429,"detail":{"error_codes":[]}}`, "2"},
+		{"detailed", fmt.Errorf("SECRET: %w", detailed), 400, `{"message":"no","httpcode":400,"detail":{"error_codes":["A_CODE"],"limit":5}}`, ""},
+		{"internal", internal, 500, `{"message":"internal error; the engine's log has the cause","httpcode":500,"detail":{"error_codes":[]}}`, ""},
+		{"foreign", errors.New("SECRET"), 500, `{"message":"internal error; the engine's log has the cause","httpcode":500,"detail":{"error_codes":[]}}`, ""},
+		{"late", context.DeadlineExceeded, 503, `{"message":"the engine could not finish the request in time; try again","httpcode":503,"detail":{"error_codes":[]}}`, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &Server{log: slog.New(slog.DiscardHandler)}
+			w := httptest.NewRecorder()
+			s.fail(w, httptest.NewRequest("GET", "/", nil), tt.err)
+			a := answer{t: t, asked: tt.name, status: w.Code, header: w.Header(), body: w.Body.Bytes()}
+			want := answer{t: t, status: tt.status, body: []byte(tt.body)}
+			if diff := cmp.Diff(want.object(tt.status), a.object(tt.status)); diff != "" {
+				t.Errorf("fail() (-want +got):\n%s", diff)
+			}
+			if got := w.Header().Get("Retry-After"); got != tt.after {
+				t.Errorf("Retry-After = %q, want %q", got, tt.after)
+			}
+			a.isError()
+		})
+	}
+}
+
+func TestRequestsThatCannotBeServed(t *testing.T) {
+	f := newFixture(t, func(cfg *Config) { cfg.MaxBody, cfg.MaxDepth = 2000, 10 })
+	deep := `{"tag":"alpine","x":` + strings.Repeat("[", 10) + strings.Repeat("]", 10) + `}`
+	for _, tt := range []struct {
+		method, path, body string
+		status             int
+		message            string
+		header             []string
+	}{
+		{method: "GET", path: "/nonsense", status: 404, message: "nothing at this path"},
+		{method: "GET", path: "/v1x/health", status: 404, message: "nothing at this path"},
+		{method: "PUT", path: "/images", status: 405, message: "this path allows DELETE, GET, POST"},
+		{method: "POST", path: "/images", body: "{", status: 400, message: "not valid JSON"},
+		{method: "POST", path: "/images", body: "{} {}", status: 400, message: "not valid JSON"},
+		{method: "POST", path: "/images", body: " ", status: 400, message: "no body"},
+		{method: "POST", path: "/images", body: "null", status: 400, message: "request body"},
+		{method: "POST", path: "/images", body: `{"tag":5}`, status: 400, message: `at "tag"`},
+		{method: "POST", path: "/images", body: `{"source":{"digest":{"tag":"x"}}}`, status: 400, message: "pullstring"},
+		{method: "POST", path: "/images", body: deep, status: 400, message: "more than 10 deep"},
+		{method: "POST", path: "/images", body: `{"tag":"` + strings.Repeat("x", 2000) + `"}`, status: 413, message: "larger than 2000 bytes"},
+		{method: "POST", path: "/images", body: `tag=alpine`, status: 415, message: "application/json", header: []string{"Content-Type", "application/x-www-form-urlencoded"}},
+		{method: "POST", path: "/images?force=maybe", body: `{}`, status: 400, message: "force"},
+	} {
+		f.call("alice", tt.method, tt.path, tt.body, tt.header...).says(tt.status, tt.message)
+	}
+	for _, ct := range []string{"", "application/json; charset=utf-8", "APPLICATION/JSON"} {
+		f.call("alice", "POST", "/images", `{"tag":"alpine"}`, "Content-Type", ct).is(200)
+	}
+	if got := f.call("alice", "PUT", "/images", "").header.Get("Allow"); got != "DELETE, GET, POST" {
+		t.Errorf("Allow = %q", got)
+	}
+}
+
+// panicking is a catalog with a defect.
+type panicking struct{ Catalog }
+
+func (panicking) Event(context.Context, string, string) (anchore.Event, error) { panic("SECRET") }
+
+func TestPanicIsAnswered(t *testing.T) {
+	var log strings.Builder
+	f := newFixture(t, func(cfg *Config) {
+		cfg.Catalog = panicking{cfg.Catalog}
+		cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	a := f.call("alice", "GET", "/events/1", "")
+	a.says(500, "internal error")
+	if strings.Contains(string(a.body), "SECRET") {
+		t.Errorf("the answer shows the panic:\n%s", a.body)
+	}
+	if id := a.header.Get("X-Request-Id"); id == "" || !strings.Contains(log.String(), id) || !strings.Contains(log.String(), "SECRET") {
+		t.Errorf("the log lacks request %q or its panic:\n%s", id, log.String())
+	}
+}
+
+func TestAccessLogIsForDebuggingAndWithoutCredentials(t *testing.T) {
+	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelDebug} {
+		var log strings.Builder
+		f := newFixture(t, func(cfg *Config) {
+			cfg.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level}))
+		})
+		f.call("alice", "GET", "/subscriptions?subscription_key=alpine", "").is(200)
+		if got := strings.Contains(log.String(), "path=/subscriptions status=200"); got != (level == slog.LevelDebug) {
+			t.Errorf("at level %v the log is:\n%s", level, log.String())
+		}
+		if strings.Contains(log.String(), "password") || strings.Contains(log.String(), "YWxpY2U6") {
+			t.Errorf("the log shows credentials:\n%s", log.String())
+		}
+	}
+}
+
+func TestHTTPServerHasLimits(t *testing.T) {
+	srv := HTTPServer(http.NotFoundHandler(), nil)
+	if srv.ReadHeaderTimeout <= 0 || srv.ReadTimeout <= 0 || srv.WriteTimeout <= 0 || srv.IdleTimeout <= 0 || srv.MaxHeaderBytes <= 0 || srv.ErrorLog == nil {
+		t.Errorf("HTTPServer() = %+v, want every limit set", srv)
+	}
+}
