@@ -82,11 +82,13 @@ type Endpoint struct {
 	Secret       anchore.Secret            // signs each request: "whsec_" and base64, or any text; "" signs none
 	Headers      map[string]anchore.Secret // sent with each request
 	Insecure     bool                      // accept any TLS certificate
-	CAFile       string                    // PEM certificates trusted instead of the system's
+	CAFile       string                    // PEM certificates trusted beside the system's
 	CertFile     string                    // PEM client certificate, with KeyFile
 	KeyFile      string
-	Proxy        anchore.Secret // URL; "" follows the environment (HTTPS_PROXY, …), "none" uses none
+	Proxy        anchore.Secret // URL; "" follows the environment (HTTPS_PROXY, …)
 	MaxPerSecond float64        // attempts; 0 is no limit
+	Timeout      time.Duration  // of one attempt; 0 is 10 s
+	RetryFor     time.Duration  // from a notification's creation to its last attempt; 0 is 72 hours, negative tries once
 }
 
 // Route returns a function that names the endpoints for the notifications of a

@@ -57,7 +57,9 @@ func newTLS(e Endpoint) (*tls.Config, error) {
 		if err != nil {
 			return nil, anchore.E(anchore.Invalid, op, "webhook %s: the file in ca_file cannot be read", e.Name).Because(err)
 		}
-		cfg.RootCAs = x509.NewCertPool()
+		if cfg.RootCAs, err = x509.SystemCertPool(); err != nil {
+			cfg.RootCAs = x509.NewCertPool() // a system without certificates trusts the file alone
+		}
 		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
 			return nil, anchore.E(anchore.Invalid, op, "webhook %s: the file in ca_file holds no PEM certificate", e.Name)
 		}
@@ -73,15 +75,12 @@ func newTLS(e Endpoint) (*tls.Config, error) {
 }
 
 func newProxy(e Endpoint) (func(*http.Request) (*url.URL, error), error) {
-	switch e.Proxy {
-	case "":
+	if e.Proxy == "" {
 		return http.ProxyFromEnvironment, nil
-	case "none":
-		return nil, nil
 	}
 	u, err := url.Parse(e.Proxy.Reveal())
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5" {
-		return nil, anchore.E(anchore.Invalid, "notify.newProxy", `webhook %s: proxy must be a URL with the scheme http, https or socks5, or "none"`, e.Name)
+		return nil, anchore.E(anchore.Invalid, "notify.newProxy", `webhook %s: proxy must be a URL with the scheme http, https or socks5`, e.Name)
 	}
 	return http.ProxyURL(u), nil
 }

@@ -20,8 +20,6 @@ type Config struct {
 	Catalog    *catalog.Catalog
 	Channel    Channel
 	Endpoints  []Endpoint
-	Horizon    time.Duration // from a notification to its last attempt; 0 is 72 hours
-	Timeout    time.Duration // of one attempt; 0 is 10 s
 	Lanes      int           // attempts side by side to one endpoint; 0 is 8
 	Grace      time.Duration // for attempts that run when the engine stops; 0 is 5 s
 	Keep       time.Duration // of notifications, after their deliveries ended; 0 is 30 days
@@ -33,12 +31,11 @@ type Config struct {
 // Relay delivers what the outbox holds. Each endpoint has a loop of its own, so
 // that one which is slow or dead never delays another.
 type Relay struct {
-	catalog  *catalog.Catalog
-	schedule schedule
-	grace    time.Duration
-	keep     time.Duration
-	log      *slog.Logger
-	senders  []*sender
+	catalog *catalog.Catalog
+	grace   time.Duration
+	keep    time.Duration
+	log     *slog.Logger
+	senders []*sender
 }
 
 const (
@@ -57,11 +54,10 @@ func New(cfg Config) (*Relay, error) {
 		cfg.Jitter = rand.Float64
 	}
 	r := &Relay{
-		catalog:  cfg.Catalog,
-		schedule: schedule{horizon: cmp.Or(cfg.Horizon, 72*time.Hour)},
-		grace:    cmp.Or(cfg.Grace, 5*time.Second),
-		keep:     cmp.Or(cfg.Keep, 30*24*time.Hour),
-		log:      cfg.Log,
+		catalog: cfg.Catalog,
+		grace:   cmp.Or(cfg.Grace, 5*time.Second),
+		keep:    cmp.Or(cfg.Keep, 30*24*time.Hour),
+		log:     cfg.Log,
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)

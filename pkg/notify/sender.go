@@ -39,8 +39,8 @@ type sender struct {
 
 func newSender(cfg Config, e Endpoint, r *Relay, m *metrics) *sender {
 	s := &sender{
-		catalog: cfg.Catalog, channel: cfg.Channel, endpoint: e, schedule: r.schedule, jitter: cfg.Jitter, metrics: m,
-		timeout: cmp.Or(cfg.Timeout, 10*time.Second), lanes: cmp.Or(cfg.Lanes, 8), rate: rate.NewLimiter(rate.Inf, 1),
+		catalog: cfg.Catalog, channel: cfg.Channel, endpoint: e, jitter: cfg.Jitter, metrics: m,
+		schedule: schedule{horizon: cmp.Or(e.RetryFor, 72*time.Hour)}, timeout: cmp.Or(e.Timeout, 10*time.Second), lanes: cmp.Or(cfg.Lanes, 8), rate: rate.NewLimiter(rate.Inf, 1),
 		log: r.log.With("endpoint", e.Name, "url", MaskURL(e.URL)), wake: make(chan struct{}, 1),
 	}
 	if e.MaxPerSecond > 0 {
@@ -159,7 +159,7 @@ func (s *sender) deliver(attempts context.Context, d catalog.Delivery) {
 func (s *sender) message(d catalog.Delivery) Message {
 	return Message{
 		Notification: d.Notification, Email: d.Email, Attempt: d.Attempt, TriedAt: d.TriedAt,
-		Until: d.Notification.CreatedAt.Add(s.schedule.horizon),
+		Until: d.Notification.CreatedAt.Add(max(s.schedule.horizon, 0)),
 	}
 }
 
@@ -181,7 +181,7 @@ func (s *sender) decide(d catalog.Delivery, o Outcome, now time.Time) (r catalog
 	wait, again := s.schedule.next(d.Attempt, o, now.Sub(d.Notification.CreatedAt), s.jitter())
 	if !again {
 		r.State = outbox.Parked
-		r.Reason = fmt.Sprintf("not delivered within %s; the last of %d attempts: %s", s.schedule.horizon, d.Attempt, o.Reason)
+		r.Reason = fmt.Sprintf("not delivered within %s; the last of %d attempts: %s", max(s.schedule.horizon, 0), d.Attempt, o.Reason)
 		return r, true
 	}
 	r.State, r.Due = outbox.Waiting, now.Add(wait)
