@@ -87,9 +87,10 @@ func (r *noteReader) flush() {
 func (r *noteReader) tail() string { return strings.TrimSpace(string(r.crash)) }
 
 // outOfMemory reports whether the text is what Go's runtime prints when the
-// system gives it no more memory (runtime/mem_linux.go, malloc.go, os_linux.go).
+// system gives it no more memory (runtime/mem_linux.go, malloc.go, os_linux.go), or
+// the race detector's.
 func (r *noteReader) outOfMemory() bool {
-	for _, text := range []string{"out of memory", "cannot allocate memory", "failed to create new OS thread", "cannot allocate heap metadata"} {
+	for _, text := range []string{"out of memory", "cannot allocate memory", "failed to create new OS thread", "cannot allocate heap metadata", "Sanitizer failed to allocate"} {
 		if bytes.Contains(r.crash, []byte(text)) {
 			return true
 		}

@@ -250,9 +250,9 @@ func TestFetchFails(t *testing.T) {
 		{"gone for one", map[string]error{"a": fails(anchore.NotFound, "gone")}, 0, anchore.Analyzed, ""},
 		{"broken", map[string]error{"a": fails(anchore.Invalid, "a layer is damaged"), "b": fails(anchore.NotFound, "gone")}, 0, anchore.AnalysisFailed, "a layer is damaged"},
 		{"down for one, gone for the other", map[string]error{"a": fails(anchore.NotFound, "gone"), "b": fails(anchore.Unavailable, "down")}, 0, anchore.NotAnalyzed, "down"},
-		{"down for long", map[string]error{"a": fails(anchore.Unavailable, "down"), "b": fails(anchore.Unavailable, "down")}, 24 * time.Hour, anchore.AnalysisFailed, "down"},
+		{"down for long", map[string]error{"a": fails(anchore.Unavailable, "down"), "b": fails(anchore.Unavailable, "down")}, 4 * time.Hour, anchore.AnalysisFailed, "down"},
 		{"limited", map[string]error{"a": fails(anchore.Limited, "too many requests"), "b": fails(anchore.Unavailable, "down")}, 0, anchore.NotAnalyzed, "too many requests"},
-		{"limited for long", map[string]error{"a": fails(anchore.Limited, "too many requests"), "b": fails(anchore.Limited, "so too")}, 24 * time.Hour, anchore.NotAnalyzed, "too many requests"},
+		{"limited for long", map[string]error{"a": fails(anchore.Limited, "too many requests"), "b": fails(anchore.Limited, "so too")}, 4 * time.Hour, anchore.NotAnalyzed, "too many requests"},
 		{"no Error", map[string]error{"a": errors.New("boom"), "b": errors.New("boom")}, 0, anchore.NotAnalyzed, "the analysis failed; the engine's log has the cause"},
 	}
 	for _, test := range tests {
@@ -316,7 +316,7 @@ func TestAnalyzerFails(t *testing.T) {
 					return sbom.Report{}, anchore.E(test.kind, "test", "this is why").Because(errors.New("internals"))
 				}
 				stop := w.run()
-				time.Sleep(24 * time.Hour)
+				time.Sleep(4 * time.Hour)
 				synctest.Wait()
 				w.expect("a", digest, anchore.AnalysisFailed, "this is why")
 				if tries.Load() != test.tries {
