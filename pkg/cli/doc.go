@@ -1,0 +1,8 @@
+// Package cli is the command line anchore-cli. Its standard output, exit codes
+// and error texts are those of anchore-cli 0.9.4, byte for byte where scripts
+// read them; hints, progress and whatever is new go to standard error, or to
+// standard output when --output asks for another form.
+//
+// One file holds one group of commands. Each command has an options struct, a
+// constructor that only reads arguments, and a run method that only works.
+package cli

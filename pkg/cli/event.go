@@ -1,0 +1,220 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anchore/anchore-engine/pkg/api"
+)
+
+func newEventCmd(a *app) *cobra.Command {
+	cmd := newGroup(a, "event", "See what happened")
+	cmd.AddCommand(newEventListCmd(a), newEventGetCmd(a), newEventDeleteCmd(a))
+	return cmd
+}
+
+type eventListOptions struct {
+	app                               *app
+	since, before, level              string
+	service, host, typ, kind, subject string
+	all, full                         bool
+}
+
+func newEventListCmd(a *app) *cobra.Command {
+	opts := eventListOptions{app: a}
+	cmd := newLeaf(a, "list [RESOURCE]", "List events, newest first",
+		"RESOURCE is what the events are about, for example docker.io/library/alpine:latest.",
+		func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				opts.subject = args[0]
+			}
+			return opts.run(cmd.Context())
+		})
+	cmd.ValidArgsFunction = a.complete(a.tags)
+	addPeriodFlags(cmd, &opts.since, &opts.before)
+	cmd.Flags().StringVar(&opts.level, "level", "", "only of this level: info, error or fatal")
+	cmd.Flags().StringVar(&opts.service, "service", "", "only from this service")
+	cmd.Flags().StringVar(&opts.host, "host", "", "only from this host")
+	cmd.Flags().StringVar(&opts.typ, "event-type", "", "only of this type; * stands for any text")
+	cmd.Flags().StringVar(&opts.kind, "resource-type", "", "only about this type of resource")
+	cmd.Flags().BoolVar(&opts.all, "all", false, "every page, not the first only")
+	cmd.Flags().BoolVar(&opts.full, "full", false, "show where each event comes from")
+	return cmd
+}
+
+func addPeriodFlags(cmd *cobra.Command, since, before *string) {
+	cmd.Flags().StringVar(since, "since", "", "only after this time, or so long ago: 2021-06-01T12:00:00Z, 90m, 24h, 7d")
+	cmd.Flags().StringVar(before, "before", "", "only before this time, or so long ago")
+}
+
+func (o eventListOptions) run(ctx context.Context) error {
+	level := strings.ToLower(o.level)
+	if level != "" && level != "info" && level != "error" && level != "fatal" {
+		return failf("%s is an invalid value for --level. Supported values are 'info', 'error' or 'fatal'", o.level)
+	}
+	c, err := o.app.client()
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	params := api.ListEventsParams{
+		Since: optional(pointInTime(o.since, now)), Before: optional(pointInTime(o.before, now)), Level: optional(level),
+		SourceServicename: optional(o.service), SourceHostid: optional(o.host), ResourceID: optional(o.subject),
+		EventType: optional(o.typ), ResourceType: optional(o.kind),
+	}
+	response, err := c.ListEvents(ctx, &params)
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	result, ok := got.value.(object)
+	if o.all && ok {
+		if result, err = o.rest(ctx, c, params, result); err != nil {
+			return err
+		}
+	}
+	return o.app.show(result, o.app.table(o.table(items(result.get("results")))))
+}
+
+// rest joins the pages that follow the first. It ends at the first page that
+// does not say that there is another, or has nothing in it.
+func (o eventListOptions) rest(ctx context.Context, c *client, params api.ListEventsParams, page object) (object, error) {
+	results := items(page.get("results"))
+	for n := 2; page.get("next_page") == true; n++ {
+		params.Page = &n
+		response, err := c.ListEvents(ctx, &params)
+		got, err := c.do(ctx, response, err)
+		if err != nil {
+			return nil, err
+		}
+		next, _ := got.value.(object)
+		if len(items(next.get("results"))) == 0 {
+			break
+		}
+		page = next
+		results = append(results, items(page.get("results"))...)
+	}
+	return page.set("results", results), nil
+}
+
+func (o eventListOptions) table(events []any) table {
+	t := table{columns: []string{"Timestamp", "Level", "Event", "Resource", "ID"}, sortBy: -1}
+	full := o.full || o.app.wide()
+	if full {
+		t.columns = []string{"Timestamp", "Level", "Event", "ResourceType", "Resource", "Service", "Host", "ID"}
+	}
+	for _, e := range events {
+		event := at(e, "event")
+		row := []any{at(event, "timestamp"), at(event, "level"), at(event, "type")}
+		if full {
+			row = append(row, at(event, "resource", "type"))
+		}
+		row = append(row, at(event, "resource", "id"))
+		if full {
+			row = append(row, at(event, "source", "servicename"), at(event, "source", "hostid"))
+		}
+		t.rows = append(t.rows, append(row, at(e, "generated_uuid")))
+	}
+	return t
+}
+
+// optional is nil for a flag that was not given.
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// pointInTime turns "24h" or "7d" into the time that long before now. Anything
+// else is left for the engine to read.
+func pointInTime(s string, now time.Time) string {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			return now.AddDate(0, 0, -int(n)).UTC().Format(time.RFC3339)
+		}
+	}
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return now.Add(-d).UTC().Format(time.RFC3339)
+	}
+	return s
+}
+
+func newEventGetCmd(a *app) *cobra.Command {
+	return newLeaf(a, "get EVENT_ID", "Show one event", "'anchore-cli event list' shows the ids.",
+		func(cmd *cobra.Command, args []string) error { return a.runEventGet(cmd.Context(), args[0]) })
+}
+
+func (a *app) runEventGet(ctx context.Context, id string) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	response, err := c.GetEvent(ctx, id)
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return a.show(got.value, func(w io.Writer) error { return writeAll(w, yamlText(at(got.value, "event")), "\n") })
+}
+
+type eventDeleteOptions struct {
+	app           *app
+	since, before string
+	all, dontAsk  bool
+}
+
+func newEventDeleteCmd(a *app) *cobra.Command {
+	opts := eventDeleteOptions{app: a}
+	cmd := newLeaf(a, "delete [EVENT_ID]", "Delete one event, or those of a period",
+		"For example: anchore-cli event delete --before 30d",
+		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args) })
+	addPeriodFlags(cmd, &opts.since, &opts.before)
+	cmd.Flags().BoolVar(&opts.all, "all", false, "every event")
+	cmd.Flags().BoolVar(&opts.dontAsk, "dontask", false, "do not ask for confirmation")
+	return cmd
+}
+
+func (o eventDeleteOptions) run(ctx context.Context, args []string) error {
+	c, err := o.app.client()
+	if err != nil {
+		return err
+	}
+	if len(args) > 0 {
+		response, err := c.DeleteEvent(ctx, args[0])
+		_, err = c.do(ctx, response, err)
+		return err // the original prints nothing
+	}
+	if !o.all && o.since == "" && o.before == "" {
+		return failf("Must include either an event_id, --all, --since, or --before")
+	}
+	if o.all && !o.dontAsk {
+		o.app.out.WriteString("Really delete (clear) all events? (y/N)")
+		if !o.app.answeredYes() {
+			return nil
+		}
+	}
+	now := time.Now()
+	response, err := c.DeleteEvents(ctx, &api.DeleteEventsParams{Since: optional(pointInTime(o.since, now)), Before: optional(pointInTime(o.before, now))})
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return o.app.show(got.value, func(w io.Writer) error {
+		list, ok := got.value.([]any)
+		switch {
+		case !ok:
+			return writeAll(w, "Success\n")
+		case len(list) == 0:
+			return writeAll(w, "No matching events found\n")
+		}
+		_, err := fmt.Fprintf(w, "Deleted %d events\n", len(list))
+		return err
+	})
+}

@@ -1,0 +1,203 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// usageError is a mistake in the arguments. Only it prints the usage line.
+type usageError struct {
+	message string
+	bare    bool // click prints one of its messages without the usage line
+	cmd     *cobra.Command
+}
+
+func (e *usageError) Error() string { return e.message }
+
+func usagef(format string, args ...any) error {
+	return &usageError{message: fmt.Sprintf(format, args...)}
+}
+
+// failure is any other error: what the engine answered, or a sentence of ours.
+type failure struct {
+	answer  any    // the error as the engine sent it, or object{message}
+	text    string // shown instead of the answer's own text, "" for that
+	status  int    // HTTP status, 0 if there was no answer
+	code    int    // exit code
+	silent  bool   // everything was said already
+	noBlank bool
+	hints   []string // for standard error
+	cause   error    // shown with --debug
+}
+
+func (e *failure) Error() string {
+	if m, ok := at(e.answer, "message").(string); ok {
+		return m
+	}
+	return pyText(e.answer)
+}
+
+func (e *failure) Unwrap() error { return e.cause }
+
+// failf is an error that this program found, with exit code 2.
+func failf(format string, args ...any) *failure {
+	return &failure{answer: object{{"message", fmt.Sprintf(format, args...)}}, code: 2}
+}
+
+// exit sets the exit code.
+func (e *failure) exit(code int) *failure {
+	e.code = code
+	return e
+}
+
+// hint adds a line for standard error.
+func (e *failure) hint(format string, args ...any) *failure {
+	e.hints = append(e.hints, fmt.Sprintf(format, args...))
+	return e
+}
+
+// exitSilently ends the program with a code, with nothing left to say.
+func exitSilently(code int) error { return &failure{silent: true, code: code} }
+
+// statusCode is the exit code for an HTTP failure: scripts know 401 and 500 from
+// the rest.
+func statusCode(status int) int {
+	if status == 401 || status == 500 {
+		return 2
+	}
+	return 1
+}
+
+// finish prints err where it belongs and returns the exit code: the one place
+// where errors become codes. Without --output, errors are on standard output, as
+// scripts expect them there.
+func (a *app) finish(ctx context.Context, err error) int {
+	var usage *usageError
+	var fail *failure
+	code := 0
+	switch {
+	case err == nil:
+	case ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled):
+		fmt.Fprint(a.err, "\nAborted!\n")
+		code = 1
+	case errors.As(err, &usage):
+		a.writeUsage(usage)
+		code = 2
+	case errors.As(err, &fail):
+		code = fail.code
+		if !fail.silent {
+			a.writeFailure(fail)
+		}
+	default:
+		code = 2
+		a.writeFailure(failf("%v", err))
+	}
+	if err := a.out.Flush(); err != nil {
+		fmt.Fprintf(a.err, "Error: cannot write the output: %v\n", err)
+		return max(code, 1)
+	}
+	return code
+}
+
+// writeUsage prints a usage error in click's frame.
+func (a *app) writeUsage(e *usageError) {
+	if e.bare {
+		fmt.Fprintf(a.err, "Error: %s\n", clean(e.message, false))
+		return
+	}
+	cmd := e.cmd
+	if cmd == nil {
+		cmd = a.current
+	}
+	fmt.Fprintf(a.err, "%s\nTry '%s -h' for help.\n\nError: %s\n", usageLine(cmd), cmd.CommandPath(), clean(e.message, false))
+}
+
+func (a *app) writeFailure(e *failure) {
+	var w io.Writer = a.out
+	if a.set.output != tableOutput && a.set.output != "" {
+		w = a.err
+	}
+	o, isObject := e.answer.(object)
+	switch {
+	case a.set.json || a.set.output == jsonOutput || !isObject || !describesError(o):
+		fmt.Fprintln(w, jsonText(e.answer))
+	default:
+		io.WriteString(w, errorText(o))
+		if !e.noBlank {
+			fmt.Fprintln(w)
+		}
+	}
+	a.out.Flush() // what was said before the hints stays before them
+	for _, h := range e.hints {
+		a.hint("%s", h)
+	}
+	if a.set.debug && e.cause != nil {
+		a.debugf("cause: %v", e.cause)
+	}
+}
+
+func describesError(o object) bool {
+	for _, key := range []string{"message", "httpcode", "detail"} {
+		if _, ok := o.lookup(key); ok {
+			return true
+		}
+	}
+	return false
+}
+
+var requiredProperty = regexp.MustCompile(`'(\w+)'`)
+
+// errorText is the original's error block, without its closing blank line.
+func errorText(o object) string {
+	var b strings.Builder
+	if m, ok := o.lookup("message"); ok {
+		fmt.Fprintf(&b, "Error: %s\n", clean(pyText(m), true))
+	}
+	if c, ok := o.lookup("httpcode"); ok {
+		fmt.Fprintf(&b, "HTTP Code: %s\n", clean(pyText(c), false))
+	}
+	if d := o.get("detail"); !isEmpty(d) {
+		text := clean(pyText(d), true)
+		fmt.Fprintf(&b, "Detail: %s\n", text)
+		if m := requiredProperty.FindStringSubmatch(text); m != nil && strings.Contains(text, "is a required property") {
+			fmt.Fprintf(&b, "Hint: The \"%s\" key is not present in the JSON file, make sure it exists:\n\n    {\n        \"%s\": <value>\n        ...\n    }\n", m[1], m[1])
+		}
+	}
+	return b.String()
+}
+
+// isEmpty is Python's falsehood.
+func isEmpty(v any) bool {
+	switch t := v.(type) {
+	case nil:
+		return true
+	case bool:
+		return !t
+	case string:
+		return t == ""
+	case number:
+		return rational(t).Sign() == 0
+	case []any:
+		return len(t) == 0
+	case object:
+		return len(t) == 0
+	}
+	return false
+}
+
+// hint prints advice on standard error.
+func (a *app) hint(format string, args ...any) {
+	fmt.Fprintf(a.err, "Hint: %s\n", clean(fmt.Sprintf(format, args...), true))
+}
+
+func (a *app) debugf(format string, args ...any) {
+	if a.set.debug {
+		fmt.Fprintf(a.err, "DEBUG: %s\n", clean(fmt.Sprintf(format, args...), false))
+	}
+}

@@ -1,0 +1,472 @@
+package cli
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anchore/anchore-engine/pkg/api"
+)
+
+func newImageCmd(a *app) *cobra.Command {
+	cmd := newGroup(a, "image", "Add images and see what they contain")
+	cmd.AddCommand(newImageAddCmd(a), newImageGetCmd(a), newImageListCmd(a), newImageWaitCmd(a),
+		newImageContentCmd(a), newImageDelCmd(a))
+	return cmd
+}
+
+// Names of images, as the original told them apart: by their beginning.
+var (
+	digestName  = regexp.MustCompile(`^(sha256|local):[0-9a-fA-F]{64}`)
+	imageIDName = regexp.MustCompile(`^[0-9a-fA-F]{64}`)
+)
+
+// lookUp finds the records of an image by digest, image id or tag. Tags are
+// sent as typed: what they mean is the engine's to say.
+func (c *client) lookUp(ctx context.Context, name string, history bool) (answer, error) {
+	var response *http.Response
+	var err error
+	_, digest, byDigest := strings.Cut(name, "@")
+	switch {
+	case digestName.MatchString(name):
+		response, err = c.GetImage(ctx, name)
+	case byDigest && digestName.MatchString(digest):
+		response, err = c.GetImage(ctx, digest)
+	case imageIDName.MatchString(name):
+		response, err = c.GetImageByID(ctx, name)
+	default:
+		response, err = c.ListImages(ctx, &api.ListImagesParams{Fulltag: &name, History: &history})
+	}
+	return c.do(ctx, response, err)
+}
+
+// resolve returns the digest that name stands for. A name that the engine does
+// not know is a failure with exit code 1 and the given text.
+func (c *client) resolve(ctx context.Context, name, unknown string) (string, error) {
+	if plain, err := url.PathUnescape(name); err == nil {
+		i := strings.Index(plain, "sha256:")
+		if i == 0 || i > 0 && plain[i-1] == '@' {
+			return plain[i:], nil
+		}
+		if strings.HasPrefix(plain, "local:") {
+			return plain, nil
+		}
+	}
+	got, err := c.lookUp(ctx, name, false)
+	if f := asFailure(err); f != nil && f.status == http.StatusNotFound {
+		return "", failf("%s", unknown).exit(1).hint("the engine does not know the image %s; see 'anchore-cli image list'", name)
+	}
+	if err != nil {
+		return "", err
+	}
+	if list := items(got.value); len(list) > 0 {
+		if d, ok := at(list[0], "imageDigest").(string); ok {
+			return d, nil
+		}
+	}
+	return "", failf("%s", unknown).exit(1)
+}
+
+type imageAddOptions struct {
+	app             *app
+	force           bool
+	dockerfile      string
+	annotations     []string
+	noAutoSubscribe bool
+}
+
+func newImageAddCmd(a *app) *cobra.Command {
+	opts := imageAddOptions{app: a}
+	cmd := newLeaf(a, "add INPUT_IMAGE", "Add an image, and subscribe to its tag",
+		"For example: anchore-cli image add docker.io/library/alpine:latest",
+		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
+	cmd.Flags().BoolVar(&opts.force, "force", false, "look at the registry and analyze again, even if the image is known")
+	cmd.Flags().StringVar(&opts.dockerfile, "dockerfile", "", "file that the image was built from")
+	cmd.Flags().StringArrayVar(&opts.annotations, "annotation", nil, "KEY=VALUE to keep with the image; may be repeated")
+	cmd.Flags().BoolVar(&opts.noAutoSubscribe, "noautosubscribe", false, "do not watch the tag")
+	return cmd
+}
+
+func (o imageAddOptions) run(ctx context.Context, name string) error {
+	body, err := o.body(name)
+	if err != nil {
+		return err
+	}
+	c, err := o.app.client()
+	if err != nil {
+		return err
+	}
+	subscribe := !o.noAutoSubscribe
+	params := api.AddImageParams{Autosubscribe: &subscribe}
+	if o.force {
+		params.Force = &o.force
+	}
+	response, err := c.AddImage(ctx, &params, body)
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return o.app.showImages(got.value)
+}
+
+func (o imageAddOptions) body(name string) (api.AddImageJSONRequestBody, error) {
+	body := api.AddImageJSONRequestBody{Tag: &name}
+	if digestName.MatchString(name) || imageIDName.MatchString(name) {
+		return body, failf("can only add a tag")
+	}
+	annotations := map[string]any{}
+	for _, s := range o.annotations {
+		key, value, _ := strings.Cut(s, "=")
+		if key == "" || value == "" {
+			return body, failf("annotation format error - annotations must be of the form (--annotation key=value), found: %s", s)
+		}
+		annotations[key] = value
+	}
+	if len(annotations) > 0 {
+		body.Annotations = &annotations
+	}
+	if o.dockerfile != "" {
+		text, err := os.ReadFile(o.dockerfile)
+		if os.IsNotExist(err) {
+			return body, usagef("Invalid value for '--dockerfile': Path '%s' does not exist.", o.dockerfile)
+		}
+		if err != nil {
+			return body, failf("cannot read the dockerfile: %v", err)
+		}
+		encoded := base64.StdEncoding.EncodeToString(text)
+		body.Dockerfile = &encoded
+	}
+	return body, nil
+}
+
+type imageGetOptions struct {
+	app     *app
+	history bool
+}
+
+func newImageGetCmd(a *app) *cobra.Command {
+	opts := imageGetOptions{app: a}
+	cmd := newLeaf(a, "get INPUT_IMAGE", "Show an image",
+		"INPUT_IMAGE is a tag, a digest (sha256:...) or an image id.",
+		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
+	cmd.ValidArgsFunction = a.complete(a.tags)
+	cmd.Flags().BoolVar(&opts.history, "show-history", false, "show every image that the tag has named")
+	return cmd
+}
+
+func (o imageGetOptions) run(ctx context.Context, name string) error {
+	c, err := o.app.client()
+	if err != nil {
+		return err
+	}
+	got, err := c.lookUp(ctx, name, o.history)
+	if err != nil {
+		return err
+	}
+	return o.app.showImages(got.value)
+}
+
+// showImages prints image records. What the original did not know, the state of
+// the analysis, is on standard error unless --output wide asks for it.
+func (a *app) showImages(list any) error {
+	err := a.show(list, func(w io.Writer) error {
+		var k keyLines
+		for _, image := range items(list) {
+			imageLines(&k, image, a.wide())
+		}
+		return k.write(w)
+	})
+	if err != nil || a.wide() {
+		return err
+	}
+	for _, image := range items(list) {
+		if s := analysisState(image); s != "" {
+			a.note("%s", s)
+		}
+	}
+	return nil
+}
+
+func imageLines(k *keyLines, image any, wide bool) {
+	details := items(at(image, "image_detail"))
+	k.add("Image Digest", at(image, "imageDigest"))
+	if parent := at(image, "parentDigest"); !isEmpty(parent) {
+		k.add("Parent Digest", parent)
+	}
+	k.add("Analysis Status", at(image, "analysis_status"))
+	if wide {
+		if s := analysisState(image); s != "" {
+			k.lines = append(k.lines, clean(s, false))
+		}
+		k.add("Platform", orDefault(at(image, "platform"), "-"))
+	}
+	k.add("Image Type", at(image, "image_type"))
+	k.add("Analyzed At", at(image, "analyzed_at"))
+	if len(details) > 0 {
+		k.add("Image ID", at(details[0], "imageId"))
+	}
+	if m := at(image, "image_content", "metadata"); !isEmpty(m) {
+		for _, line := range [][2]string{{"Dockerfile Mode", "dockerfile_mode"}, {"Distro", "distro"}, {"Distro Version", "distro_version"},
+			{"Size", "image_size"}, {"Architecture", "arch"}, {"Layer Count", "layer_count"}} {
+			k.add(line[0], at(m, line[1]))
+		}
+	}
+	if notes, ok := at(image, "annotations").(object); ok && len(notes) > 0 {
+		var pairs []string
+		for _, m := range notes {
+			pairs = append(pairs, m.key+"="+pyText(m.value))
+		}
+		k.add("Annotations", strings.Join(pairs, ", "))
+	}
+	k.blank()
+	for _, d := range details {
+		k.add("Full Tag", at(d, "fulltag"))
+		k.add("Tag Detected At", at(d, "tag_detected_at"))
+		k.blank()
+	}
+}
+
+// analysisState is one line on a running, waiting or failed analysis, "" if
+// there is nothing to add to the status.
+func analysisState(image any) string {
+	status, _ := at(image, "analysis_status").(string)
+	reason, _ := at(image, "analysis_status_reason").(string)
+	switch {
+	case status == "analysis_failed" && reason != "":
+		return "Analysis Failed: " + reason
+	case status == "analyzing" && at(image, "analysis_progress") != nil:
+		return "Analysis Step: " + stepText(at(image, "analysis_progress"))
+	case reason != "":
+		if retry, ok := at(image, "retry_at").(string); ok {
+			reason += ", tried again at " + retry
+		}
+		return "Analysis Waits: " + reason
+	}
+	return ""
+}
+
+// stepText is "fetching layers, 3.2 of 29.5 MB (11 %)", or the step's name alone.
+func stepText(progress any) string {
+	step := pyText(at(progress, "step"))
+	done, total := megabytes(at(progress, "done")), megabytes(at(progress, "total"))
+	if total == 0 {
+		return step
+	}
+	return fmt.Sprintf("%s, %.1f of %.1f MB (%.0f %%)", step, done, total, 100*done/total)
+}
+
+func megabytes(v any) float64 {
+	if _, ok := v.(number); !ok {
+		return 0
+	}
+	f, _ := rational(v).Float64()
+	return f / 1e6
+}
+
+type imageListOptions struct {
+	app           *app
+	full, showAll bool
+}
+
+func newImageListCmd(a *app) *cobra.Command {
+	opts := imageListOptions{app: a}
+	cmd := newLeaf(a, "list", "List the newest image of each tag", "",
+		func(cmd *cobra.Command, _ []string) error { return opts.run(cmd.Context()) })
+	cmd.Flags().BoolVar(&opts.full, "full", false, "show image ids as well")
+	cmd.Flags().BoolVar(&opts.showAll, "show-all", false, "show every image that a tag has named")
+	return cmd
+}
+
+func (o imageListOptions) run(ctx context.Context) error {
+	c, err := o.app.client()
+	if err != nil {
+		return err
+	}
+	response, err := c.ListImages(ctx, nil)
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return o.app.show(got.value, o.app.table(o.table(items(got.value))))
+}
+
+// tagged is one tag of one image record.
+type tagged struct{ image, detail any }
+
+func (o imageListOptions) table(images []any) table {
+	t := table{columns: []string{"Full Tag", "Image Digest", "Analysis Status"}}
+	if o.full || o.app.wide() {
+		t.columns = append(t.columns, "Image ID")
+	}
+	if o.app.wide() {
+		t.columns = append(t.columns, "Platform", "Analysis")
+	}
+	seen := map[string]bool{}
+	for _, e := range o.chosen(images) {
+		row := []any{fullTag(e.detail), at(e.image, "imageDigest"), at(e.image, "analysis_status")}
+		if o.full || o.app.wide() {
+			row = append(row, at(e.detail, "imageId"))
+		}
+		if o.app.wide() {
+			row = append(row, orDefault(at(e.image, "platform"), "-"), orEmpty(analysisState(e.image), "-"))
+		}
+		if key := pyRepr(row); !seen[key] {
+			seen[key] = true
+			t.rows = append(t.rows, row)
+		}
+	}
+	return t
+}
+
+func orEmpty(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}
+
+// chosen returns every tag of every record, or for each tag the record that it
+// names now.
+func (o imageListOptions) chosen(images []any) []tagged {
+	var all []tagged
+	newest := map[string]tagged{}
+	for _, image := range images {
+		for _, d := range items(at(image, "image_detail")) {
+			e := tagged{image, d}
+			all = append(all, e)
+			tag := fullTag(d)
+			if old, ok := newest[tag]; !ok || !e.olderThan(old) {
+				newest[tag] = e
+			}
+		}
+	}
+	if o.showAll {
+		return all
+	}
+	all = all[:0]
+	for _, e := range newest {
+		all = append(all, e)
+	}
+	return all
+}
+
+// olderThan tells whether the tag named e before it named old: by the engine's
+// word where it has one, since a tag may come back to an old image, else by the
+// time of the record.
+func (e tagged) olderThan(old tagged) bool {
+	mine, theirs := at(e.detail, "current") == true, at(old.detail, "current") == true
+	if mine != theirs {
+		return theirs
+	}
+	a, b := pyText(at(e.detail, "created_at")), pyText(at(old.detail, "created_at"))
+	ta, errA := time.Parse(time.RFC3339, a)
+	tb, errB := time.Parse(time.RFC3339, b)
+	if errA != nil || errB != nil {
+		return a < b
+	}
+	return ta.Before(tb)
+}
+
+func fullTag(detail any) string {
+	part := func(key string) string { return pyText(orDefault(at(detail, key), "None")) }
+	return part("registry") + "/" + part("repo") + ":" + part("tag")
+}
+
+type imageDelOptions struct {
+	app                 *app
+	force, all, dontAsk bool
+}
+
+func newImageDelCmd(a *app) *cobra.Command {
+	opts := imageDelOptions{app: a}
+	cmd := newLeaf(a, "del [INPUT_IMAGE]", "Delete an image", "",
+		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args) })
+	cmd.ValidArgsFunction = a.complete(a.tags)
+	cmd.Flags().BoolVar(&opts.force, "force", false, "also if it is the newest of a watched tag, whose subscriptions are then deactivated")
+	cmd.Flags().BoolVar(&opts.all, "all", false, "delete every image")
+	cmd.Flags().BoolVar(&opts.dontAsk, "dontask", false, "with --all, do not ask for confirmation")
+	return cmd
+}
+
+func (o imageDelOptions) run(ctx context.Context, args []string) error {
+	if len(args) == 0 && !o.all {
+		return failf("Missing argument INPUT_IMAGE")
+	}
+	c, err := o.app.client()
+	if err != nil {
+		return err
+	}
+	if o.all {
+		return o.runAll(ctx, c)
+	}
+	digest, err := c.resolve(ctx, args[0], "cannot use input image string: no discovered imageDigest")
+	if err != nil {
+		return err
+	}
+	got, err := o.delete(ctx, c, digest)
+	if err != nil {
+		return err
+	}
+	return o.app.success(got)
+}
+
+// delete deletes one image. The engine refuses with status 200 and a word.
+func (o imageDelOptions) delete(ctx context.Context, c *client, digest string) (any, error) {
+	var params api.DeleteImageParams
+	if o.force {
+		params.Force = &o.force
+	}
+	response, err := c.DeleteImage(ctx, digest, &params)
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return nil, err
+	}
+	if result, ok := got.value.(object); ok && result.get("status") != "deleting" {
+		detail := result.get("detail")
+		if isEmpty(detail) {
+			detail = "cannot delete image"
+		}
+		return nil, failf("%s", pyText(detail)).exit(1)
+	}
+	return got.value, nil
+}
+
+func (o imageDelOptions) runAll(ctx context.Context, c *client) error {
+	if !o.dontAsk {
+		if !isTerminal(o.app.in) {
+			return failf("--all deletes every image of the account; add --dontask to confirm that")
+		}
+		fmt.Fprint(o.app.err, "Really delete all images? (y/N)")
+		if !o.app.answeredYes() {
+			return nil
+		}
+	}
+	response, err := c.ListImages(ctx, nil)
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	for _, image := range items(got.value) {
+		if _, err := o.delete(ctx, c, pyText(at(image, "imageDigest"))); err != nil {
+			if f := asFailure(err); f != nil {
+				return f.exit(2)
+			}
+			return err
+		}
+		for _, d := range items(at(image, "image_detail")) {
+			if err := writeAll(o.app.out, clean(fullTag(d), false), "\n"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

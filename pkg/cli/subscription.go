@@ -1,0 +1,410 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/api"
+)
+
+func newSubscriptionCmd(a *app) *cobra.Command {
+	cmd := newGroup(a, "subscription", "Say what you want to be told about a tag")
+	cmd.AddCommand(newSubscriptionListCmd(a), newSubscriptionGetCmd(a), newSubscriptionAddCmd(a),
+		newSubscriptionSwitchCmd(a, true), newSubscriptionSwitchCmd(a, false), newSubscriptionDelCmd(a))
+	return cmd
+}
+
+type subscriptionListOptions struct {
+	app       *app
+	full      bool
+	typ       string
+	key       string
+	filter    string
+	active    bool
+	inactive  bool
+	arguments []string
+}
+
+func newSubscriptionListCmd(a *app) *cobra.Command {
+	opts := subscriptionListOptions{app: a}
+	cmd := newLeaf(a, "list [KEY]", "List subscriptions",
+		"KEY and --filter are tags, or patterns of tags with * and ?, for example 'docker.io/library/*'.\n\n--output wide shows when each tag was and will be looked at.",
+		func(cmd *cobra.Command, args []string) error {
+			opts.arguments = args
+			return opts.run(cmd.Context())
+		})
+	cmd.ValidArgsFunction = a.complete(func(cmd *cobra.Command, _ []string) []string { return a.subscriptionKeys(cmd, nil) })
+	cmd.Flags().BoolVar(&opts.full, "full", false, "show subscription ids as well")
+	cmd.Flags().StringVar(&opts.typ, "type", "", "only this subscription type")
+	cmd.Flags().StringVar(&opts.filter, "filter", "", "only keys that match this pattern")
+	cmd.Flags().BoolVar(&opts.active, "active", false, "only active ones")
+	cmd.Flags().BoolVar(&opts.inactive, "inactive", false, "only inactive ones")
+	return cmd
+}
+
+func (o subscriptionListOptions) run(ctx context.Context) error {
+	var params api.ListSubscriptionsParams
+	if o.app.wide() {
+		detail := true
+		params.Detail = &detail
+	}
+	if o.typ != "" {
+		params.SubscriptionType = &o.typ
+	}
+	pattern := o.filter
+	if len(o.arguments) > 0 {
+		if isPattern(o.arguments[0]) {
+			pattern = o.arguments[0]
+		} else {
+			params.SubscriptionKey = &o.arguments[0]
+		}
+	}
+	list, err := o.app.listSubscriptions(ctx, &params)
+	if err != nil {
+		return err
+	}
+	records, err := o.matching(list, pattern)
+	if err != nil {
+		return err
+	}
+	return o.app.show(records, o.app.table(o.table(items(records))))
+}
+
+// matching applies the filters that the API does not have.
+func (o subscriptionListOptions) matching(list any, pattern string) (any, error) {
+	if pattern == "" && !o.active && !o.inactive {
+		return list, nil
+	}
+	kept := []any{}
+	for _, s := range items(list) {
+		active, _ := at(s, "active").(bool)
+		ok, err := matchKey(pattern, pyText(at(s, "subscription_key")))
+		if err != nil {
+			return nil, err
+		}
+		if ok && (!o.active || active) && (!o.inactive || !active) {
+			kept = append(kept, s)
+		}
+	}
+	return kept, nil
+}
+
+func (o subscriptionListOptions) table(records []any) table {
+	t := table{columns: []string{"Tag", "Subscription Type", "Active"}}
+	if o.full || o.app.wide() {
+		t.columns = append(t.columns, "Subscription ID")
+	}
+	if o.app.wide() {
+		t.columns = append(t.columns, "Last Look", "Last Change", "Next Look", "Last Error")
+	}
+	for _, s := range records {
+		row := []any{at(s, "subscription_key"), at(s, "subscription_type"), at(s, "active")}
+		if o.full || o.app.wide() {
+			row = append(row, orDefault(at(s, "subscription_id"), ""))
+		}
+		if o.app.wide() {
+			row = append(row, timeCell(at(s, "status", "last_look")), timeCell(at(s, "status", "last_change")),
+				timeCell(at(s, "status", "next_look")), orDefault(at(s, "status", "last_error"), "-"))
+		}
+		t.rows = append(t.rows, row)
+	}
+	return t
+}
+
+func orDefault(v any, def string) any {
+	if v == nil {
+		return def
+	}
+	return v
+}
+
+// timeCell shows seconds since 1970 as a time in UTC, nothing as "-".
+func timeCell(v any) any {
+	n, ok := v.(number)
+	if !ok {
+		return orDefault(v, "-")
+	}
+	if r := rational(n); r.IsInt() && r.Num().IsInt64() {
+		return time.Unix(r.Num().Int64(), 0).UTC().Format(time.RFC3339)
+	}
+	return pyText(v)
+}
+
+func newSubscriptionGetCmd(a *app) *cobra.Command {
+	cmd := newLeaf(a, "get SUBSCRIPTION_ID", "Show one subscription", "'anchore-cli subscription list --full' shows the ids.",
+		func(cmd *cobra.Command, args []string) error { return a.runSubscriptionGet(cmd.Context(), args[0]) })
+	cmd.ValidArgsFunction = a.complete(a.subscriptionIDs)
+	return cmd
+}
+
+func (a *app) runSubscriptionGet(ctx context.Context, id string) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	response, err := c.GetSubscription(ctx, id, &api.GetSubscriptionParams{})
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return a.show(got.value, a.table(subscriptionTable(got.value)))
+}
+
+func subscriptionTable(list any) table {
+	t := table{columns: []string{"Tag", "Subscription Type", "Active", "Subscription ID", "User ID"}}
+	for _, s := range items(list) {
+		t.rows = append(t.rows, []any{at(s, "subscription_key"), at(s, "subscription_type"), at(s, "active"),
+			orDefault(at(s, "subscription_id"), ""), orDefault(at(s, "userId"), "")})
+	}
+	return t
+}
+
+type subscriptionAddOptions struct {
+	app      *app
+	value    string
+	inactive bool
+}
+
+func newSubscriptionAddCmd(a *app) *cobra.Command {
+	opts := subscriptionAddOptions{app: a}
+	cmd := newLeaf(a, "add SUBSCRIPTION_TYPE SUBSCRIPTION_KEY", "Subscribe, before or after the image is added",
+		"For example: anchore-cli subscription add tag_update docker.io/library/alpine:latest\n\nA subscription that exists stays as it is.",
+		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0], args[1]) })
+	cmd.ValidArgsFunction = a.complete(subscriptionTypes, a.tags)
+	cmd.Flags().StringVar(&opts.value, "value", "", "the subscription's value, a JSON object")
+	cmd.Flags().BoolVar(&opts.inactive, "inactive", false, "add it switched off")
+	return cmd
+}
+
+func (o subscriptionAddOptions) run(ctx context.Context, typ, key string) error {
+	got, err := o.app.addSubscription(ctx, typ, key, o.value, !o.inactive)
+	if err != nil {
+		return err
+	}
+	return o.app.show(got, o.app.table(subscriptionTable(got)))
+}
+
+func (a *app) addSubscription(ctx context.Context, typ, key, value string, active bool) (any, error) {
+	c, err := a.client()
+	if err != nil {
+		return nil, err
+	}
+	body := api.AddSubscriptionJSONRequestBody{SubscriptionType: typ, SubscriptionKey: key, Active: &active}
+	if value != "" {
+		body.SubscriptionValue = &value
+	}
+	response, err := c.AddSubscription(ctx, body)
+	got, err := c.do(ctx, response, err)
+	return got.value, err
+}
+
+func newSubscriptionDelCmd(a *app) *cobra.Command {
+	cmd := newLeaf(a, "del SUBSCRIPTION_ID", "Delete a subscription, which must be deactivated first", "",
+		func(cmd *cobra.Command, args []string) error { return a.runSubscriptionDel(cmd.Context(), args[0]) })
+	cmd.ValidArgsFunction = a.complete(a.subscriptionIDs)
+	return cmd
+}
+
+func (a *app) runSubscriptionDel(ctx context.Context, id string) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	response, err := c.DeleteSubscription(ctx, id)
+	got, err := c.do(ctx, response, err)
+	if f := asFailure(err); f != nil && f.status == http.StatusConflict {
+		return f.hint("deactivate it first: anchore-cli subscription deactivate SUBSCRIPTION_TYPE SUBSCRIPTION_KEY")
+	}
+	if err != nil {
+		return err
+	}
+	if a.set.output == tableOutput {
+		return writeAll(a.out, "Success\n") // the original prints the word with --json too
+	}
+	return a.success(got.value)
+}
+
+// asFailure returns the failure in err's chain, nil if there is none.
+func asFailure(err error) *failure {
+	var f *failure
+	if errors.As(err, &f) {
+		return f
+	}
+	return nil
+}
+
+type subscriptionSwitchOptions struct {
+	app    *app
+	active bool
+	create bool
+	dryRun bool
+}
+
+// newSubscriptionSwitchCmd is activate or deactivate.
+func newSubscriptionSwitchCmd(a *app, active bool) *cobra.Command {
+	opts := subscriptionSwitchOptions{app: a, active: active}
+	name, short := "activate", "Switch subscriptions on"
+	if !active {
+		name, short = "deactivate", "Switch subscriptions off"
+	}
+	cmd := newLeaf(a, name+" SUBSCRIPTION_TYPE SUBSCRIPTION_KEY", short,
+		"SUBSCRIPTION_TYPE is tag_update, vuln_update, policy_eval, analysis_update or repo_update.\nSUBSCRIPTION_KEY is a tag, for example docker.io/library/alpine:latest, or a pattern\nwith * and ?, for example 'docker.io/library/*'.",
+		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0], args[1]) })
+	cmd.ValidArgsFunction = a.complete(subscriptionTypes, a.subscriptionKeys)
+	cmd.Flags().BoolVar(&opts.dryRun, "dryrun", false, "only show what the key or pattern matches")
+	if active {
+		cmd.Flags().BoolVar(&opts.create, "create", false, "add the subscription if there is none yet")
+	}
+	return cmd
+}
+
+func (o subscriptionSwitchOptions) run(ctx context.Context, typ, key string) error {
+	found, err := o.find(ctx, typ, key)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return o.missing(ctx, typ, key)
+	}
+	if o.dryRun {
+		return o.app.show(found, o.app.table(subscriptionTable(found)))
+	}
+	if isPattern(key) {
+		for _, s := range found {
+			o.app.note("%s %s", typ, pyText(at(s, "subscription_key")))
+		}
+	}
+	results := []any{}
+	for _, s := range found {
+		got, err := o.update(ctx, s, typ, key)
+		if err != nil {
+			return err
+		}
+		if !isPattern(key) {
+			return o.app.success(got)
+		}
+		results = append(results, items(got)...)
+	}
+	return o.app.success(results)
+}
+
+// find returns the subscriptions that key names.
+func (o subscriptionSwitchOptions) find(ctx context.Context, typ, key string) ([]any, error) {
+	params := api.ListSubscriptionsParams{SubscriptionType: &typ}
+	if !isPattern(key) {
+		params.SubscriptionKey = &key
+	}
+	list, err := o.app.listSubscriptions(ctx, &params)
+	if f := asFailure(err); f != nil && (f.status == http.StatusNotFound || f.status == http.StatusBadRequest) {
+		return nil, o.cannotLocate(typ, key).hint("%s", f.Error())
+	}
+	if err != nil || !isPattern(key) {
+		return items(list)[:min(1, len(items(list)))], err
+	}
+	var found []any
+	for _, s := range items(list) {
+		ok, err := matchKey(key, pyText(at(s, "subscription_key")))
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			found = append(found, s)
+		}
+	}
+	return found, nil
+}
+
+func (o subscriptionSwitchOptions) update(ctx context.Context, s any, typ, key string) (any, error) {
+	id, ok := at(s, "subscription_id").(string)
+	if !ok {
+		return nil, failf("could not get a valid subscription record using specified input")
+	}
+	c, err := o.app.client()
+	if err != nil {
+		return nil, err
+	}
+	body := api.UpdateSubscriptionJSONRequestBody{Active: &o.active, SubscriptionType: &typ}
+	if !isPattern(key) {
+		body.SubscriptionKey = &key
+	}
+	response, err := c.UpdateSubscription(ctx, id, body)
+	got, err := c.do(ctx, response, err)
+	return got.value, err
+}
+
+func (o subscriptionSwitchOptions) cannotLocate(typ, key string) *failure {
+	word := "activation"
+	if !o.active {
+		word = "deactivation"
+	}
+	return failf("cannot locate subscription record using specified input (subscription_type=%s, subscription_key=%s needs to exist before %s)", typ, key, word)
+}
+
+// missing creates the subscription if that was asked for, else says what the
+// user may have meant.
+func (o subscriptionSwitchOptions) missing(ctx context.Context, typ, key string) error {
+	if o.create && !isPattern(key) && !o.dryRun {
+		got, err := o.app.addSubscription(ctx, typ, key, "", true)
+		if err != nil {
+			return err
+		}
+		return o.app.success(got)
+	}
+	f := o.cannotLocate(typ, key)
+	if _, err := anchore.ParseSubscriptionType(typ); err != nil {
+		return f.hint("%s", anchore.MessageOf(err))
+	}
+	list, err := o.app.listSubscriptions(ctx, &api.ListSubscriptionsParams{SubscriptionType: &typ})
+	if err != nil {
+		return f
+	}
+	var keys []string
+	for _, s := range items(list) {
+		keys = append(keys, pyText(at(s, "subscription_key")))
+	}
+	if near := nearest(key, keys, 3); len(near) > 0 {
+		f = f.hint("did you mean %s?", strings.Join(near, ", or "))
+	}
+	if o.active && !isPattern(key) {
+		f = f.hint("add the image first (anchore-cli image add %s), or subscribe before it is there with --create", key)
+	}
+	return f
+}
+
+func (a *app) listSubscriptions(ctx context.Context, params *api.ListSubscriptionsParams) (any, error) {
+	c, err := a.client()
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.ListSubscriptions(ctx, params)
+	got, err := c.do(ctx, response, err)
+	return got.value, err
+}
+
+func isPattern(key string) bool { return strings.ContainsAny(key, "*?[") }
+
+// matchKey tells whether pattern matches key, where * may match slashes too. An
+// empty pattern matches every key.
+func matchKey(pattern, key string) (bool, error) {
+	if pattern == "" {
+		return true, nil
+	}
+	const slash = "\x00" // path.Match stops * at slashes: hide them
+	ok, err := path.Match(strings.ReplaceAll(pattern, "/", slash), strings.ReplaceAll(key, "/", slash))
+	if err != nil {
+		return false, fmt.Errorf("%q is not a pattern: %w", pattern, err)
+	}
+	if !ok && !isPattern(pattern) {
+		ok = slices.Contains([]string{key, strings.TrimPrefix(key, "docker.io/"), strings.TrimPrefix(key, "docker.io/library/")}, pattern)
+	}
+	return ok, nil
+}

@@ -1,0 +1,245 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func newSystemCmd(a *app) *cobra.Command {
+	cmd := newGroup(a, "system", "See how the engine is doing")
+	cmd.AddCommand(newSystemStatusCmd(a), newSystemWaitCmd(a))
+	return cmd
+}
+
+func newSystemStatusCmd(a *app) *cobra.Command {
+	return newLeaf(a, "status", "Show the state of each service",
+		"--output wide shows what an operator should know: backlogs, registries that fail.",
+		func(cmd *cobra.Command, _ []string) error { return a.runSystemStatus(cmd.Context()) })
+}
+
+func (a *app) runSystemStatus(ctx context.Context) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	response, err := c.GetSystem(ctx)
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return a.show(got.value, func(w io.Writer) error { return writeStatus(w, items(at(got.value, "service_states")), a.wide()) })
+}
+
+func writeStatus(w io.Writer, services []any, wide bool) error {
+	for _, s := range services {
+		state := "up"
+		if at(s, "status") != true {
+			state = "down (" + pyText(at(s, "status_message")) + ")"
+		}
+		line := fmt.Sprintf("Service %s (%s, %s): %s", pyText(at(s, "servicename")), pyText(at(s, "hostid")), pyText(at(s, "base_url")), state)
+		if err := writeAll(w, clean(line, false), "\n"); err != nil {
+			return err
+		}
+		if !wide {
+			continue
+		}
+		details, _ := at(s, "service_detail", "detail").(object)
+		for _, m := range sorted(details) {
+			if err := writeAll(w, "    ", clean(m.key+": "+pyText(m.value), false), "\n"); err != nil {
+				return err
+			}
+		}
+	}
+	db, code := versions(services)
+	return writeAll(w, "\nEngine DB Version: ", clean(db, false), "\nEngine Code Version: ", clean(code, false), "\n")
+}
+
+// versions are those of the last API service that is up, else the first known.
+func versions(services []any) (db, code string) {
+	db, code = "Not Found", "Not Found"
+	found := false
+	for _, s := range services {
+		detail, ok := at(s, "service_detail").(object)
+		if !ok {
+			continue
+		}
+		api := at(s, "servicename") == "apiext" && at(s, "status") == true
+		d, okDB := detail.get("db_version").(string)
+		v, okCode := detail.get("version").(string)
+		if okDB && okCode && (api || !found) {
+			db, code, found = d, v, true
+		}
+	}
+	return db, code
+}
+
+type systemWaitOptions struct {
+	app                       *app
+	timeout, interval         float64 // seconds; a negative timeout waits for ever
+	feedsReady, servicesReady string
+	start                     time.Time
+}
+
+func newSystemWaitCmd(a *app) *cobra.Command {
+	opts := systemWaitOptions{app: a}
+	cmd := newLeaf(a, "wait", "Wait until the engine is up",
+		"Progress is on standard error. Wrong credentials end it at once.",
+		func(cmd *cobra.Command, _ []string) error { return opts.run(cmd.Context()) })
+	cmd.Flags().Float64Var(&opts.timeout, "timeout", -1, "seconds to wait; -1 for as long as it takes")
+	cmd.Flags().Float64Var(&opts.interval, "interval", 5, "seconds between two looks")
+	cmd.Flags().StringVar(&opts.feedsReady, "feedsready", "vulnerabilities", "feeds that must be there, separated by commas; '' for none")
+	cmd.Flags().StringVar(&opts.servicesReady, "servicesready", "catalog,apiext,policy_engine,simplequeue,analyzer", "services that must be up, separated by commas")
+	return cmd
+}
+
+func (o systemWaitOptions) run(ctx context.Context) error {
+	c, err := o.app.client()
+	if err != nil {
+		return err
+	}
+	o.start = time.Now()
+	o.app.note("Starting checks to wait for anchore-engine to be available timeout=%s interval=%s", pyFloat(o.timeout), pyFloat(o.interval))
+	if err := o.phase(ctx, fmt.Sprintf("API availability: Checking anchore-engine URL (%s)...", c.root), func(ctx context.Context) (bool, error) {
+		err := c.check(ctx)
+		if f := asFailure(err); f != nil && f.status == http.StatusUnauthorized {
+			return false, err // waiting does not make a password right
+		}
+		return err == nil, nil
+	}); err != nil {
+		return err
+	}
+	o.app.note("API availability: Success.")
+	if err := o.phase(ctx, fmt.Sprintf("Service availability: Checking for service set (%s)...", o.servicesReady), func(ctx context.Context) (bool, error) {
+		response, err := c.GetSystem(ctx)
+		got, err := c.do(ctx, response, err)
+		if f := asFailure(err); f != nil && f.status == http.StatusUnauthorized {
+			return false, err
+		}
+		return err == nil && servicesUp(items(at(got.value, "service_states")), o.servicesReady), nil
+	}); err != nil {
+		return err
+	}
+	o.app.note("Service availability: Success.")
+	return o.waitForFeeds(ctx, c)
+}
+
+// phase looks until ready says so, or an error ends it.
+func (o systemWaitOptions) phase(ctx context.Context, line string, ready func(context.Context) (bool, error)) error {
+	for {
+		left := o.timeout - time.Since(o.start).Seconds()
+		if o.timeout >= 0 && left <= 0 {
+			return failf("timed out after %s seconds.", pyFloat(o.timeout))
+		}
+		o.app.note("%s", line)
+		look, cancel := ctx, context.CancelFunc(func() {})
+		if o.timeout >= 0 {
+			look, cancel = context.WithTimeout(ctx, time.Duration(left*float64(time.Second)))
+		}
+		ok, err := ready(look)
+		cancel()
+		if ok || err != nil {
+			return err
+		}
+		wait := max(o.interval, shortestPause)
+		if o.timeout >= 0 {
+			wait = max(0, min(wait, o.timeout-time.Since(o.start).Seconds()))
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// servicesUp tells whether each service asked for, and each one reported, has an
+// instance that is up.
+func servicesUp(services []any, wanted string) bool {
+	up := map[string]bool{}
+	for _, name := range splitList(wanted) {
+		up[name] = false
+	}
+	for _, s := range services {
+		name := pyText(at(s, "servicename"))
+		up[name] = up[name] || at(s, "service_detail", "up") == true
+	}
+	for _, ok := range up {
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func splitList(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// waitForFeeds waits for vulnerability data. An engine that has no feeds at all
+// has nothing to wait for.
+func (o systemWaitOptions) waitForFeeds(ctx context.Context, c *client) error {
+	wanted := splitList(o.feedsReady)
+	if len(wanted) == 0 {
+		return nil
+	}
+	none := false
+	err := o.phase(ctx, fmt.Sprintf("Feed sync: Checking sync completion for feed set (%s)...", o.feedsReady), func(ctx context.Context) (bool, error) {
+		response, err := c.raw(ctx, http.MethodGet, c.base()+"/system/feeds")
+		got, err := c.read(response, err)
+		if err == nil && got.status == http.StatusNotFound {
+			none = true
+			return true, nil
+		}
+		if err != nil || got.status != http.StatusOK {
+			return false, nil
+		}
+		return feedsSynced(items(got.value), wanted)
+	})
+	switch {
+	case err != nil:
+		return err
+	case none:
+		o.app.note("Feed sync: this engine has no feeds; nothing to wait for.")
+	default:
+		o.app.note("Feed sync: Success.")
+	}
+	return nil
+}
+
+// feedsSynced tells whether each wanted feed is complete: synced as a whole, and
+// in each of its groups that is enabled.
+func feedsSynced(feeds []any, wanted []string) (bool, error) {
+	ready := 0
+	for _, name := range wanted {
+		for _, f := range feeds {
+			if at(f, "name") != name {
+				continue
+			}
+			if at(f, "enabled") != true {
+				return false, failf("Requesting wait for disabled feed: %s", name)
+			}
+			if feedSynced(f) {
+				ready++
+			}
+			break
+		}
+	}
+	return ready == len(wanted), nil
+}
+
+func feedSynced(feed any) bool {
+	groups := items(at(feed, "groups"))
+	if isEmpty(at(feed, "last_full_sync")) || len(groups) == 0 {
+		return false
+	}
+	for _, g := range groups {
+		if at(g, "enabled") == true && isEmpty(at(g, "last_sync")) {
+			return false
+		}
+	}
+	return true
+}
