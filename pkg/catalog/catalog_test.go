@@ -1,0 +1,814 @@
+package catalog_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/catalog/outbox"
+	"github.com/anchore/anchore-engine/pkg/catalog/table"
+	"github.com/anchore/anchore-engine/pkg/store"
+	"github.com/anchore/anchore-engine/pkg/store/storetest"
+)
+
+// world is a catalog on real backends, with words for what happens to it.
+type world struct {
+	*catalog.Catalog
+	t      testing.TB
+	store  *counting
+	config catalog.Config
+}
+
+// counting counts the transactions that wrote.
+type counting struct {
+	store.Store
+	writes atomic.Int64
+}
+
+func (c *counting) Update(ctx context.Context, fn func(store.Tx) error) error {
+	wrote := false
+	err := c.Store.Update(ctx, func(tx store.Tx) error {
+		w := &writing{Tx: tx}
+		err := fn(w)
+		wrote = w.wrote
+		return err
+	})
+	if wrote && err == nil {
+		c.writes.Add(1)
+	}
+	return err
+}
+
+type writing struct {
+	store.Tx
+	wrote bool
+}
+
+func (w *writing) Put(b store.Bucket, key, value []byte) error {
+	w.wrote = true
+	return w.Tx.Put(b, key, value)
+}
+
+func (w *writing) Delete(b store.Bucket, key []byte) error {
+	w.wrote = true
+	return w.Tx.Delete(b, key)
+}
+
+// setup is how a world differs from the usual one.
+type setup func(*catalog.Config)
+
+// newWorld makes a world whose transactions all run twice, the first time in vain,
+// and whose indexes are compared with their rows when the test ends.
+func newWorld(t testing.TB, setups ...setup) *world {
+	t.Helper()
+	s, blobs := openStores(t)
+	w := worldOn(t, storetest.Rerun{Store: s}, blobs, setups...)
+	t.Cleanup(func() { verifyIndexes(t, s) })
+	return w
+}
+
+func worldOn(t testing.TB, s store.Store, blobs store.Blobs, setups ...setup) *world {
+	t.Helper()
+	counted := &counting{Store: s}
+	cfg := catalog.Config{Store: counted, Blobs: blobs, Endpoints: func(anchore.SubscriptionType) []string { return []string{"general"} }}
+	for _, set := range setups {
+		set(&cfg)
+	}
+	c, err := catalog.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{Catalog: c, t: t, store: counted, config: cfg}
+	w.account(anchore.AdminAccount, anchore.AdminType)
+	return w
+}
+
+func (w *world) account(name string, typ anchore.AccountType) {
+	w.t.Helper()
+	err := w.CreateAccount(w.t.Context(), anchore.Account{Name: name, Type: typ}, "foobar")
+	if err != nil && anchore.KindOf(err) != anchore.Conflict {
+		w.t.Fatalf("CreateAccount(%q): %v", name, err)
+	}
+}
+
+// manifest is what a registry says of tag when it names image: any text stands
+// for an image.
+func manifest(tag, image string) anchore.Manifest {
+	ref, err := anchore.ParseReference(tag)
+	if err != nil {
+		panic(err)
+	}
+	raw, config := []byte(`{"image":"`+image+`"}`), []byte(`{"config":"`+image+`"}`)
+	return anchore.Manifest{
+		Ref: ref, TagDigest: digest(image), Digest: digest(image), ImageID: strings.TrimPrefix(digest("id "+image), "sha256:"),
+		MediaType: "application/vnd.oci.image.manifest.v1+json", Platform: anchore.DefaultPlatform, Size: 1000, Layers: 1,
+		Labels: map[string]string{"org.opencontainers.image.revision": "rev-" + image}, Raw: raw, Config: config,
+	}
+}
+
+func digest(text string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text))) }
+
+// add is what `image add` does.
+func (w *world) add(account, tag, image string) catalog.Seen {
+	w.t.Helper()
+	return w.saw(account, tag, image, &catalog.Addition{AutoSubscribe: true})
+}
+
+// look is what the watcher does when it finds another digest.
+func (w *world) look(account, tag, image string) catalog.Seen {
+	w.t.Helper()
+	return w.saw(account, tag, image, nil)
+}
+
+func (w *world) saw(account, tag, image string, add *catalog.Addition) catalog.Seen {
+	w.t.Helper()
+	why := "watcher"
+	if add != nil {
+		why = "image add"
+	}
+	seen, err := w.SawTag(w.t.Context(), catalog.Sighting{Account: account, Manifest: manifest(tag, image), Cause: why, Add: add})
+	if err != nil {
+		w.t.Fatalf("SawTag(%s, %s, %s): %v", account, tag, image, err)
+	}
+	return seen
+}
+
+// analyze finishes every analysis that is due.
+func (w *world) analyze() {
+	w.t.Helper()
+	for {
+		job, ok := w.claim()
+		if !ok {
+			return
+		}
+		w.finish(job)
+	}
+}
+
+func (w *world) claim() (catalog.Job, bool) {
+	w.t.Helper()
+	job, ok, _, err := w.ClaimAnalysis(w.t.Context(), time.Minute)
+	if err != nil {
+		w.t.Fatalf("ClaimAnalysis: %v", err)
+	}
+	return job, ok
+}
+
+func (w *world) finish(job catalog.Job) {
+	w.t.Helper()
+	report, err := w.config.Blobs.Put(w.t.Context(), strings.NewReader("sbom of "+job.Digest))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.FinishAnalysis(w.t.Context(), job, catalog.AnalysisResult{Report: report, Summary: anchore.Summary{Distro: "debian", DistroVersion: "12", Packages: 3}}); err != nil {
+		w.t.Fatalf("FinishAnalysis: %v", err)
+	}
+}
+
+// activate switches a subscription on or off.
+func (w *world) activate(account, tag string, t anchore.SubscriptionType, active bool) {
+	w.t.Helper()
+	key, err := anchore.ParseSubscriptionKey(t, tag)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.UpdateSubscription(w.t.Context(), account, anchore.SubscriptionID(account, key, t), catalog.SubscriptionUpdate{Active: &active}); err != nil {
+		w.t.Fatalf("UpdateSubscription(%s, %s, %v): %v", key, t, active, err)
+	}
+}
+
+// told fans out and returns what the account was told so far, oldest first, as
+// "type key before→after".
+func (w *world) told(account string) []string {
+	w.t.Helper()
+	for {
+		more, err := w.FanOut(w.t.Context())
+		if err != nil {
+			w.t.Fatalf("FanOut: %v", err)
+		}
+		if !more {
+			break
+		}
+	}
+	return w.notifications(account)
+}
+
+// events returns the account's events, oldest first, as "type resource".
+func (w *world) events(account string) []string {
+	w.t.Helper()
+	events, _, err := w.Events(w.t.Context(), account, catalog.EventFilter{}, 1, 1000)
+	if err != nil {
+		w.t.Fatalf("Events: %v", err)
+	}
+	var list []string
+	for i := range events {
+		e := events[len(events)-1-i]
+		list = append(list, string(e.Type)+" "+e.Resource.ID)
+	}
+	return list
+}
+
+// short names an image in a list of notifications by the text it stands for.
+func short(digests string) string {
+	for _, image := range []string{"A", "B", "C", "D"} {
+		digests = strings.ReplaceAll(digests, digest(image), image)
+	}
+	return digests
+}
+
+func diff(t testing.TB, what string, want, got any) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s (-want +got):\n%s", what, d)
+	}
+}
+
+const alpine = "docker.io/library/alpine:latest"
+
+func TestFirstSightIsASilentBaseline(t *testing.T) {
+	w := newWorld(t)
+	if seen := w.add("admin", "alpine", "A"); !seen.First || seen.Moved || seen.Image.Status != anchore.NotAnalyzed {
+		t.Errorf("first sight = %+v", seen)
+	}
+	diff(t, "notifications", []string(nil), w.told("admin"))
+}
+
+func TestAddingAnImageSubscribesItsTag(t *testing.T) {
+	w := newWorld(t)
+	w.add("admin", "alpine", "A")
+	diff(t, "subscriptions", []string{
+		alpine + " analysis_update true", alpine + " policy_eval false", alpine + " tag_update true", alpine + " vuln_update false",
+	}, w.subscriptions("admin"))
+
+	w.activate("admin", "alpine", anchore.TagUpdate, false)
+	w.activate("admin", "alpine", anchore.VulnUpdate, true)
+	before := w.subscriptions("admin")
+	w.add("admin", "docker.io/alpine:latest", "B")
+	diff(t, "subscriptions after adding the image again", before, w.subscriptions("admin"))
+}
+
+func (w *world) subscriptions(account string) []string {
+	w.t.Helper()
+	subs, _, err := w.Subscriptions(w.t.Context(), account, catalog.SubscriptionFilter{}, "", 0)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var list []string
+	for _, s := range subs {
+		list = append(list, fmt.Sprintf("%s %s %v", s.Key, s.Type, s.Active))
+	}
+	return list
+}
+
+func TestAutoSubscribeAndDefaultSet(t *testing.T) {
+	w := newWorld(t, func(c *catalog.Config) {
+		c.Subscriptions = map[anchore.SubscriptionType]bool{anchore.TagUpdate: true, anchore.VulnUpdate: true}
+	})
+	w.saw("admin", "alpine", "A", &catalog.Addition{})
+	diff(t, "subscriptions", []string{alpine + " tag_update false", alpine + " vuln_update true"}, w.subscriptions("admin"))
+}
+
+func TestMovesAreToldOnceEach(t *testing.T) {
+	w := newWorld(t)
+	w.add("admin", "alpine", "A")
+	for _, image := range []string{"B", "B", "A", "A", "C"} {
+		w.look("admin", "alpine", image)
+	}
+	w.add("admin", "alpine", "B")
+	diff(t, "notifications", []string{
+		"tag_update " + alpine + " A→B", "tag_update " + alpine + " B→A", "tag_update " + alpine + " A→C", "tag_update " + alpine + " C→B",
+	}, w.told("admin"))
+	diff(t, "notifications after fanning out again", 4, len(w.told("admin")))
+	diff(t, "events", []string{
+		"user.image.tag.updated " + alpine, "user.image.tag.updated " + alpine, "user.image.tag.updated " + alpine, "user.image.tag.updated " + alpine,
+	}, w.events("admin"))
+}
+
+func TestInactiveSubscriptionIsNotTold(t *testing.T) {
+	w := newWorld(t)
+	w.add("admin", "alpine", "A")
+	w.activate("admin", "alpine", anchore.TagUpdate, false)
+	w.look("admin", "alpine", "B")
+	w.activate("admin", "alpine", anchore.TagUpdate, true)
+	diff(t, "notifications of a move while inactive", []string(nil), w.told("admin"))
+	w.look("admin", "alpine", "C")
+	w.activate("admin", "alpine", anchore.TagUpdate, false)
+	diff(t, "notifications of a move just before deactivation", []string{"tag_update " + alpine + " B→C"}, w.told("admin"))
+}
+
+func TestRebuiltIndexIsRecordedSilently(t *testing.T) {
+	for _, notify := range []bool{false, true} {
+		w := newWorld(t, func(c *catalog.Config) { c.NotifyRebuilds = notify })
+		w.add("admin", "alpine", "A")
+		m := manifest("alpine", "A")
+		m.TagDigest = digest("index around A")
+		seen, err := w.SawTag(t.Context(), catalog.Sighting{Account: "admin", Manifest: m, Cause: "watcher"})
+		if err != nil || !seen.Rebuilt || seen.Moved {
+			t.Fatalf("SawTag = %+v, %v; want rebuilt", seen, err)
+		}
+		diff(t, "index digest shown", m.TagDigest, seen.Image.TagDigest)
+		want := []string(nil)
+		if notify {
+			want = []string{"tag_update " + alpine + " A→A"}
+		}
+		diff(t, fmt.Sprintf("notifications with NotifyRebuilds %v", notify), want, w.told("admin"))
+	}
+}
+
+func TestUnchangedTagWritesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.add("admin", "alpine", "A")
+	before := w.store.writes.Load()
+	if seen := w.look("admin", "alpine", "A"); seen.First || seen.Moved || seen.Rebuilt {
+		t.Errorf("nothing changed, but SawTag = %+v", seen)
+	}
+	w.activate("admin", "alpine", anchore.TagUpdate, true)
+	if n := w.store.writes.Load() - before; n != 0 {
+		t.Errorf("%d writes although nothing changed", n)
+	}
+}
+
+func TestAnalysisIsToldToEveryTagOfEveryAccount(t *testing.T) {
+	w := newWorld(t)
+	w.account("dev", anchore.UserAccount)
+	for i := range 9 {
+		w.add("admin", fmt.Sprintf("alpine:%d", i), "A")
+	}
+	w.add("dev", "quay.io/mirror/alpine:1", "A")
+	w.activate("admin", "alpine:3", anchore.AnalysisUpdate, false)
+	job, _ := w.claim()
+	if _, again := w.claim(); again {
+		t.Error("one digest was queued twice for two accounts")
+	}
+	diff(t, "sources of the analysis", 2, len(job.Sources))
+	w.finish(job)
+	diff(t, "notifications of admin", 8, len(w.told("admin")))
+	diff(t, "notifications of dev", []string{"analysis_update quay.io/mirror/alpine:1 A analyzing→analyzed"}, w.told("dev"))
+	diff(t, "events of admin", 9, len(w.events("admin")))
+
+	w.add("dev", "quay.io/mirror/alpine:2", "A")
+	w.add("dev", "quay.io/mirror/alpine:2", "A")
+	diff(t, "notifications after a tag was attached to the analyzed image", []string{
+		"analysis_update quay.io/mirror/alpine:1 A analyzing→analyzed",
+		"analysis_update quay.io/mirror/alpine:2 A analyzed→analyzed",
+	}, w.told("dev"))
+}
+
+func TestFailedAnalysisIsAnEventAndNoNotification(t *testing.T) {
+	w := newWorld(t)
+	w.add("admin", "alpine", "A")
+	job, _ := w.claim()
+	if err := w.FailAnalysis(t.Context(), job, "the image has no layers"); err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "notifications", []string(nil), w.told("admin"))
+	diff(t, "events", []string{"user.image.analysis.failed " + alpine}, w.events("admin"))
+	img, err := w.Image(t.Context(), "admin", digest("A"))
+	if err != nil || img.Status != anchore.AnalysisFailed || img.Reason != "the image has no layers" {
+		t.Errorf("Image = %v %q, %v", img.Status, img.Reason, err)
+	}
+	w.add("admin", "alpine", "A")
+	w.analyze()
+	diff(t, "notifications after adding the failed image again", []string{"analysis_update " + alpine + " A analyzing→analyzed"}, w.told("admin"))
+}
+
+func TestForcedAnalysisTouchesOnlyItsAccount(t *testing.T) {
+	w := newWorld(t)
+	w.account("dev", anchore.UserAccount)
+	w.add("admin", "alpine", "A")
+	w.add("dev", "alpine", "A")
+	w.analyze()
+	diff(t, "notifications of dev before", 1, len(w.told("dev")))
+	w.saw("dev", "alpine", "A", &catalog.Addition{Force: true})
+	for account, want := range map[string]anchore.AnalysisStatus{"admin": anchore.Analyzed, "dev": anchore.NotAnalyzed} {
+		img, err := w.Image(t.Context(), account, digest("A"))
+		if err != nil || img.Status != want {
+			t.Errorf("status in %s = %s, %v; want %s", account, img.Status, err, want)
+		}
+	}
+	w.analyze()
+	diff(t, "notifications of admin", 1, len(w.told("admin")))
+	diff(t, "notifications of dev", 2, len(w.told("dev")))
+}
+
+func TestRefusedAccountFailsAlone(t *testing.T) {
+	w := newWorld(t)
+	w.account("dev", anchore.UserAccount)
+	w.add("admin", "alpine", "A")
+	w.add("dev", "alpine", "A")
+	job, _ := w.claim()
+	if err := w.RefuseSource(t.Context(), job, "dev", "the registry refused the credentials"); err != nil {
+		t.Fatal(err)
+	}
+	w.finish(job)
+	diff(t, "notifications of admin", 1, len(w.told("admin")))
+	diff(t, "notifications of dev", []string(nil), w.told("dev"))
+	diff(t, "events of dev", []string{"user.image.analysis.failed " + alpine}, w.events("dev"))
+	img, err := w.Image(t.Context(), "dev", digest("A"))
+	if err != nil || img.Status != anchore.AnalysisFailed || img.Reason == "" {
+		t.Errorf("Image of dev = %v %q, %v", img.Status, img.Reason, err)
+	}
+}
+
+func TestLeases(t *testing.T) {
+	w := newWorld(t)
+	w.add("admin", "alpine", "A")
+	lost, _, _, err := w.ClaimAnalysis(t.Context(), -time.Second) // its lease has ended already
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, ok := w.claim()
+	if !ok || held.Attempt != 2 {
+		t.Fatalf("an analysis whose lease ended was not given again: %+v, %v", held, ok)
+	}
+	for what, err := range map[string]error{
+		"ExtendAnalysis":  w.ExtendAnalysis(t.Context(), lost, time.Minute),
+		"FinishAnalysis":  w.FinishAnalysis(t.Context(), lost, catalog.AnalysisResult{Report: "sha256:x"}),
+		"FailAnalysis":    w.FailAnalysis(t.Context(), lost, "late"),
+		"ReleaseAnalysis": w.ReleaseAnalysis(t.Context(), lost),
+	} {
+		if anchore.KindOf(err) != anchore.Conflict {
+			t.Errorf("%s with a lost lease = %v, want a conflict", what, err)
+		}
+	}
+	until := time.Now().Add(time.Hour)
+	if err := w.PostponeAnalysis(t.Context(), held, until, "the registry asks to wait"); err != nil {
+		t.Fatal(err)
+	}
+	_, ok, next, err := w.ClaimAnalysis(t.Context(), time.Minute)
+	if ok || err != nil || !next.Equal(until.UTC().Truncate(0)) {
+		t.Errorf("postponed analysis: claimed %v, next %v, %v; want next %v", ok, next, err, until)
+	}
+	img, err := w.Image(t.Context(), "admin", digest("A"))
+	if err != nil || img.Status != anchore.NotAnalyzed || img.RetryAt.IsZero() || img.Reason == "" {
+		t.Errorf("postponed image = %+v, %v", img, err)
+	}
+}
+
+func TestDigestAddedUnderATagDoesNotMoveIt(t *testing.T) {
+	w := newWorld(t)
+	w.add("admin", "alpine", "B")
+	old := time.Date(2021, 6, 1, 0, 0, 0, 0, time.UTC)
+	img, err := w.AddDigest(t.Context(), catalog.DigestAddition{Account: "admin", Manifest: manifest("alpine", "A"), CreatedAt: old})
+	if err != nil || !img.CreatedAt.Equal(old) {
+		t.Fatalf("AddDigest = %v, %v", img.CreatedAt, err)
+	}
+	diff(t, "notifications", []string(nil), w.told("admin"))
+	newest, _, err := w.Images(t.Context(), "admin", catalog.ImageFilter{Tag: "alpine"}, "", 0)
+	if err != nil || len(newest) != 1 || newest[0].Digest != digest("B") {
+		t.Errorf("the tag names %v, %v; want B", newest, err)
+	}
+	all, _, err := w.Images(t.Context(), "admin", catalog.ImageFilter{Tag: "alpine", History: true}, "", 0)
+	if err != nil || len(all) != 2 {
+		t.Errorf("history has %d images, %v; want 2", len(all), err)
+	}
+	w.look("admin", "alpine", "A")
+	diff(t, "notifications after the tag moved to the added digest", []string{"tag_update " + alpine + " B→A"}, w.told("admin"))
+}
+
+func TestGoneAndRefusedTagsAreToldOnce(t *testing.T) {
+	w := newWorld(t)
+	w.add("admin", "alpine", "A")
+	ref := manifest("alpine", "A").Ref
+	large := catalog.Refusal{TagDigest: digest("B"), Reason: catalog.RefusedSize, Limit: "100", Message: "too large"}
+	raised := large
+	raised.Limit = "200"
+	for i, tt := range []struct {
+		tell func() (bool, error)
+		want bool
+	}{
+		{func() (bool, error) { return w.TagGone(t.Context(), "admin", ref) }, true},
+		{func() (bool, error) { return w.TagGone(t.Context(), "admin", ref) }, false},
+		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, large) }, true},
+		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, large) }, false},
+		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, raised) }, true},
+	} {
+		if first, err := tt.tell(); first != tt.want || err != nil {
+			t.Errorf("step %d: first = %v, %v; want %v", i, first, err, tt.want)
+		}
+	}
+	diff(t, "events", 3, len(w.events("admin")))
+	tags, _, err := w.WatchedTags(t.Context(), "", 0)
+	if err != nil || len(tags) != 1 || tags[0].GoneSince.IsZero() || tags[0].Refusal.Limit != "200" || tags[0].Digest != digest("A") {
+		t.Errorf("WatchedTags = %+v, %v", tags, err)
+	}
+	w.look("admin", "alpine", "B")
+	diff(t, "notifications once it was taken", []string{"tag_update " + alpine + " A→B"}, w.told("admin"))
+	if tags, _, err = w.WatchedTags(t.Context(), "", 0); err != nil || !tags[0].GoneSince.IsZero() || tags[0].Refusal.Reason != "" {
+		t.Errorf("WatchedTags after the tag is back = %+v, %v", tags, err)
+	}
+}
+
+func TestWatchedTagsAreTheActiveOnes(t *testing.T) {
+	w := newWorld(t)
+	w.account("dev", anchore.UserAccount)
+	for i := range 7 {
+		w.add("admin", fmt.Sprintf("alpine:%d", i), "A")
+	}
+	w.add("dev", "alpine:3", "A")
+	w.activate("admin", "alpine:5", anchore.TagUpdate, false)
+	var got []string
+	for after := ""; ; {
+		tags, next, err := w.WatchedTags(t.Context(), after, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tag := range tags {
+			got = append(got, tag.Ref.Tag+" "+tag.Account)
+		}
+		if after = next; after == "" {
+			break
+		}
+	}
+	diff(t, "watched tags", []string{"0 admin", "1 admin", "2 admin", "3 admin", "3 dev", "4 admin", "6 admin"}, got)
+}
+
+func TestSubscriptionRules(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	s, created, err := w.AddSubscription(ctx, anchore.Subscription{Account: "admin", Key: "alpine", Type: anchore.TagUpdate, Active: true})
+	if err != nil || !created || s.Key != alpine {
+		t.Fatalf("AddSubscription = %+v, %v, %v", s, created, err)
+	}
+	again, created, err := w.AddSubscription(ctx, anchore.Subscription{Account: "admin", Key: "docker.io/alpine:latest", Type: anchore.TagUpdate})
+	if err != nil || created || !again.Active {
+		t.Errorf("adding it again = %+v, %v, %v; want the existing one", again, created, err)
+	}
+	alias := anchore.SubscriptionID("admin", "docker.io/alpine:latest", anchore.TagUpdate)
+	if got, err := w.Subscription(ctx, "admin", alias); err != nil || got.ID() != s.ID() {
+		t.Errorf("Subscription(alias) = %+v, %v", got, err)
+	}
+	inactive := false
+	for _, tt := range []struct {
+		what string
+		err  error
+		kind anchore.Kind
+	}{
+		{"unknown id", second(w.Subscription(ctx, "admin", "nope")), anchore.NotFound},
+		{"update of an unknown id", second(w.UpdateSubscription(ctx, "admin", "00", catalog.SubscriptionUpdate{})), anchore.NotFound},
+		{"delete of an unknown id", w.DeleteSubscription(ctx, "admin", "00"), anchore.NotFound},
+		{"another key", second(w.UpdateSubscription(ctx, "admin", s.ID(), catalog.SubscriptionUpdate{Key: "debian"})), anchore.Invalid},
+		{"another type", second(w.UpdateSubscription(ctx, "admin", s.ID(), catalog.SubscriptionUpdate{Type: "vuln_update"})), anchore.Invalid},
+		{"bad type", third(w.AddSubscription(ctx, anchore.Subscription{Account: "admin", Key: "alpine", Type: "x"})), anchore.Invalid},
+		{"bad filter", third3(w.Subscriptions(ctx, "admin", catalog.SubscriptionFilter{Type: "x"}, "", 0)), anchore.Invalid},
+		{"delete of an active one", w.DeleteSubscription(ctx, "admin", s.ID()), anchore.Conflict},
+		{"another account", second(w.Subscription(ctx, "dev", s.ID())), anchore.NotFound},
+	} {
+		if tt.err == nil || anchore.KindOf(tt.err) != tt.kind {
+			t.Errorf("%s: %v, want kind %v", tt.what, tt.err, tt.kind)
+		}
+	}
+	if _, err := w.UpdateSubscription(ctx, "admin", alias, catalog.SubscriptionUpdate{Active: &inactive, Key: "ubuntu/../alpine", Type: "tag_update"}); err == nil {
+		t.Error("a key that is no reference was accepted")
+	}
+	if _, err := w.UpdateSubscription(ctx, "admin", alias, catalog.SubscriptionUpdate{Active: &inactive, Key: "docker.io/alpine:latest", Type: "tag_update"}); err != nil {
+		t.Errorf("the client repeats key and type: %v", err)
+	}
+	if err := w.DeleteSubscription(ctx, "admin", s.ID()); err != nil {
+		t.Errorf("delete of an inactive one: %v", err)
+	}
+	repo, _, err := w.AddSubscription(ctx, anchore.Subscription{Account: "admin", Key: "alpine", Type: anchore.RepoUpdate, Active: true})
+	if err != nil || repo.Key != "docker.io/library/alpine" || w.DeleteSubscription(ctx, "admin", repo.ID()) != nil {
+		t.Errorf("an active repo_update %+v should be deletable, %v", repo, err)
+	}
+}
+
+func second[A any](_ A, err error) error         { return err }
+func third[A, B any](_ A, _ B, err error) error  { return err }
+func third3[A, B any](_ A, _ B, err error) error { return err }
+
+func TestSubscriptionFiltersAndPages(t *testing.T) {
+	w := newWorld(t)
+	for i := range 30 {
+		w.add("admin", fmt.Sprintf("alpine:%02d", i), "A")
+	}
+	var all []string
+	for after := ""; ; {
+		subs, next, err := w.Subscriptions(t.Context(), "admin", catalog.SubscriptionFilter{Type: "tag_update"}, after, 7)
+		if err != nil || len(subs) > 7 {
+			t.Fatalf("page of %d, %v", len(subs), err)
+		}
+		for _, s := range subs {
+			all = append(all, s.Key)
+		}
+		if after = next; after == "" {
+			break
+		}
+	}
+	diff(t, "number of tag_update subscriptions over all pages", 30, len(all))
+	one, _, err := w.Subscriptions(t.Context(), "admin", catalog.SubscriptionFilter{Key: "alpine:07", Type: "tag_update"}, "", 0)
+	if err != nil || len(one) != 1 || one[0].Key != "docker.io/library/alpine:07" {
+		t.Errorf("filter by key and type = %+v, %v", one, err)
+	}
+}
+
+func TestDeletingImages(t *testing.T) {
+	w := newWorld(t)
+	w.add("admin", "alpine", "A")
+	w.look("admin", "alpine", "B")
+	w.analyze()
+	if err := w.DeleteImage(t.Context(), "admin", digest("B"), false); anchore.KindOf(err) != anchore.Conflict {
+		t.Errorf("deleting the newest image of a subscribed tag = %v, want a conflict", err)
+	}
+	if err := w.DeleteImage(t.Context(), "admin", digest("A"), false); err != nil {
+		t.Errorf("deleting an older image: %v", err)
+	}
+	if _, err := w.Image(t.Context(), "admin", digest("A")); anchore.KindOf(err) != anchore.NotFound {
+		t.Errorf("the deleted image is still there: %v", err)
+	}
+	if err := w.DeleteImage(t.Context(), "admin", digest("B"), true); err != nil {
+		t.Fatalf("forced deletion: %v", err)
+	}
+	diff(t, "subscriptions after a forced deletion", []string{
+		alpine + " analysis_update false", alpine + " policy_eval false", alpine + " tag_update false", alpine + " vuln_update false",
+	}, w.subscriptions("admin"))
+	if _, _, err := w.Images(t.Context(), "admin", catalog.ImageFilter{Tag: "alpine", History: true}, "", 0); anchore.KindOf(err) != anchore.NotFound {
+		t.Errorf("images of the tag: %v, want not found", err)
+	}
+	if err := w.DeleteImage(t.Context(), "admin", digest("B"), true); anchore.KindOf(err) != anchore.NotFound {
+		t.Errorf("deleting it again = %v, want not found", err)
+	}
+}
+
+func TestReports(t *testing.T) {
+	w := newWorld(t)
+	w.add("admin", "alpine", "A")
+	if _, err := w.Report(t.Context(), "admin", digest("A")); err == nil || !strings.Contains(err.Error(), "analysis_status: not_analyzed") {
+		t.Errorf("Report before the analysis = %v", err)
+	}
+	w.analyze()
+	r, err := w.Report(t.Context(), "admin", digest("A"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	doc, err := io.ReadAll(r)
+	if err != nil || string(doc) != "sbom of "+digest("A") {
+		t.Errorf("Report = %q, %v", doc, err)
+	}
+}
+
+func TestImagesByIDParentAndPage(t *testing.T) {
+	w := newWorld(t)
+	m := manifest("alpine", "A")
+	m.TagDigest = digest("index")
+	if _, err := w.SawTag(t.Context(), catalog.Sighting{Account: "admin", Manifest: m, Add: &catalog.Addition{}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, find := range []func() (anchore.Image, error){
+		func() (anchore.Image, error) { return w.Image(t.Context(), "admin", m.TagDigest) },
+		func() (anchore.Image, error) { return w.ImageByID(t.Context(), "admin", m.ImageID) },
+		func() (anchore.Image, error) { return w.ImageByID(t.Context(), "admin", m.Digest) },
+	} {
+		if img, err := find(); err != nil || img.Digest != m.Digest {
+			t.Errorf("found %s, %v; want %s", img.Digest, err, m.Digest)
+		}
+	}
+	for i := range 11 {
+		w.add("admin", fmt.Sprintf("debian:%d", i), fmt.Sprint("image ", i))
+	}
+	var got int
+	for after := ""; ; {
+		images, next, err := w.Images(t.Context(), "admin", catalog.ImageFilter{}, after, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += len(images)
+		if after = next; after == "" {
+			break
+		}
+	}
+	diff(t, "images over all pages", 12, got)
+}
+
+func TestAuthenticate(t *testing.T) {
+	w := newWorld(t)
+	for _, tt := range []struct {
+		user string
+		pass anchore.Secret
+		fine bool
+	}{{"admin", "foobar", true}, {"admin", "foobar", true}, {"admin", "wrong", false}, {"nobody", "foobar", false}, {"admin", "", false}, {"", "", false}} {
+		user, err := w.Authenticate(t.Context(), tt.user, tt.pass)
+		if (err == nil) != tt.fine || tt.fine && user.Account != "admin" {
+			t.Errorf("Authenticate(%q) = %+v, %v; want ok %v", tt.user, user, err, tt.fine)
+		}
+		if err != nil && anchore.KindOf(err) != anchore.Unauthorized {
+			t.Errorf("Authenticate(%q): kind %v", tt.user, anchore.KindOf(err))
+		}
+	}
+}
+
+func TestEvents(t *testing.T) {
+	w := newWorld(t)
+	for i := range 60 {
+		err := w.Raise(t.Context(), anchore.Event{Type: anchore.EventRegistryDown, Level: anchore.Failure, Message: "down",
+			Resource: anchore.Resource{Type: "registry", ID: fmt.Sprint("r", i)}, Details: map[string]any{"nested": map[string]any{"n": i}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, more, err := w.Events(t.Context(), "admin", catalog.EventFilter{Type: "system.*.unavailable", Level: anchore.Failure}, 2, 25)
+	if err != nil || !more || len(page) != 25 || page[0].Resource.ID != "r34" {
+		t.Fatalf("Events = %d, %v, %v", len(page), more, err)
+	}
+	one, err := w.Event(t.Context(), "admin", page[0].ID)
+	diff(t, "Event", page[0], one)
+	if err != nil || w.DeleteEvent(t.Context(), "admin", one.ID) != nil {
+		t.Errorf("Event, DeleteEvent: %v", err)
+	}
+	if _, err := w.Event(t.Context(), "admin", one.ID); anchore.KindOf(err) != anchore.NotFound {
+		t.Errorf("deleted event: %v", err)
+	}
+	ids, err := w.DeleteEvents(t.Context(), "admin", catalog.EventFilter{Before: page[10].At})
+	if err != nil || len(ids) == 0 {
+		t.Fatalf("DeleteEvents = %d, %v", len(ids), err)
+	}
+	left, _, err := w.Events(t.Context(), "admin", catalog.EventFilter{}, 1, 1000)
+	diff(t, "events left", 59-len(ids), len(left))
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSweepKeepsWhatRowsReferTo(t *testing.T) {
+	w := newWorld(t)
+	w.add("admin", "alpine", "A")
+	w.analyze()
+	orphan, err := w.config.Blobs.Put(t.Context(), strings.NewReader("orphan"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := catalog.SweepBlobs(w.Catalog, t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.config.Blobs.Open(t.Context(), orphan); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the orphan is still there: %v", err)
+	}
+	r, err := w.Report(t.Context(), "admin", digest("A"))
+	if err != nil {
+		t.Fatalf("the report was collected: %v", err)
+	}
+	r.Close()
+	if err := w.DeleteImage(t.Context(), "admin", digest("A"), true); err != nil {
+		t.Fatal(err)
+	}
+	if err := catalog.SweepBlobs(w.Catalog, t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	if err := w.config.Blobs.List(t.Context(), func(store.BlobInfo) error { n++; return nil }); err != nil || n != 0 {
+		t.Errorf("%d blobs left after the image was deleted, %v", n, err)
+	}
+}
+
+// describe is a notification as told lists it.
+func describe(n anchore.Notification) string {
+	if n.Type == anchore.TagUpdate {
+		var p anchore.TagUpdatePayload
+		if err := json.Unmarshal(n.Payload, &p); err != nil {
+			return err.Error()
+		}
+		return short(fmt.Sprintf("%s %s %s→%s", n.Type, n.Key, strings.Join(p.LastEval, ","), strings.Join(p.CurrEval, ",")))
+	}
+	var p anchore.AnalysisUpdatePayload
+	if err := json.Unmarshal(n.Payload, &p); err != nil {
+		return err.Error()
+	}
+	return short(fmt.Sprintf("%s %s %s %s→%s", n.Type, n.Key, p.CurrEval.ImageDigest, p.LastEval.AnalysisStatus, p.CurrEval.AnalysisStatus))
+}
+
+// notifications returns what the account was told so far, oldest first.
+func (w *world) notifications(account string) (list []string) {
+	w.t.Helper()
+	err := table.Pages(w.t.Context(), w.store, outbox.Notifications.Bucket, nil, func(e store.Entry) error {
+		var row outbox.Row
+		if err := table.Decode(e.Value, &row); err != nil {
+			return err
+		}
+		var to struct {
+			UserID string `json:"userId"`
+		}
+		if err := json.Unmarshal(row.Payload, &to); err != nil || to.UserID != account {
+			return err
+		}
+		list = append(list, describe(row.Domain(account)))
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	slices.Reverse(list)
+	return list
+}
