@@ -80,8 +80,11 @@ func sorted(v any) (any, error) {
 // escapeNonASCII replaces every character beyond ASCII, which in JSON can only be
 // inside a text, by its \u escape (two of them beyond the basic plane).
 func escapeNonASCII(doc []byte) []byte {
-	i := bytes.IndexFunc(doc, func(r rune) bool { return r >= utf8.RuneSelf })
-	if i < 0 {
+	i := 0
+	for i < len(doc) && doc[i] < utf8.RuneSelf {
+		i++
+	}
+	if i == len(doc) {
 		return doc
 	}
 	out := append(make([]byte, 0, len(doc)+len(doc)/4), doc[:i]...)
