@@ -119,7 +119,7 @@ func hope(k anchore.Kind) int {
 }
 
 // settle tells the catalog of a failure: back into the queue, or the end.
-func (w *Workers) settle(ctx context.Context, log *slog.Logger, job catalog.Job, err error) error {
+func (w *Workers) settle(ctx context.Context, log *slog.Logger, job catalog.Job, err error) (outcome string, _ error) {
 	why := reason(err)
 	wait, again := w.next(job, err)
 	if again {
@@ -127,11 +127,11 @@ func (w *Workers) settle(ctx context.Context, log *slog.Logger, job catalog.Job,
 		if anchore.KindOf(err) != anchore.Limited {
 			w.failure("analysis of "+job.Digest, err)
 		}
-		return w.cfg.Catalog.PostponeAnalysis(ctx, job, time.Now().Add(wait), why)
+		return postponed, w.cfg.Catalog.PostponeAnalysis(ctx, job, time.Now().Add(wait), why)
 	}
 	log.Warn("analysis failed", "reason", why, "error", err)
 	w.forget(job)
-	return w.cfg.Catalog.FailAnalysis(ctx, job, why)
+	return failed, w.cfg.Catalog.FailAnalysis(ctx, job, why)
 }
 
 // next decides whether a failed job is tried again, and after how long. A limit

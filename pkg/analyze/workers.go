@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
 	"github.com/anchore/anchore-engine/pkg/store"
@@ -61,11 +63,14 @@ type Config struct {
 	Lease    time.Duration // how long a killed worker's image waits for the next; default 1 minute
 	Grace    time.Duration // how long running analyses may go on after the shutdown began; default 10 seconds
 	Logger   *slog.Logger  // default: discards
+	// Registerer takes the metrics anchore_analys…; nil keeps them private.
+	Registerer prometheus.Registerer
 }
 
 // Workers take analyses from the catalog's queue and carry them out.
 type Workers struct {
-	cfg Config
+	cfg     Config
+	metrics *metrics
 
 	mu       sync.Mutex
 	progress map[string]anchore.Progress // of what runs, by image digest
@@ -84,7 +89,13 @@ func New(cfg Config) (*Workers, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Workers{cfg: cfg, progress: map[string]anchore.Progress{}, tries: map[string]int{}}, nil
+	w := &Workers{cfg: cfg, progress: map[string]anchore.Progress{}, tries: map[string]int{}}
+	m, err := newMetrics(cfg.Registerer, func() float64 { return float64(w.Status().Running) })
+	if err != nil {
+		return nil, err
+	}
+	w.metrics = m
+	return w, nil
 }
 
 // Run works until ctx ends. Then it claims nothing more, lets what runs go on for
@@ -170,30 +181,36 @@ func (w *Workers) job(hard context.Context, job catalog.Job) {
 	w.begun(job.Digest)
 	begin := time.Now()
 	result, err := w.carryOut(ctx, job)
-	lost := errors.Is(context.Cause(ctx), errLost) || anchore.KindOf(err) == anchore.Conflict
+	dropped := errors.Is(context.Cause(ctx), errLost) || anchore.KindOf(err) == anchore.Conflict
 	cancel(nil)
 	renewal.Wait() // so that no renewal follows the outcome
 	w.done(job.Digest)
 
 	last, end := context.WithTimeout(context.WithoutCancel(hard), closing)
 	defer end()
+	outcome := lost
 	switch {
-	case lost:
-		log.Info("analysis dropped: its lease was lost")
-		return
+	case dropped:
 	case err == nil:
-		err = w.cfg.Catalog.FinishAnalysis(last, job, result)
-		if err == nil {
-			log.Info("image analyzed", "took", time.Since(begin).Round(time.Millisecond), "packages", result.Summary.Packages)
-			w.success(job)
-		}
+		outcome, err = analyzed, w.cfg.Catalog.FinishAnalysis(last, job, result)
 	case hard.Err() != nil:
-		err = w.cfg.Catalog.ReleaseAnalysis(last, job)
+		outcome, err = released, w.cfg.Catalog.ReleaseAnalysis(last, job)
 	default:
-		err = w.settle(last, log, job, err)
+		outcome, err = w.settle(last, log, job, err)
 	}
-	if err != nil && anchore.KindOf(err) != anchore.Conflict {
+	if anchore.KindOf(err) == anchore.Conflict {
+		outcome = lost
+	}
+	took := time.Since(begin)
+	w.metrics.ended(outcome, took)
+	switch {
+	case outcome == lost:
+		log.Info("analysis dropped: its lease was lost")
+	case err != nil:
 		w.failure("outcome of "+job.Digest, err) // the lease runs out, and the job comes up again
+	case outcome == analyzed:
+		log.Info("image analyzed", "took", took.Round(time.Millisecond), "packages", result.Summary.Packages)
+		w.success(job)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
@@ -34,6 +35,7 @@ type world struct {
 	mu      sync.Mutex
 	fetched []string // accounts, in order
 	extend  func(catalog.Job) error
+	metrics *prometheus.Registry
 	Workers *Workers
 }
 
@@ -50,7 +52,10 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{Catalog: c, t: t}
-	w.Workers, err = New(Config{Catalog: w, Fetcher: w, Analyzer: w, Blobs: blobs, Dir: filepath.Join(t.TempDir(), "analyses"), Workers: 2})
+	w.metrics = prometheus.NewPedanticRegistry()
+	w.Workers, err = New(Config{
+		Catalog: w, Fetcher: w, Analyzer: w, Blobs: blobs, Dir: filepath.Join(t.TempDir(), "analyses"), Workers: 2, Registerer: w.metrics,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +144,26 @@ func (w *world) expect(account, digest string, status anchore.AnalysisStatus, re
 	}
 }
 
+// counted checks anchore_analyses_total.
+func (w *world) counted(outcome string, want float64) {
+	w.t.Helper()
+	families, err := w.metrics.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var got float64
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "anchore_analyses_total" && m.GetLabel()[0].GetValue() == outcome {
+				got = m.GetCounter().GetValue()
+			}
+		}
+	}
+	if got != want {
+		w.t.Errorf("%v analyses are counted as %s, want %v", got, outcome, want)
+	}
+}
+
 // memory is a store.Blobs.
 type memory struct {
 	mu    sync.Mutex
@@ -213,6 +238,7 @@ func TestAnalyzed(t *testing.T) {
 		if _, ok := w.Workers.Progress(digest); ok {
 			t.Error("Progress is shown after the end")
 		}
+		w.counted(analyzed, 1)
 		stop()
 	})
 }
@@ -322,6 +348,8 @@ func TestAnalyzerFails(t *testing.T) {
 				if tries.Load() != test.tries {
 					t.Errorf("tried %d times, want %d", tries.Load(), test.tries)
 				}
+				w.counted(postponed, float64(test.tries-1))
+				w.counted(failed, 1)
 				stop()
 			})
 		})
@@ -417,6 +445,7 @@ func TestLease(t *testing.T) {
 				t.Errorf("the analysis ended with %v, want that its lease was lost", stopped)
 			}
 			w.expect("a", digest, anchore.Analyzing, "") // nothing was told to the catalog
+			w.counted(lost, 1)
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			w.expect("a", digest, anchore.Analyzed, "")
