@@ -148,13 +148,13 @@ func (s *Server) image(img anchore.Image) api.Image {
 	return record
 }
 
-// progress is how far the image's analysis has come, nil if nobody knows.
+// progress is how far the image's analysis has come, nil if that is not known.
 func (s *Server) progress(img anchore.Image) *api.AnalysisProgress {
-	p := img.Progress
-	if p.Step == "" && s.cfg.Progress != nil {
-		p = s.cfg.Progress(img.Digest)
+	if s.cfg.Progress == nil {
+		return nil
 	}
-	if p.Step == "" {
+	p, ok := s.cfg.Progress(img.Digest)
+	if !ok {
 		return nil
 	}
 	return &api.AnalysisProgress{Step: string(p.Step), Done: p.Done, Total: p.Total}

@@ -219,8 +219,8 @@ func TestImageContent(t *testing.T) {
 
 func TestImageProgress(t *testing.T) {
 	f := newFixture(t, func(cfg *Config) {
-		cfg.Progress = func(digest string) anchore.Progress {
-			return anchore.Progress{Step: anchore.Fetching, Done: 5, Total: 9}
+		cfg.Progress = func(string) (anchore.Progress, bool) {
+			return anchore.Progress{Step: anchore.Fetching, Done: 5, Total: 9}, true
 		}
 	})
 	if got := f.addImage("alice", "alpine")["analysis_progress"]; got != nil {

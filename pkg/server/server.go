@@ -28,14 +28,15 @@ type Config struct {
 	Catalog Catalog
 	Intake  Intake
 
-	// Hint makes the watchers look at a tag or repository of an account now, and
-	// says whether they watch it. Nil: nothing is watched.
-	Hint func(ctx context.Context, account string, ref anchore.Reference) (bool, error)
+	// Hint makes the watchers look at a tag of an account now, or at a repository if
+	// ref has no tag, and says whether they watch it. Nil: nothing is watched.
+	Hint func(account string, ref anchore.Reference) bool
 	// Looks collects what the watchers know of an account's tags and repositories;
 	// the function it returns tells it of a subscription's key. Nil: nothing.
 	Looks func(ctx context.Context, account string) (func(anchore.Subscription) Look, error)
-	// Progress tells how far the running analysis of a digest has come. Nil: nothing.
-	Progress func(digest string) anchore.Progress
+	// Progress tells how far the running analysis of a digest has come, if that is
+	// known. Nil: nothing is.
+	Progress func(digest string) (anchore.Progress, bool)
 	// Health asks each part of the engine how it is doing. Nil: all is well.
 	Health func(ctx context.Context) []PartHealth
 

@@ -153,13 +153,7 @@ func (s *Server) AddHint(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	accepted := false
-	if s.cfg.Hint != nil {
-		if accepted, err = s.cfg.Hint(r.Context(), account(r), ref); err != nil {
-			s.fail(w, r, err)
-			return
-		}
-	}
+	accepted := s.cfg.Hint != nil && s.cfg.Hint(account(r), ref)
 	status := http.StatusOK
 	if accepted {
 		status = http.StatusAccepted
