@@ -1,0 +1,193 @@
+// Package oci talks to registries: it asks what a tag names, resolves it for a
+// platform, lists tags and fetches images into a layout on disk. It is the only
+// importer of go-containerregistry, of which it uses the types; the requests are
+// its own, because that library falls back to plain HTTP for private addresses,
+// repeats on its own, and asks for a token for each repository it opens.
+//
+// Formats: OCI distribution specification 1.1, OCI image specification 1.1,
+// Docker's image manifest version 2 schema 2.
+package oci
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+)
+
+// Registry holds what differs for one registry.
+type Registry struct {
+	PlainHTTP   bool           // plain HTTP is approved if the registry does not speak TLS
+	SkipVerify  bool           // its certificate is not verified
+	RootCAs     *x509.CertPool // nil: the system's
+	Concurrency int            // requests at once; 0: Config.Concurrency
+}
+
+// Config configures a Client. Its zero value is good: anonymous, verified TLS,
+// plain HTTP to loopback addresses only, no cache.
+type Config struct {
+	Credentials Credentials         // nil: anonymous
+	Registries  map[string]Registry // by host as in a reference, "docker.io", "localhost:5000"
+	Transport   http.RoundTripper   // nil: one of our own, with the environment's proxy
+	Concurrency int                 // requests at once to one registry; 0: 8
+	Timeout     time.Duration       // of one request for a manifest, tags or token, and the longest silence within a layer; 0: 30 s
+	UserAgent   string              // "": "anchore-engine"
+	Logger      *slog.Logger        // nil: none
+
+	LayerCache      string // directory of layers fetched lately, made if missing; "" for none
+	LayerCacheBytes int64  // its size; 0: 1 GiB
+	MaxImageBytes   int64  // most that Fetch takes for one image, compressed; 0: no limit
+}
+
+const (
+	defaultConcurrency = 8
+	defaultTimeout     = 30 * time.Second
+	defaultCacheBytes  = 1 << 30
+
+	// maxManifest is what the distribution specification asks registries to take,
+	// 4 MiB; none of use is larger.
+	maxManifest = 4 << 20
+	maxConfig   = 8 << 20
+	maxToken    = 64 << 10
+)
+
+// Client asks registries. It is safe for concurrent use and keeps connections,
+// tokens and layers between calls. It repeats nothing, except once with a new
+// token: when to try again is its caller's to decide.
+//
+// Errors of all methods: Unauthorized and Forbidden when the credentials are not
+// accepted, NotFound, Limited with After from the answer, Unavailable when the
+// registry does not answer or answers wrongly, Invalid when what it has cannot be
+// used. Messages are for users and hold no credentials.
+type Client struct {
+	cfg   Config
+	auth  auth
+	cache *layerCache // nil for none
+
+	mu    sync.Mutex
+	hosts map[string]*host
+}
+
+// host is what the client keeps for one registry.
+type host struct {
+	client *http.Client
+	slots  chan struct{} // of short requests
+	bulk   chan struct{} // of layers, so that they do not hold up the rest
+
+	mu    sync.Mutex
+	plain bool // it was seen to speak plain HTTP, and may
+}
+
+// New makes a client. It asks nothing yet. Errors: Internal if the layer cache
+// cannot be opened.
+func New(cfg Config) (*Client, error) {
+	if cfg.Credentials == nil {
+		cfg.Credentials = anonymous{}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg.Concurrency = cmp.Or(cfg.Concurrency, defaultConcurrency)
+	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
+	cfg.UserAgent = cmp.Or(cfg.UserAgent, "anchore-engine")
+	cfg.LayerCacheBytes = cmp.Or(cfg.LayerCacheBytes, defaultCacheBytes)
+	c := &Client{cfg: cfg, hosts: map[string]*host{}, auth: auth{challenges: map[string]challenge{}, tokens: map[tokenKey]*token{}}}
+	if cfg.LayerCache == "" {
+		return c, nil
+	}
+	var err error
+	if c.cache, err = openLayerCache(cfg.LayerCache, cfg.LayerCacheBytes); err != nil {
+		return nil, anchore.E(anchore.Internal, "oci.New", "the layer cache %s cannot be opened", cfg.LayerCache).Because(err)
+	}
+	return c, nil
+}
+
+// Close ends idle connections.
+func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, h := range c.hosts {
+		h.client.CloseIdleConnections()
+	}
+}
+
+func (c *Client) host(registry string) *host {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h, ok := c.hosts[registry]; ok {
+		return h
+	}
+	reg := c.cfg.Registries[registry]
+	n := cmp.Or(reg.Concurrency, c.cfg.Concurrency)
+	h := &host{slots: make(chan struct{}, n), bulk: make(chan struct{}, n)}
+	transport := c.cfg.Transport
+	if transport == nil {
+		transport = c.newTransport(reg)
+	}
+	h.client = &http.Client{Transport: transport, CheckRedirect: c.checkRedirect}
+	c.hosts[registry] = h
+	return h
+}
+
+func (c *Client) newTransport(reg Registry) *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConnsPerHost:   cmp.Or(reg.Concurrency, c.cfg.Concurrency),
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ResponseHeaderTimeout: c.cfg.Timeout,
+		TLSClientConfig: &tls.Config{
+			MinVersion:         tls.VersionTLS12,
+			RootCAs:            reg.RootCAs,
+			InsecureSkipVerify: reg.SkipVerify, // #nosec G402: only where the operator said so
+		},
+	}
+}
+
+// mayPlain reports whether plain HTTP to the registry is approved: by its address
+// being loopback, or by the configuration.
+func (c *Client) mayPlain(registry string) bool {
+	return c.cfg.Registries[registry].PlainHTTP || isLoopback(registry)
+}
+
+func isLoopback(registry string) bool {
+	name := registry
+	if h, _, err := net.SplitHostPort(registry); err == nil {
+		name = h
+	}
+	name = strings.Trim(name, "[]")
+	ip := net.ParseIP(name)
+	return name == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// address is where a registry's API is: Docker Hub's is not at docker.io.
+func address(registry string) string {
+	if registry == anchore.DefaultRegistry {
+		return "registry-1.docker.io"
+	}
+	return registry
+}
+
+// take waits for one of the registry's slots.
+func (h *host) take(ctx context.Context, r request) (release func(), err error) {
+	slots := h.slots
+	if strings.HasPrefix(r.path, "blobs/") {
+		slots = h.bulk
+	}
+	select {
+	case slots <- struct{}{}:
+		return func() { <-slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

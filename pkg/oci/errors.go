@@ -1,0 +1,115 @@
+package oci
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+)
+
+// The API's names of what can go wrong with a registry, as the original has them.
+const (
+	codePermission    = "REGISTRY_PERMISSION_DENIED"
+	codeNotFound      = "REGISTRY_IMAGE_NOT_FOUND"
+	codeNotAccessible = "REGISTRY_NOT_ACCESSIBLE"
+	codePlatform      = "OSARCH_MISMATCH"
+)
+
+// statusError turns an answer that is no success into the error that says what
+// its receiver can do.
+func statusError(r request, cred Credential, res *http.Response) error {
+	cause := fmt.Errorf("%s %s: status %d%s", r.method, r.path, res.StatusCode, registryCodes(res.Body))
+	reg := r.ref.Registry
+	switch res.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		kind := anchore.Unauthorized
+		if res.StatusCode == http.StatusForbidden {
+			kind = anchore.Forbidden
+		}
+		if cred == (Credential{}) {
+			return anchore.E(kind, r.op, "registry %s does not let anonymous users read %s; it may not exist, or a registry credential is needed", reg, r.ref.RepositoryName()).WithCodes(codePermission).Because(cause)
+		}
+		return anchore.E(kind, r.op, "registry %s does not let user %q read %s; check the registry's credential", reg, cred.Username, r.ref.RepositoryName()).WithCodes(codePermission).Because(cause)
+	case http.StatusNotFound:
+		return anchore.E(anchore.NotFound, r.op, "registry %s does not have %s", reg, r.ref).WithCodes(codeNotFound).Because(cause)
+	case http.StatusTooManyRequests:
+		e := anchore.E(anchore.Limited, r.op, "registry %s allows no more requests for now", reg).Because(cause)
+		e.After = retryAfter(res.Header, time.Now())
+		return e
+	}
+	e := anchore.E(anchore.Unavailable, r.op, "registry %s answered with status %d", reg, res.StatusCode).WithCodes(codeNotAccessible).Because(cause)
+	if res.StatusCode == http.StatusServiceUnavailable {
+		e.After = retryAfter(res.Header, time.Now())
+	}
+	return e
+}
+
+// registryCodes reads the error codes of an answer, for the log; its texts are
+// not ours to trust.
+func registryCodes(body io.Reader) string {
+	var doc struct {
+		Errors []struct {
+			Code string `json:"code"`
+		} `json:"errors"`
+	}
+	if json.NewDecoder(io.LimitReader(body, maxToken)).Decode(&doc) != nil {
+		return ""
+	}
+	var text strings.Builder
+	for i, e := range doc.Errors {
+		if i < 3 && len(e.Code) < 40 {
+			fmt.Fprintf(&text, " %q", e.Code)
+		}
+	}
+	return text.String()
+}
+
+// connectionError is for a request without an answer, or with half of one.
+func connectionError(ctx context.Context, r request, err error) error {
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
+		return ctx.Err()
+	}
+	// url.Error repeats the URL, which after a redirect may hold a signature.
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return anchore.E(anchore.Unavailable, r.op, "registry %s cannot be reached, or its answer broke off", r.ref.Registry).WithCodes(codeNotAccessible).Because(err)
+}
+
+// maxAfter bounds what a registry can ask us to wait.
+const maxAfter = 24 * time.Hour
+
+// retryAfter is the least wait that an answer asks for, 0 if it does not say. It
+// reads Retry-After (RFC 9110 §10.2.3: seconds or a date), the reset times of the
+// RateLimit headers (seconds, or seconds since 1970 as Docker Hub sends), and else
+// the share of one request in Docker Hub's "ratelimit-limit: 100;w=21600".
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	for _, name := range []string{"Retry-After", "X-Retry-After", "RateLimit-Reset", "X-RateLimit-Reset"} {
+		v := strings.TrimSpace(h.Get(name))
+		if n, err := strconv.ParseFloat(v, 64); err == nil && n >= 0 {
+			if n > 1e9 { // a point in time
+				n -= float64(now.Unix())
+			}
+			return time.Duration(max(0, min(n, maxAfter.Seconds())) * float64(time.Second))
+		}
+		if at, err := http.ParseTime(v); err == nil {
+			return max(0, min(at.Sub(now), maxAfter))
+		}
+	}
+	limit, window, ok := strings.Cut(h.Get("RateLimit-Limit"), ";w=")
+	n, err1 := strconv.Atoi(limit)
+	w, err2 := strconv.Atoi(window)
+	if !ok || err1 != nil || err2 != nil || n <= 0 || w <= 0 {
+		return 0
+	}
+	return time.Duration(min(w/n, int(maxAfter/time.Second))) * time.Second
+}

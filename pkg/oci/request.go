@@ -1,0 +1,180 @@
+package oci
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+)
+
+// request is one question to a registry's API.
+type request struct {
+	op      string // for errors
+	account string
+	ref     anchore.Reference // its registry and repository say whom to ask, with what scope
+	method  string
+	path    string // after /v2/<repository>/, or a whole path if it starts with /
+	accept  string
+}
+
+func (r request) url(scheme string) string {
+	path := r.path
+	if !strings.HasPrefix(path, "/") {
+		path = "/v2/" + r.ref.Repository + "/" + path
+	}
+	return scheme + "://" + address(r.ref.Registry) + path
+}
+
+func (r request) scope() string { return "repository:" + r.ref.Repository + ":pull" }
+
+// do sends the request with the account's credential and returns a 2xx answer,
+// whose Close frees the registry's slot. Any other answer is an error.
+func (c *Client) do(ctx context.Context, r request) (*http.Response, error) {
+	cred, err := c.cfg.Credentials.Credential(ctx, r.account, r.ref)
+	if err != nil {
+		return nil, err
+	}
+	h := c.host(r.ref.Registry)
+	release, err := h.take(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.authorized(ctx, h, r, cred)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	res.Body = &slotBody{ReadCloser: res.Body, release: release}
+	if res.StatusCode/100 == 2 {
+		return res, nil
+	}
+	defer func() { _ = res.Body.Close() }()
+	return nil, statusError(r, cred, res)
+}
+
+// authorized sends the request; if the registry challenges it, once more with what
+// the challenge asks for.
+func (c *Client) authorized(ctx context.Context, h *host, r request, cred Credential) (*http.Response, error) {
+	header, err := c.auth.header(ctx, c, h, r, cred)
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.send(ctx, h, r, header)
+	if err != nil || res.StatusCode != http.StatusUnauthorized {
+		return res, err
+	}
+	again, known := c.auth.learn(r, cred, res.Header, header)
+	if !known {
+		return res, nil
+	}
+	drain(res)
+	header, err = again(ctx, c, h)
+	if err != nil {
+		return nil, err
+	}
+	return c.send(ctx, h, r, header)
+}
+
+// send sends the request over TLS, or over plain HTTP if that is approved and all
+// that the registry speaks. What it speaks is asked without any credential: a
+// failed handshake carries none.
+func (c *Client) send(ctx context.Context, h *host, r request, authorization string) (*http.Response, error) {
+	h.mu.Lock()
+	plain := h.plain
+	h.mu.Unlock()
+	scheme := "https"
+	if plain {
+		scheme = "http"
+	}
+	res, err := c.sendOver(ctx, h, r, scheme, authorization)
+	if err != nil && !plain && speaksPlain(err) && c.mayPlain(r.ref.Registry) {
+		h.mu.Lock()
+		h.plain = true
+		h.mu.Unlock()
+		res, err = c.sendOver(ctx, h, r, "http", authorization)
+	}
+	if err != nil {
+		if plain { // it may have learned TLS meanwhile
+			h.mu.Lock()
+			h.plain = false
+			h.mu.Unlock()
+		}
+		return nil, connectionError(ctx, r, err)
+	}
+	return res, nil
+}
+
+func (c *Client) sendOver(ctx context.Context, h *host, r request, scheme, authorization string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url(scheme), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", c.cfg.UserAgent)
+	if r.accept != "" {
+		req.Header.Set("Accept", r.accept)
+	}
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
+	return h.client.Do(req)
+}
+
+// speaksPlain recognises a server that answers a TLS handshake in clear.
+func speaksPlain(err error) bool {
+	var record tls.RecordHeaderError
+	return errors.As(err, &record) || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
+}
+
+// checkRedirect lets a registry send us to where its blobs are, but not out of TLS
+// unless that host may speak plain HTTP, and never with the credential.
+func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) >= 5 {
+		return errors.New("more than five redirects")
+	}
+	if req.URL.Scheme != "https" && !c.mayPlain(req.URL.Host) {
+		return fmt.Errorf("redirected to plain HTTP at %s", req.URL.Host)
+	}
+	if req.URL.Host != via[0].URL.Host {
+		req.Header.Del("Authorization")
+	}
+	return nil
+}
+
+// readAll reads a whole answer of at most limit bytes.
+func readAll(ctx context.Context, r request, res *http.Response, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
+	if err != nil {
+		return nil, connectionError(ctx, r, err)
+	}
+	if int64(len(body)) > limit {
+		return nil, anchore.E(anchore.Invalid, r.op, "registry %s answered with more than %d bytes for %s", r.ref.Registry, limit, r.ref)
+	}
+	return body, nil
+}
+
+// drain reads the rest of a short answer, so that its connection is used again.
+func drain(res *http.Response) {
+	_, _ = io.CopyN(io.Discard, res.Body, 64<<10) // what fails here only costs the connection
+	_ = res.Body.Close()
+}
+
+type slotBody struct {
+	io.ReadCloser
+	release func()
+	closed  bool
+}
+
+func (b *slotBody) Close() error {
+	if b.closed {
+		return nil
+	}
+	b.closed = true
+	defer b.release()
+	_, _ = io.CopyN(io.Discard, b.ReadCloser, 4<<10) // the connection is used again if little is left
+	return b.ReadCloser.Close()
+}
