@@ -49,6 +49,7 @@ type ChildConfig struct {
 type Child struct {
 	cfg      ChildConfig
 	confined atomic.Pointer[string] // why there are no namespaces, nil if there are
+	files    atomic.Bool            // a child said that the kernel keeps it from all other files
 }
 
 // NewChild makes a Child and looks whether the system permits namespaces.
@@ -75,12 +76,17 @@ func NewChild(cfg ChildConfig) (*Child, error) {
 }
 
 // Isolation says, for the system's status, what separates a child from the
-// engine beside the process and its limits.
+// engine beside the process and its limits. Whether the kernel also keeps it from
+// files is known once a child has run.
 func (c *Child) Isolation() string {
-	if why := c.confined.Load(); why != nil {
-		return "process; the system permits no user and network namespace (" + *why + ")"
+	files := ""
+	if c.files.Load() {
+		files = ", file system"
 	}
-	return "process, user namespace, network namespace"
+	if why := c.confined.Load(); why != nil {
+		return "process" + files + "; the system permits no user and network namespace (" + *why + ")"
+	}
+	return "process, user namespace, network namespace" + files
 }
 
 // Memory returns the limit of one child's data segment, in bytes.
@@ -118,6 +124,9 @@ func (c *Child) Analyze(ctx context.Context, req sbom.Request) (sbom.Report, err
 	}
 	if err := c.run(limited, run, temp, req); err != nil {
 		return sbom.Report{}, anchore.E(anchore.Unavailable, "analyze.Child", "the analysis process could not be started").Because(err)
+	}
+	if run.notes.files {
+		c.files.Store(true)
 	}
 	if err := c.verdict(ctx, context.Cause(limited), run); err != nil {
 		return sbom.Report{}, err

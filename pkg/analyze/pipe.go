@@ -49,6 +49,7 @@ type noteReader struct {
 	line     []byte
 	crash    []byte
 	last     sbom.Note
+	files    bool // the child is kept from all other files
 }
 
 func (r *noteReader) Write(p []byte) (int, error) {
@@ -75,6 +76,7 @@ func (r *noteReader) flush() {
 		r.crash = append(r.crash, line[:min(len(line), maxTail-len(r.crash))]...)
 		return
 	}
+	r.files = r.files || note.Files
 	switch {
 	case note.Failed != "":
 		r.last = note

@@ -35,6 +35,7 @@ type ChildRequest struct {
 // begins, or why the analysis failed. Other lines there are a crash's.
 type Note struct {
 	Step   anchore.Step `json:"step,omitempty"`
+	Files  bool         `json:"files,omitempty"`  // with a step: the kernel keeps the child from all other files
 	Failed string       `json:"failed,omitempty"` // one sentence for the user
 	Again  bool         `json:"again,omitempty"`  // the failure is not the image's: another time it may succeed
 	Cause  string       `json:"cause,omitempty"`  // for the log

@@ -50,6 +50,11 @@ func ChildMain(stdin io.Reader, stdout, stderr io.Writer) int {
 		notes.failed("the child could not limit itself", err)
 		return exitRequest
 	}
+	confined, err := confineFiles(req.Layout, req.Temp)
+	if err != nil {
+		notes.failed("the image could not be read", err)
+		return exitFailed
+	}
 	go func() {
 		_, _ = io.Copy(io.Discard, in)
 		os.Exit(exitOrphan)
@@ -57,9 +62,9 @@ func ChildMain(stdin io.Reader, stdout, stderr io.Writer) int {
 	if req.Disk > 0 {
 		go watchDisk(req, notes)
 	}
-	notes.step(anchore.Cataloging)
+	notes.write(sbom.Note{Step: anchore.Cataloging, Files: confined})
 	out := bufio.NewWriterSize(stdout, 1<<16)
-	err := protected(func() error { return analyze(context.Background(), req, out) })
+	err = protected(func() error { return analyze(context.Background(), req, out) })
 	if err == nil {
 		err = out.Flush()
 	}
@@ -144,8 +149,6 @@ type notes struct {
 	mu  sync.Mutex
 	enc *json.Encoder
 }
-
-func (n *notes) step(s anchore.Step) { n.write(sbom.Note{Step: s}) }
 
 func (n *notes) failed(why string, cause error) {
 	n.write(sbom.Note{Failed: why, Again: anchore.KindOf(cause) == anchore.Unavailable, Cause: cause.Error()})

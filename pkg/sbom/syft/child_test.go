@@ -2,6 +2,7 @@ package syft_test
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/anchore/anchore-engine/pkg/analyze"
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -40,6 +42,8 @@ func child(f sbomtest.Fault) int {
 	case sbomtest.Garbage:
 		fmt.Println("[]")
 		return 0
+	case "peek":
+		return peek()
 	case sbomtest.TooSlow:
 		defer time.Sleep(time.Minute)
 	case sbomtest.Truncated:
@@ -76,6 +80,52 @@ func newChild(t testing.TB, f sbomtest.Fault) *analyze.Child {
 
 func TestChild(t *testing.T) {
 	sbomtest.Run(t, func(t *testing.T, f sbomtest.Fault) sbomtest.Analyzer { return newChild(t, f) })
+}
+
+// peek is a child that, once it is confined, tries what a hostile one would: it
+// answers in place of a distribution what it could do.
+func peek() int {
+	var could []string
+	done := make(chan int)
+	r, w := io.Pipe()
+	go func() { done <- syft.ChildMain(os.Stdin, io.Discard, w) }()
+	_, _ = bufio.NewReader(r).ReadString('\n') // the step: confined from here on
+	go func() { _, _ = io.Copy(io.Discard, r) }()
+	<-done
+	if _, err := os.ReadFile("/etc/passwd"); err == nil {
+		could = append(could, "read")
+	}
+	if err := os.WriteFile("../outside", nil, 0o600); err == nil {
+		could = append(could, "write")
+	}
+	if err := os.WriteFile("inside", nil, 0o600); err != nil {
+		could = append(could, "not even its own directory")
+	}
+	if err := syscall.Kill(os.Getppid(), 0); err == nil {
+		could = append(could, "signal")
+	}
+	fmt.Printf(`{"artifacts":[],"source":{},"distro":{"id":%q}}`, strings.Join(could, ", "))
+	return 0
+}
+
+func TestChildReachesNoFiles(t *testing.T) {
+	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	layout, digest := sbomtest.WriteLayout(t, sbomtest.Debian()...)
+	c := newChild(t, "peek")
+	report, err := c.Analyze(t.Context(), sbom.Request{Layout: layout, Digest: digest, Work: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if errno == 0 && abi >= 6 && report.Summary.Distro != "" { // an older kernel forbids less, or nothing
+		t.Errorf("the child could %s", report.Summary.Distro)
+	}
+	c = newChild(t, sbomtest.None)
+	if _, err := c.Analyze(t.Context(), sbom.Request{Layout: layout, Digest: digest, Work: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Contains(c.Isolation(), "file system"), errno == 0; got != want {
+		t.Errorf("Isolation() = %q, want the file system named: %v", c.Isolation(), want)
+	}
 }
 
 func document(t *testing.T, layout, digest string) *os.File {
