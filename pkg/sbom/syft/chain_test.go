@@ -8,39 +8,17 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/anchore/anchore-engine/pkg/analyze"
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/oci"
 	"github.com/anchore/anchore-engine/pkg/oci/ocitest"
 	"github.com/anchore/anchore-engine/pkg/sbom"
 	"github.com/anchore/anchore-engine/pkg/sbom/sbomtest"
 	"github.com/anchore/anchore-engine/pkg/store/bolt"
 	"github.com/anchore/anchore-engine/pkg/store/dir"
 )
-
-// puller fetches as plainly as can be: no credentials, no mirrors.
-type puller struct{}
-
-func (puller) Fetch(ctx context.Context, _ string, ref anchore.Reference, dir string, _ func(done, total int64)) error {
-	from, err := name.NewDigest(ref.FullDigest(ref.Digest), name.Insecure)
-	if err != nil {
-		return err
-	}
-	img, err := remote.Image(from, remote.WithContext(ctx))
-	if err != nil {
-		return err
-	}
-	to, err := layout.Write(dir, empty.Index)
-	if err != nil {
-		return err
-	}
-	return to.AppendImage(img)
-}
 
 // From a registry through the catalog's queue and a real child to the content
 // that the API shows.
@@ -74,8 +52,12 @@ func TestFromRegistryToContent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	client, err := oci.New(oci.Config{LayerCache: filepath.Join(data, "layers")})
+	if err != nil {
+		t.Fatal(err)
+	}
 	analyses := filepath.Join(data, "analyses")
-	workers, err := analyze.New(analyze.Config{Catalog: cat, Fetcher: puller{}, Analyzer: newChild(t, sbomtest.None), Blobs: blobs, Dir: analyses})
+	workers, err := analyze.New(analyze.Config{Catalog: cat, Fetcher: client, Analyzer: newChild(t, sbomtest.None), Blobs: blobs, Dir: analyses})
 	if err != nil {
 		t.Fatal(err)
 	}
