@@ -1,189 +1,222 @@
-// Package intake brings an image from a reference to a committed record: resolve
-// it in its registry, choose the platform, check its size, commit. The API and
-// the watchers use it alike, so a move is told the same whoever sees it first.
+// Package intake is the way from a reference to a committed image: ask the
+// registry, choose the platform, check the size, commit. The API and the watcher
+// go this one way, so that they cannot disagree on what is taken.
 package intake
 
 import (
-	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
 )
 
-// Registry is what intake asks of registries.
-type Registry interface {
-	// Resolve returns what the reference names now, for the platform if it names
-	// an index.
-	Resolve(ctx context.Context, account string, ref anchore.Reference, p anchore.Platform) (anchore.Manifest, error)
+// resolver is what intake asks of a registry; oci.Client is one.
+type resolver interface {
+	// Resolve returns what ref names for the platform. With an error of code
+	// OSARCH_MISMATCH the manifest has its TagDigest.
+	Resolve(ctx context.Context, account string, ref anchore.Reference, platform anchore.Platform) (anchore.Manifest, error)
 }
 
-// Catalog is what intake commits to.
-type Catalog interface {
+// recorder is what intake asks of the catalog.
+type recorder interface {
 	SawTag(ctx context.Context, s catalog.Sighting) (catalog.Seen, error)
 	AddDigest(ctx context.Context, d catalog.DigestAddition) (anchore.Image, error)
 	TagRefused(ctx context.Context, account string, ref anchore.Reference, r catalog.Refusal) (first bool, err error)
 	Raise(ctx context.Context, e anchore.Event) error
 }
 
-// Config is what an Intake is built from. Catalog and Registry are required.
+// Config configures an Intake. Registry and Catalog are required.
 type Config struct {
-	Catalog  Catalog
-	Registry Registry
-	// MaxSize is the largest image that is taken, in MB (2^20 bytes) of its
-	// compressed layers; 0 or less is no limit.
-	MaxSize int
-	// Platform is what an index is resolved to; the zero value is linux/amd64.
-	Platform anchore.Platform
-	// Platforms replaces Platform for single registries.
-	Platforms map[string]anchore.Platform
-	Log       *slog.Logger // nil discards
+	Registry  resolver
+	Catalog   recorder
+	Platform  anchore.Platform            // what a multi-platform tag is resolved to; zero: linux/amd64
+	Platforms map[string]anchore.Platform // by registry host, where it differs
+	MaxSizeMB float64                     // largest image, compressed, in units of 1048576 bytes; 0 or less: any
+	Logger    *slog.Logger                // nil: none
 }
 
-// Intake takes images in. It may be used from many goroutines.
-type Intake struct {
-	Config
-}
+// Intake takes images in. It is safe for concurrent use.
+type Intake struct{ cfg Config }
 
-// New builds an Intake.
+// New makes an Intake. Errors: Invalid, naming the field that is missing.
 func New(cfg Config) (*Intake, error) {
-	if cfg.Catalog == nil || cfg.Registry == nil {
-		return nil, errors.New("intake.New: Catalog and Registry are required")
+	if cfg.Registry == nil || cfg.Catalog == nil {
+		return nil, anchore.E(anchore.Invalid, "intake.New", "Config.Registry and Config.Catalog are required")
 	}
-	cfg.Platform = cmp.Or(cfg.Platform, anchore.DefaultPlatform)
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
+	if cfg.Platform == (anchore.Platform{}) {
+		cfg.Platform = anchore.DefaultPlatform
 	}
-	return &Intake{cfg}, nil
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Intake{cfg: cfg}, nil
 }
 
 // Request asks for an image to be added to an account.
 type Request struct {
 	Account       string
-	Ref           anchore.Reference // with a tag; with a digest too, that image is added under the tag
-	CreatedAt     time.Time         // with a digest: the image's place in the tag's history; zero is now
-	Platform      anchore.Platform  // zero is the registry's
-	MaxSize       int               // MB; 0 is the configured limit
-	Force         bool
-	AutoSubscribe bool
-	Annotations   map[string]string // "null" deletes a key
-	Dockerfile    string            // base64
+	Ref           anchore.Reference // with a tag; with a digest too if it is added by digest
+	Platform      anchore.Platform  // zero: as configured for the registry
+	MaxSizeMB     *float64          // nil: as configured; 0 or less: any
+	CreatedAt     time.Time         // by digest: its place in the tag's history; zero: now
+	Cause         string            // "": "image add"
+	Force         bool              // analyze it again
+	AutoSubscribe bool              // watch the tag from now on
+	Annotations   map[string]string // merged; the value "null" deletes a key
+	Dockerfile    string            // base64, "" for none
 }
 
-// Add resolves the reference and records the image. Errors: those of the registry
-// (NotFound, Unauthorized, Limited, Unavailable, each with the API's error code);
-// Invalid for an image that is too large or has no manifest for the platform.
-func (in *Intake) Add(ctx context.Context, r Request) (anchore.Image, error) {
-	m, err := in.Registry.Resolve(ctx, r.Account, r.Ref, cmp.Or(r.Platform, in.platform(r.Ref)))
+// Add takes in what the request names: by tag, as the tag's present image; by
+// digest, into the tag's history. Errors: those of oci.Client.Resolve (an event
+// tells of them too), Invalid for an image that is too large, those of the catalog.
+func (i *Intake) Add(ctx context.Context, r Request) (anchore.Image, error) {
+	if r.Ref.Tag == "" {
+		return anchore.Image{}, anchore.E(anchore.Invalid, "intake.Add", "%s has no tag; give the tag that the digest is to be known under", r.Ref)
+	}
+	m, err := i.cfg.Registry.Resolve(ctx, r.Account, r.Ref, i.platform(r.Ref, r.Platform))
 	if err != nil {
-		in.lookupFailed(ctx, r, err)
+		i.lookupFailed(ctx, r, err)
 		return anchore.Image{}, err
 	}
-	if err := in.checkSize(m, cmp.Or(r.MaxSize, in.MaxSize)); err != nil {
+	limit := i.cfg.MaxSizeMB
+	if r.MaxSizeMB != nil {
+		limit = *r.MaxSizeMB
+	}
+	if err := checkSize(m, limit); err != nil {
 		return anchore.Image{}, err
 	}
 	add := catalog.Addition{AutoSubscribe: r.AutoSubscribe, Force: r.Force, Annotations: r.Annotations, Dockerfile: r.Dockerfile}
 	if r.Ref.Digest != "" {
-		return in.Catalog.AddDigest(ctx, catalog.DigestAddition{Account: r.Account, Manifest: m, CreatedAt: r.CreatedAt, Addition: add})
+		return i.cfg.Catalog.AddDigest(ctx, catalog.DigestAddition{Account: r.Account, Manifest: m, CreatedAt: r.CreatedAt, Addition: add})
 	}
-	seen, err := in.Catalog.SawTag(ctx, catalog.Sighting{Account: r.Account, Manifest: m, Cause: "image add", Add: &add})
+	cause := r.Cause
+	if cause == "" {
+		cause = "image add"
+	}
+	seen, err := i.cfg.Catalog.SawTag(ctx, catalog.Sighting{Account: r.Account, Manifest: m, Cause: cause, Add: &add})
 	return seen.Image, err
 }
 
-// lookupFailed raises the event of a reference that the registry does not give.
-func (in *Intake) lookupFailed(ctx context.Context, r Request, why error) {
-	details := map[string]any{"msg": anchore.MessageOf(why)}
-	var e *anchore.Error
-	if errors.As(why, &e) && len(e.Codes) > 0 {
-		details["error_codes"] = slices.Clone(e.Codes)
+// lookupFailed raises the event of a registry that did not give the image.
+func (i *Intake) lookupFailed(ctx context.Context, r Request, cause error) {
+	if ctx.Err() != nil {
+		return
 	}
-	err := in.Catalog.Raise(ctx, anchore.Event{
+	details := map[string]any{"msg": anchore.MessageOf(cause)}
+	if codes := codesOf(cause); len(codes) > 0 {
+		details["error_codes"] = codes
+	}
+	e := anchore.Event{
 		Account: r.Account, Type: anchore.EventRegistryLookupFailed, Level: anchore.Failure, Service: "catalog",
 		Message:  "Referenced image not found in registry",
 		Resource: anchore.Resource{Type: "image_reference", ID: r.Ref.String()},
 		Details:  details,
-	})
-	if err != nil {
-		in.Log.Error("the event of a failed look-up was not recorded", "image", r.Ref.String(), "error", err)
+	}
+	if err := i.cfg.Catalog.Raise(ctx, e); err != nil {
+		i.cfg.Logger.ErrorContext(ctx, "event not recorded", "event", e.Type, "err", err)
 	}
 }
 
-// Look takes in what a watched tag names now, after its digest in the registry was
-// found to differ from the recorded one. What is too large, or has no manifest for
-// the platform, does not change the tag's state; it is told once for each document
-// and limit. why is the cause: "watcher" or "hint".
-func (in *Intake) Look(ctx context.Context, tag catalog.WatchedTag, digest, why string) error {
-	p := in.platform(tag.Ref)
-	if in.refused(tag, digest, p) {
-		return nil
+// Look takes in what a watched tag names now, tagDigest being what the registry
+// said a moment ago. cause is "watcher" or "hint". It writes nothing, and asks the
+// registry nothing, if that is recorded already or was refused for a reason that
+// still holds. Refusals, an image that is too large or that lacks the platform, are
+// recorded and logged once, and are no error. Errors: those of oci.Client.Resolve
+// and of the catalog.
+func (i *Intake) Look(ctx context.Context, w catalog.WatchedTag, tagDigest, cause string) (catalog.Seen, error) {
+	platform := i.platform(w.Ref, anchore.Platform{})
+	if i.settled(w, tagDigest, platform) {
+		return catalog.Seen{}, nil
 	}
-	m, err := in.Registry.Resolve(ctx, tag.Account, tag.Ref, p)
-	if isPlatformMissing(err) {
-		return in.refuse(ctx, tag, catalog.Refusal{
-			TagDigest: digest, Reason: catalog.RefusedPlatform, Limit: p.String(), Message: anchore.MessageOf(err),
-			Details: map[string]any{"platform": p.String(), "tag_digest": digest},
+	m, err := i.cfg.Registry.Resolve(ctx, w.Account, w.Ref, platform)
+	if missingPlatform(err) {
+		return catalog.Seen{}, i.refuse(ctx, w, catalog.Refusal{
+			TagDigest: m.TagDigest, Reason: catalog.RefusedPlatform, Limit: platform.String(),
+			Message: anchore.MessageOf(err), Details: map[string]any{"tag_digest": m.TagDigest, "platform": platform.String()},
 		})
 	}
 	if err != nil {
-		return err
+		return catalog.Seen{}, err
 	}
-	if err := in.checkSize(m, in.MaxSize); err != nil {
-		var e *anchore.Error
-		errors.As(err, &e)
-		return in.refuse(ctx, tag, catalog.Refusal{
-			TagDigest: m.TagDigest, Digest: m.Digest, Reason: catalog.RefusedSize, Limit: strconv.Itoa(in.MaxSize),
-			Message: e.Message, Details: e.Detail,
+	if checkSize(m, i.cfg.MaxSizeMB) != nil {
+		return catalog.Seen{}, i.refuse(ctx, w, catalog.Refusal{
+			TagDigest: m.TagDigest, Digest: m.Digest, Reason: catalog.RefusedSize, Limit: limitText(i.cfg.MaxSizeMB),
+			Message: fmt.Sprintf("Image size is too large based on max size specified in the configuration: %s has %.2f MB, the limit is %s MB", w.Ref, sizeMB(m.Size), limitText(i.cfg.MaxSizeMB)),
+			Details: sizeDetail(m, i.cfg.MaxSizeMB),
 		})
 	}
-	_, err = in.Catalog.SawTag(ctx, catalog.Sighting{Account: tag.Account, Manifest: m, Cause: why})
-	return err
+	return i.cfg.Catalog.SawTag(ctx, catalog.Sighting{Account: w.Account, Manifest: m, Cause: cause})
 }
 
-// refused reports whether this very document was refused under a limit that still
-// holds, so that looking closer would only repeat it.
-func (in *Intake) refused(tag catalog.WatchedTag, digest string, p anchore.Platform) bool {
-	r := tag.Refusal
-	if r.TagDigest != digest {
+// settled reports whether there is nothing to do about what the tag names: it is
+// recorded, and the tag did not come back from deletion, or it was refused under
+// the limit or platform of now.
+func (i *Intake) settled(w catalog.WatchedTag, tagDigest string, platform anchore.Platform) bool {
+	if !w.GoneSince.IsZero() {
 		return false
 	}
-	return r.Reason == catalog.RefusedSize && r.Limit == strconv.Itoa(in.MaxSize) ||
-		r.Reason == catalog.RefusedPlatform && r.Limit == p.String()
+	if w.Refusal.Reason != "" && w.Refusal.TagDigest == tagDigest {
+		switch w.Refusal.Reason {
+		case catalog.RefusedSize:
+			return w.Refusal.Limit == limitText(i.cfg.MaxSizeMB)
+		case catalog.RefusedPlatform:
+			return w.Refusal.Limit == platform.String()
+		}
+	}
+	return w.Refusal.Reason == "" && w.TagDigest == tagDigest
 }
 
-func (in *Intake) refuse(ctx context.Context, tag catalog.WatchedTag, r catalog.Refusal) error {
-	first, err := in.Catalog.TagRefused(ctx, tag.Account, tag.Ref, r)
+func (i *Intake) refuse(ctx context.Context, w catalog.WatchedTag, r catalog.Refusal) error {
+	first, err := i.cfg.Catalog.TagRefused(ctx, w.Account, w.Ref, r)
 	if first {
-		in.Log.Error("a tag names an image that is not taken", "service", "catalog", "account", tag.Account, "tag", tag.Ref.FullTag(),
-			"digest", cmp.Or(r.Digest, r.TagDigest), "reason", r.Message)
+		i.cfg.Logger.ErrorContext(ctx, r.Message, "service", "catalog", "account", w.Account, "tag", w.Ref.FullTag(), "digest", r.TagDigest, "reason", r.Reason, "limit", r.Limit)
 	}
 	return err
 }
 
-func isPlatformMissing(err error) bool {
+func missingPlatform(err error) bool {
+	return slices.Contains(codesOf(err), anchore.CodePlatformMissing)
+}
+
+func codesOf(err error) []string {
 	var e *anchore.Error
-	return errors.As(err, &e) && slices.Contains(e.Codes, anchore.CodePlatformMissing)
-}
-
-func (in *Intake) platform(ref anchore.Reference) anchore.Platform {
-	return cmp.Or(in.Platforms[ref.Registry], in.Platform)
-}
-
-// checkSize refuses an image above the limit: the sum of its layers in MB, rounded
-// to two decimals as the original did.
-func (in *Intake) checkSize(m anchore.Manifest, limit int) error {
-	size := math.Round(float64(m.Size)/(1<<20)*100) / 100
-	if limit <= 0 || size <= float64(limit) {
+	if !errors.As(err, &e) {
 		return nil
 	}
-	e := anchore.E(anchore.Invalid, "intake.checkSize",
-		"Image size is too large based on max size specified in the configuration: %s has %s MB, the limit is %d MB",
-		m.Ref.String(), strconv.FormatFloat(size, 'f', -1, 64), limit)
-	e.Detail = map[string]any{"requested_image_compressed_size_mb": size, "max_compressed_image_size_mb": limit}
+	return slices.Clone(e.Codes)
+}
+
+func (i *Intake) platform(ref anchore.Reference, asked anchore.Platform) anchore.Platform {
+	if asked != (anchore.Platform{}) {
+		return asked
+	}
+	if p, ok := i.cfg.Platforms[ref.Registry]; ok && p != (anchore.Platform{}) {
+		return p
+	}
+	return i.cfg.Platform
+}
+
+// checkSize applies the original's rule: the layers' sizes in the manifest, in
+// units of 1048576 bytes, rounded to two decimals, are at most the limit.
+func checkSize(m anchore.Manifest, limit float64) error {
+	if limit <= 0 || sizeMB(m.Size) <= limit {
+		return nil
+	}
+	e := anchore.E(anchore.Invalid, "intake.checkSize", "Image size is too large based on max size specified in the configuration")
+	e.Detail = sizeDetail(m, limit)
 	return e
+}
+
+func sizeMB(bytes int64) float64 { return math.Round(float64(bytes)/1048576*100) / 100 }
+
+func limitText(limit float64) string { return fmt.Sprintf("%g", limit) }
+
+func sizeDetail(m anchore.Manifest, limit float64) map[string]any {
+	return map[string]any{"requested_image_compressed_size_mb": sizeMB(m.Size), "max_compressed_image_size_mb": limit}
 }

@@ -30,12 +30,12 @@ type Registry interface {
 	Head(ctx context.Context, account string, ref anchore.Reference) (digest string, err error)
 	// Identity names the credentials with which the account asks for ref: accounts
 	// of the same identity get the same answers.
-	Identity(account string, ref anchore.Reference) string
+	Identity(ctx context.Context, account string, ref anchore.Reference) (string, error)
 }
 
 // Intake takes in what changed; see intake.Intake.Look.
 type Intake interface {
-	Look(ctx context.Context, tag catalog.WatchedTag, digest, why string) error
+	Look(ctx context.Context, tag catalog.WatchedTag, digest, why string) (catalog.Seen, error)
 }
 
 // Config is what a Watcher is built from. Catalog, Registry and Intake are
@@ -215,8 +215,12 @@ func (w *Watcher) reload(ctx context.Context, now time.Time) error {
 			if w.interval(tag.Ref.Registry) <= 0 {
 				continue
 			}
+			identity, err := w.cfg.Registry.Identity(ctx, tag.Account, tag.Ref)
+			if err != nil {
+				return err
+			}
 			key := tag.Ref.FullTag()
-			id := key + "\x00" + w.cfg.Registry.Identity(tag.Account, tag.Ref)
+			id := key + "\x00" + identity
 			if found[id] == nil {
 				found[id] = &target{key: key, ref: tag.Ref, place: -1}
 			}
@@ -367,7 +371,7 @@ func (w *Watcher) lookAt(ctx context.Context, ref anchore.Reference, tags []cata
 		if tag.TagDigest == digest && tag.GoneSince.IsZero() && tag.Refusal.TagDigest == "" {
 			continue
 		}
-		if e := w.cfg.Intake.Look(ctx, tag, digest, why); e != nil {
+		if _, e := w.cfg.Intake.Look(ctx, tag, digest, why); e != nil {
 			err = errors.Join(err, e)
 		}
 	}

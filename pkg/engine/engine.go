@@ -1,0 +1,310 @@
+// Package engine is the composition root: it builds the parts of the engine in the
+// order of the data's path, starts receivers before senders, and stops them in
+// reverse.
+package engine
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/anchore/anchore-engine/pkg/analyze"
+	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/config"
+	"github.com/anchore/anchore-engine/pkg/intake"
+	"github.com/anchore/anchore-engine/pkg/notify"
+	"github.com/anchore/anchore-engine/pkg/oci"
+	"github.com/anchore/anchore-engine/pkg/run"
+	"github.com/anchore/anchore-engine/pkg/server"
+	"github.com/anchore/anchore-engine/pkg/store"
+	"github.com/anchore/anchore-engine/pkg/watch"
+)
+
+// SchemaVersion is the version of the stored data that /version and `system
+// status` show. It begins where the original's ended.
+const SchemaVersion = "0.1.0"
+
+// Options are what the program adds to its configuration.
+type Options struct {
+	Version string
+	Log     *slog.Logger // nil discards
+	// AnalysisCommand is the program, with its arguments, that carries one analysis
+	// out; nil is this program with analyze.AnalyzeChild.
+	AnalysisCommand []string
+}
+
+// Engine is one engine: its parts, not yet started. Several fit in one process.
+type Engine struct {
+	cfg     *config.Config
+	log     *slog.Logger
+	closers []closer
+
+	store    store.Store
+	blobs    store.Blobs
+	catalog  *catalog.Catalog
+	registry *oci.Client
+	watcher  *watch.Watcher
+	child    *analyze.Child
+	workers  *analyze.Workers
+	relay    *notify.Relay
+	http     *http.Server
+	listener net.Listener
+}
+
+// closer ends what New opened.
+type closer struct {
+	name  string
+	close func() error
+}
+
+// New builds an engine: it opens the data directory, creates the admin account at
+// the first start, and binds the listener. It starts nothing. If it fails, it
+// closes what it had opened.
+func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err error) {
+	e = &Engine{cfg: cfg, log: opt.Log}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.close())
+			e = nil
+		}
+	}()
+	metrics := newRegistry()
+	endpoints := webhookEndpoints(cfg.Webhooks)
+
+	if e.store, e.blobs, err = e.openData(); err != nil {
+		return e, err
+	}
+	if e.catalog, err = catalog.New(catalog.Config{
+		Store: e.store, Blobs: e.blobs, Endpoints: notify.Route(endpoints), Subscriptions: cfg.Subscriptions,
+		NotifyRebuilds: cfg.Watch.NotifyRebuilds, Log: e.part("catalog"),
+	}); err != nil {
+		return e, err
+	}
+	if err = e.bootstrap(ctx); err != nil {
+		return e, err
+	}
+	if e.registry, err = oci.New(oci.Config{
+		Concurrency: cfg.Watch.RegistryConcurrency, UserAgent: "anchore-engine/" + cmp.Or(opt.Version, "unknown"), Logger: e.part("oci"),
+		LayerCache: e.layerCache(), LayerCacheBytes: cfg.Analysis.LayerCacheBytes, Registries: registries(cfg.Watch),
+	}); err != nil {
+		return e, err
+	}
+	e.onClose("registry connections", func() error { e.registry.Close(); return nil })
+	in, err := intake.New(intake.Config{
+		Catalog: e.catalog, Registry: e.registry, MaxSizeMB: float64(cfg.MaxCompressedImageSizeMB),
+		Platform: cfg.Platform, Platforms: platforms(cfg.Watch), Logger: e.part("catalog"),
+	})
+	if err != nil {
+		return e, err
+	}
+	if err = e.newWatcher(in, metrics); err != nil {
+		return e, err
+	}
+	if err = e.newWorkers(opt); err != nil {
+		return e, err
+	}
+	if err = e.newRelay(endpoints, opt, metrics); err != nil {
+		return e, err
+	}
+	return e, e.newServer(in, opt, metrics)
+}
+
+func newRegistry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// part is the log of one part.
+func (e *Engine) part(name string) *slog.Logger { return e.log.With("part", name) }
+
+func (e *Engine) onClose(name string, fn func() error) {
+	e.closers = append(e.closers, closer{name, fn})
+}
+
+// close closes what New opened, the last first.
+func (e *Engine) close() error {
+	var errs []error
+	for _, c := range slices.Backward(e.closers) {
+		if err := c.close(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", c.name, err))
+		}
+	}
+	e.closers = nil
+	return errors.Join(errs...)
+}
+
+func (e *Engine) layerCache() string {
+	if e.cfg.Analysis.LayerCacheBytes <= 0 {
+		return ""
+	}
+	return filepath.Join(e.cfg.DataDir, "layers")
+}
+
+func (e *Engine) newWatcher(in *intake.Intake, metrics prometheus.Registerer) error {
+	m, err := watch.NewMetrics(metrics)
+	if err != nil {
+		return err
+	}
+	w := e.cfg.Watch
+	cfg := watch.Config{
+		Catalog: e.catalog, Registry: e.registry, Intake: in, Interval: w.Interval, Looks: w.Concurrency, PerHost: w.RegistryConcurrency,
+		Intervals: map[string]time.Duration{}, PerHosts: map[string]int{}, Log: e.part("watch"), Metrics: m,
+	}
+	if w.Interval == 0 {
+		cfg.Interval = -1
+	}
+	for host := range w.Registries {
+		cfg.Intervals[host], cfg.PerHosts[host] = w.RegistryInterval(host), w.RegistryLimit(host)
+	}
+	e.watcher, err = watch.New(cfg)
+	return err
+}
+
+func (e *Engine) newWorkers(opt Options) (err error) {
+	a := e.cfg.Analysis
+	if e.child, err = analyze.NewChild(analyze.ChildConfig{
+		Command: opt.AnalysisCommand, Timeout: a.Timeout, Memory: a.MemoryLimit, Children: a.Concurrency, Logger: e.part("analyze"),
+	}); err != nil {
+		return err
+	}
+	e.workers, err = analyze.New(analyze.Config{
+		Catalog: e.catalog, Fetcher: e.registry, Analyzer: e.child, Blobs: e.blobs, Workers: a.Concurrency,
+		Dir: filepath.Join(e.cfg.DataDir, "work"), Logger: e.part("analyze"),
+	})
+	return err
+}
+
+func (e *Engine) newRelay(endpoints []notify.Endpoint, opt Options, metrics prometheus.Registerer) error {
+	channel, err := notify.NewWebhook(notify.WebhookConfig{Endpoints: endpoints, UserAgent: "anchore-engine/" + cmp.Or(opt.Version, "unknown")})
+	if err != nil {
+		return err
+	}
+	e.onClose("webhook connections", func() error { channel.Close(); return nil })
+	e.relay, err = notify.New(notify.Config{
+		Catalog: e.catalog, Channel: channel, Endpoints: endpoints, Log: e.part("notify"), Registerer: metrics,
+	})
+	return err
+}
+
+func (e *Engine) newServer(in *intake.Intake, opt Options, metrics *prometheus.Registry) error {
+	if err := e.listen(); err != nil {
+		return err
+	}
+	cfg := server.Config{
+		Catalog: e.catalog, Intake: hinting{in, e.watcher}, Hint: e.watcher.Hint, Looks: e.looks, Progress: e.workers.Progress, Health: e.health,
+		OpenMetrics: e.cfg.Metrics.Open, Version: opt.Version, SchemaVersion: SchemaVersion, HostID: e.cfg.HostID,
+		BaseURL: cmp.Or(e.cfg.PublicURL, e.URL()), Log: e.part("server"),
+	}
+	if e.cfg.Metrics.Enabled {
+		cfg.Metrics = promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})
+	}
+	s, err := server.New(cfg)
+	if err != nil {
+		return err
+	}
+	e.http = server.HTTPServer(s, e.part("server"))
+	return nil
+}
+
+// listen binds the address of the REST API.
+func (e *Engine) listen() (err error) {
+	if e.listener, err = net.Listen("tcp", e.cfg.Listen); err != nil {
+		return fmt.Errorf("the REST API cannot listen on %s (key listen): %w", e.cfg.Listen, err)
+	}
+	e.onClose("listener", func() error {
+		if err := e.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	if e.cfg.TLS.Cert == "" {
+		return nil
+	}
+	cert, err := tls.LoadX509KeyPair(e.cfg.TLS.Cert, e.cfg.TLS.Key)
+	if err != nil {
+		return fmt.Errorf("the certificate of the REST API cannot be used: %w", err)
+	}
+	e.listener = tls.NewListener(e.listener, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+	return nil
+}
+
+// URL is where the REST API answers.
+func (e *Engine) URL() string {
+	scheme := "http"
+	if e.cfg.TLS.Cert != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + e.listener.Addr().String()
+}
+
+// Run starts the parts, receivers before senders, and runs until ctx ends. Then it
+// stops them in reverse: no new requests, looks, analyses or deliveries, each with
+// a grace for what is under way; the store is closed last.
+func (e *Engine) Run(ctx context.Context) error {
+	e.log.Info("engine started", "url", e.URL(), "data_dir", e.cfg.DataDir, "config", cmp.Or(e.cfg.File, "defaults"))
+	err := run.Run(ctx, []run.Part{
+		{Name: "notify", Grace: 10 * time.Second, Run: e.relay.Run},
+		{Name: "fan-out", Grace: 5 * time.Second, Run: e.catalog.RunFanOut},
+		{Name: "sweep", Grace: 5 * time.Second, Run: e.sweep},
+		{Name: "analyze", Grace: 20 * time.Second, Run: e.workers.Run},
+		{Name: "watch", Grace: 10 * time.Second, Run: e.watcher.Run},
+		{Name: "server", Grace: 10 * time.Second, Run: e.serve},
+	})
+	err = errors.Join(err, e.close())
+	e.log.Info("engine stopped")
+	return err
+}
+
+// requestGrace is how long requests under way may take once the engine stops.
+const requestGrace = 5 * time.Second
+
+// serve answers requests until ctx ends.
+func (e *Engine) serve(ctx context.Context) error {
+	failed := make(chan error, 1)
+	go func() { failed <- e.http.Serve(e.listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestGrace)
+	defer cancel()
+	if err := e.http.Shutdown(drain); err != nil {
+		return e.http.Close() // those that did not end in time are cut off
+	}
+	return nil
+}
+
+// sweepEvery is the time between two sweeps of what nothing refers to.
+const sweepEvery = 10 * time.Minute
+
+func (e *Engine) sweep(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if err := e.catalog.Sweep(ctx); err != nil && ctx.Err() == nil {
+			e.log.Error("the sweep did not finish; trying again later", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}

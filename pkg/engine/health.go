@@ -1,0 +1,101 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/server"
+)
+
+// looks tells what the watcher knows of an account's subscriptions.
+func (e *Engine) looks(ctx context.Context, account string) (func(anchore.Subscription) server.Look, error) {
+	changes, err := e.catalog.TagChanges(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	return func(s anchore.Subscription) server.Look {
+		if s.Type == anchore.RepoUpdate {
+			return server.Look{}
+		}
+		look := e.watcher.TagLook(account, s.Key)
+		return server.Look{Last: look.Last, Change: changes[s.Key], Next: look.Next, Error: look.Error}
+	}, nil
+}
+
+// health asks each part how it is doing, for /system.
+func (e *Engine) health(ctx context.Context) []server.PartHealth {
+	return []server.PartHealth{e.watchHealth(), e.analysisHealth(ctx), e.notifyHealth(ctx)}
+}
+
+// stuckAfter is how long a loop may not turn before it counts as down: twice the
+// longest that any of them sleeps.
+const stuckAfter = 10 * time.Minute
+
+func (e *Engine) watchHealth() server.PartHealth {
+	registries, lastRun := e.watcher.Status()
+	h := server.PartHealth{Part: "watch", Service: "catalog", Detail: map[string]any{}}
+	failing := []map[string]any{}
+	for _, r := range registries {
+		h.Busy = h.Busy || r.Waiting > 0
+		if r.Failures > 0 {
+			failing = append(failing, map[string]any{"registry": r.Registry, "failures": r.Failures, "until": stamp(r.Until), "reason": r.Reason, "waiting": r.Waiting})
+			h.Message = fmt.Sprintf("registry %s does not answer: %s", r.Registry, r.Reason)
+		}
+	}
+	h.Detail["failing_registries"], h.Detail["last_turn"] = failing, stamp(lastRun)
+	h.Down = !lastRun.IsZero() && time.Since(lastRun) > stuckAfter
+	return h
+}
+
+// troubledAfter is how many failures in a row make the analysis workers count as
+// down.
+const troubledAfter = 5
+
+func (e *Engine) analysisHealth(ctx context.Context) server.PartHealth {
+	status := e.workers.Status()
+	h := server.PartHealth{Part: "analyze", Service: "analyzer", Busy: status.Running > 0, Down: status.Failures >= troubledAfter, Message: status.LastError}
+	h.Detail = map[string]any{
+		"running": status.Running, "failures": status.Failures, "last_success": stamp(status.LastSuccess),
+		"isolation": e.child.Isolation(), "memory_limit_bytes": e.child.Memory(),
+	}
+	if waiting, oldest, err := e.catalog.QueueLength(ctx); err == nil {
+		h.Detail["queued"], h.Detail["oldest_seconds"] = waiting, int(oldest.Seconds())
+	}
+	return h
+}
+
+func (e *Engine) notifyHealth(ctx context.Context) server.PartHealth {
+	h := server.PartHealth{Part: "notify", Service: "simplequeue"}
+	endpoints, err := e.relay.Status(ctx)
+	if err != nil {
+		h.Down, h.Message = true, anchore.MessageOf(err)
+		return h
+	}
+	list := []map[string]any{}
+	for _, s := range endpoints {
+		list = append(list, map[string]any{
+			"name": s.Name, "url": s.URL, "pending": s.Pending, "parked": s.Parked, "in_flight": s.InFlight, "failures": s.Failures,
+			"held_until": stamp(s.HeldUntil), "paused_at": stamp(s.PausedAt), "oldest_due": stamp(s.OldestDue),
+			"last_success": stamp(s.LastSuccess), "last_failure": stamp(s.LastFailure), "last_reason": s.Reason,
+		})
+		h.Busy = h.Busy || s.InFlight > 0
+		if !s.PausedAt.IsZero() || s.Failures > 0 {
+			h.Message = fmt.Sprintf("endpoint %s: %s", s.Name, s.Reason)
+		}
+	}
+	h.Detail = map[string]any{"endpoints": list}
+	if len(list) == 0 {
+		h.Detail["note"] = "no webhook is configured; notifications are recorded and sent nowhere"
+	}
+	return h
+}
+
+// stamp is a time for people, nil for the zero time.
+func stamp(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UTC().Format(time.RFC3339)
+}

@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/config"
+	"github.com/anchore/anchore-engine/pkg/intake"
+	"github.com/anchore/anchore-engine/pkg/notify"
+	"github.com/anchore/anchore-engine/pkg/oci"
+	"github.com/anchore/anchore-engine/pkg/store"
+	"github.com/anchore/anchore-engine/pkg/store/bolt"
+	"github.com/anchore/anchore-engine/pkg/store/dir"
+	"github.com/anchore/anchore-engine/pkg/watch"
+)
+
+// openData opens the data directory. The store's lock comes first: it keeps a
+// second engine out of the whole directory.
+func (e *Engine) openData() (store.Store, store.Blobs, error) {
+	if err := os.MkdirAll(e.cfg.DataDir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("the data directory cannot be created (key data_dir): %w", err)
+	}
+	s, err := bolt.Open(bolt.Config{Path: filepath.Join(e.cfg.DataDir, "engine.db"), Logger: e.part("store")})
+	if err != nil {
+		return nil, nil, err
+	}
+	e.onClose("store", s.Close)
+	blobs, err := dir.New(dir.Config{Path: filepath.Join(e.cfg.DataDir, "blobs")})
+	return s, blobs, err
+}
+
+// passwordFile holds the admin password that the first start made.
+const passwordFile = "admin-password"
+
+// bootstrap creates the admin account at the first start. Without a configured
+// password it makes one and writes it to a file, before the account exists, so
+// that a crash in between leaves nobody locked out.
+func (e *Engine) bootstrap(ctx context.Context) error {
+	done, err := e.catalog.Bootstrapped(ctx)
+	if done || err != nil {
+		return err
+	}
+	password := e.cfg.AdminPassword
+	if password == "" {
+		file := filepath.Join(e.cfg.DataDir, passwordFile)
+		password = anchore.Secret(rand.Text())
+		if err := os.WriteFile(file, []byte(password.Reveal()+"\n"), 0o600); err != nil {
+			return fmt.Errorf("the admin password cannot be written: %w", err)
+		}
+		e.log.Info("first start: the password of the user admin was made and written", "file", file)
+	}
+	return e.catalog.CreateAccount(ctx, anchore.Account{Name: anchore.AdminAccount, Type: anchore.AdminType, Email: e.cfg.AdminEmail}, password)
+}
+
+// webhookEndpoints are the configured endpoints in the relay's words.
+func webhookEndpoints(w config.Webhooks) (endpoints []notify.Endpoint) {
+	for _, c := range w.Endpoints {
+		endpoints = append(endpoints, notify.Endpoint{
+			Name: c.Name, URL: c.URL, User: c.User, Password: c.Password, BearerToken: c.BearerToken, Secret: c.Secret, Headers: c.Headers,
+			Insecure: !c.SSLVerify, CAFile: c.CAFile, CertFile: c.ClientCert, KeyFile: c.ClientKey, Proxy: c.Proxy,
+			MaxPerSecond: c.MaxPerSecond, Timeout: c.Timeout, RetryFor: c.RetryFor,
+		})
+	}
+	return endpoints
+}
+
+func platforms(w config.Watch) map[string]anchore.Platform {
+	list := map[string]anchore.Platform{}
+	for host, r := range w.Registries {
+		if r.Platform != (anchore.Platform{}) {
+			list[host] = r.Platform
+		}
+	}
+	return list
+}
+
+func registries(w config.Watch) map[string]oci.Registry {
+	list := map[string]oci.Registry{}
+	for host, r := range w.Registries {
+		if r.Concurrency > 0 {
+			list[host] = oci.Registry{Concurrency: r.Concurrency}
+		}
+	}
+	return list
+}
+
+// hinting is the intake of the API: an image that was added with force is also
+// looked at by the watcher at once.
+type hinting struct {
+	*intake.Intake
+	watcher *watch.Watcher
+}
+
+// Add implements the server's Intake.
+func (h hinting) Add(ctx context.Context, r intake.Request) (anchore.Image, error) {
+	img, err := h.Intake.Add(ctx, r)
+	if err == nil && r.Force {
+		h.watcher.Hint(r.Account, r.Ref)
+	}
+	return img, err
+}
