@@ -31,12 +31,25 @@ const (
 	EventEndpointPaused  EventType = "system.webhook.endpoint_paused"
 	EventCauseParked     EventType = "system.notification.cause_parked"
 	EventDeliveryParked  EventType = "system.webhook.delivery_parked"
+
+	EventEndpointDead      EventType = "system.webhook.endpoint_dead"
+	EventStoreFailing      EventType = "system.storage.failing"
+	EventDiskFull          EventType = "system.storage.disk_full"
+	EventKeyUnreadable     EventType = "system.storage.key_unreadable"
+	EventAnalysisDown      EventType = "system.image_analysis.workers_failing"
+	EventTypeOfWebhookTest EventType = "system.webhook.test" // in the sample of a test; never stored
 )
 
 // Resource is what an event is about.
 type Resource struct {
 	Type string // image_tag, image_digest, image_reference, repository, registry, webhook, service
 	ID   string // "" for none
+}
+
+// ToldBySubscription reports whether a subscription of its own tells of events of
+// this type, so that they are not sent to the event_log webhook as well.
+func (t EventType) ToldBySubscription() bool {
+	return t == EventAnalysisCompleted || t == EventTagMoved
 }
 
 // Event is one entry of an account's event log.

@@ -35,6 +35,7 @@ func (c *Catalog) CreateAccount(ctx context.Context, a anchore.Account, password
 	if a.State == "" {
 		a.State = anchore.AccountEnabled
 	}
+	defer c.credentials.forget(a.Name) // of an account that had the name before
 	return c.store.Update(ctx, func(tx store.Tx) error {
 		row, err := account.Create(tx, a)
 		if err != nil {

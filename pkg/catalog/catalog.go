@@ -24,6 +24,7 @@ import (
 type Config struct {
 	Store store.Store
 	Blobs store.Blobs
+	Seal  Sealer // of registry passwords; nil: none can be stored
 	// Endpoints names the endpoints that receive notifications of a type; nil is
 	// none. It is asked when a notification is routed, inside a transaction, so it
 	// only looks at the configuration.
@@ -34,8 +35,13 @@ type Config struct {
 	// NotifyRebuilds asks for a tag_update also when only the index around the
 	// same image changed.
 	NotifyRebuilds bool
-	Log            *slog.Logger // nil discards
-	Random         io.Reader    // of ids and salts; nil is crypto/rand
+	// EventLog says whether events of a level become event_log notifications. Nil:
+	// none do. It is asked inside a transaction.
+	EventLog func(anchore.Level) bool
+	HostID   string       // of this engine, in notifications of events
+	BaseURL  string       // where clients reach it, in notifications of events
+	Log      *slog.Logger // nil discards
+	Random   io.Reader    // of ids and salts; nil is crypto/rand
 }
 
 // DefaultSubscriptions is what adding an image by tag creates.
@@ -54,12 +60,17 @@ func DefaultSubscriptions() map[anchore.SubscriptionType]bool {
 type Catalog struct {
 	store          store.Store
 	blobs          store.Blobs
+	seal           Sealer
 	endpoints      func(anchore.SubscriptionType) []string
 	defaults       map[anchore.SubscriptionType]bool
 	notifyRebuilds bool
+	eventLog       func(anchore.Level) bool
+	hostID         string
+	baseURL        string
 	log            *slog.Logger
 	random         io.Reader
 	logins         *logins
+	credentials    credentials
 
 	lastCause atomic.Int64 // instant of the newest cause, in nanoseconds since 1970
 
@@ -75,12 +86,15 @@ func New(cfg Config) (*Catalog, error) {
 		return nil, errors.New("catalog.New: Store and Blobs are required")
 	}
 	c := &Catalog{
-		store: cfg.Store, blobs: cfg.Blobs, endpoints: cfg.Endpoints, defaults: cfg.Subscriptions,
-		notifyRebuilds: cfg.NotifyRebuilds, log: cfg.Log, random: cfg.Random,
+		store: cfg.Store, blobs: cfg.Blobs, seal: cfg.Seal, endpoints: cfg.Endpoints, defaults: cfg.Subscriptions,
+		notifyRebuilds: cfg.NotifyRebuilds, eventLog: cfg.EventLog, hostID: cfg.HostID, baseURL: cfg.BaseURL, log: cfg.Log, random: cfg.Random,
 		subscriptionsChanged: newHint(), analysisReady: newHint(), causesReady: newHint(), deliveryReady: newHint(),
 	}
 	if c.endpoints == nil {
 		c.endpoints = func(anchore.SubscriptionType) []string { return nil }
+	}
+	if c.eventLog == nil {
+		c.eventLog = func(anchore.Level) bool { return false }
 	}
 	if c.defaults == nil {
 		c.defaults = DefaultSubscriptions()

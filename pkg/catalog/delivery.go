@@ -6,7 +6,6 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
-	"github.com/anchore/anchore-engine/pkg/catalog/event"
 	"github.com/anchore/anchore-engine/pkg/catalog/outbox"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
 	"github.com/anchore/anchore-engine/pkg/store"
@@ -138,7 +137,7 @@ func (c *Catalog) FinishDelivery(ctx context.Context, d Delivery, r DeliveryResu
 	if err != nil {
 		return err
 	}
-	return c.store.Update(ctx, func(tx store.Tx) error {
+	err = c.store.Update(ctx, func(tx store.Tx) error {
 		row, err := outbox.Held(tx, d.key, d.token)
 		if err != nil {
 			return err
@@ -154,16 +153,20 @@ func (c *Catalog) FinishDelivery(ctx context.Context, d Delivery, r DeliveryResu
 			err = outbox.End(tx, row, r.State, r.Attempt)
 		}
 		if err == nil && r.State == outbox.Parked {
-			err = tellParked(tx, st, ep, d.Notification, r.Reason)
+			err = c.tellParked(tx, st, ep, d.Notification, r.Reason)
 		}
 		if err == nil && r.Pause && (old == nil || old.Paused == 0) {
-			err = tellPaused(tx, st, ep)
+			err = c.tellPaused(tx, st, ep)
 		}
 		if err != nil {
 			return err
 		}
 		return outbox.Endpoints.Replace(tx, old, ep)
 	})
+	if err == nil && (r.State == outbox.Parked || r.Pause) {
+		c.deliveryReady.wake() // for the notifications of the events
+	}
+	return err
 }
 
 // note changes the endpoint's state by what came of an attempt.
@@ -224,7 +227,7 @@ func (c *Catalog) ResumeEndpoint(ctx context.Context, endpoint string) error {
 		if err != nil || old == nil || old.Paused == 0 {
 			return err
 		}
-		ep.Paused, ep.Failures, ep.Held = 0, 0, 0
+		ep.Paused, ep.Failures, ep.Held, ep.Since = 0, 0, 0, 0
 		return outbox.Endpoints.Replace(tx, old, ep)
 	})
 }
@@ -282,7 +285,7 @@ func (c *Catalog) park(ctx context.Context, endpoint, reason string, pick func(s
 		}
 		n := 0
 		err = c.store.Update(ctx, func(tx store.Tx) (err error) {
-			n, err = parkAll(tx, st, endpoint, page, reason)
+			n, err = c.parkAll(tx, st, endpoint, page, reason)
 			return err
 		})
 		parked += n
@@ -294,7 +297,7 @@ func (c *Catalog) park(ctx context.Context, endpoint, reason string, pick func(s
 
 // parkAll parks those deliveries of a page that nobody holds or ended since it was
 // read, and returns how many.
-func parkAll(tx store.Tx, st stamp, endpoint string, page []*outbox.Pending, reason string) (n int, err error) {
+func (c *Catalog) parkAll(tx store.Tx, st stamp, endpoint string, page []*outbox.Pending, reason string) (n int, err error) {
 	var last *outbox.Pending
 	for _, seen := range page {
 		d, err := outbox.Deliveries.Find(tx, outbox.Deliveries.Key(seen))
@@ -320,7 +323,7 @@ func parkAll(tx store.Tx, st stamp, endpoint string, page []*outbox.Pending, rea
 	if err != nil {
 		return 0, err
 	}
-	if err := tellParked(tx, st, ep, row.Domain(""), reason); err != nil {
+	if err := c.tellParked(tx, st, ep, row.Domain(""), reason); err != nil {
 		return 0, err
 	}
 	return n, outbox.Endpoints.Replace(tx, old, ep)
@@ -329,14 +332,14 @@ func parkAll(tx store.Tx, st stamp, endpoint string, page []*outbox.Pending, rea
 // tellParked raises the event that a delivery was parked, unless one was raised
 // for the endpoint a short while ago: a receiver that refuses all it gets would
 // fill the log.
-func tellParked(tx store.Tx, st stamp, ep *outbox.Endpoint, n anchore.Notification, reason string) error {
+func (c *Catalog) tellParked(tx store.Tx, st stamp, ep *outbox.Endpoint, n anchore.Notification, reason string) error {
 	now := table.Nanos(st.now)
 	if ep.Told != 0 && now-ep.Told < int64(parkedQuiet) {
 		return nil
 	}
 	ep.Told = now
-	return tellAdmin(tx, anchore.Event{
-		ID: st.eventID(0), At: st.now, Type: anchore.EventDeliveryParked, Level: anchore.Failure, Service: "catalog",
+	return c.tellAdmin(tx, st, 0, anchore.Event{
+		Type: anchore.EventDeliveryParked, Level: anchore.Failure, Service: "catalog",
 		Message:  "Notification could not be delivered and was parked",
 		Resource: anchore.Resource{Type: "webhook", ID: ep.Name},
 		Details: map[string]any{
@@ -346,9 +349,9 @@ func tellParked(tx store.Tx, st stamp, ep *outbox.Endpoint, n anchore.Notificati
 	})
 }
 
-func tellPaused(tx store.Tx, st stamp, ep *outbox.Endpoint) error {
-	return tellAdmin(tx, anchore.Event{
-		ID: st.eventID(1), At: st.now, Type: anchore.EventEndpointPaused, Level: anchore.Failure, Service: "catalog",
+func (c *Catalog) tellPaused(tx store.Tx, st stamp, ep *outbox.Endpoint) error {
+	return c.tellAdmin(tx, st, 1, anchore.Event{
+		Type: anchore.EventEndpointPaused, Level: anchore.Failure, Service: "catalog",
 		Message:  "Webhook endpoint answered 410 Gone; nothing more is sent to it until the engine restarts",
 		Resource: anchore.Resource{Type: "webhook", ID: ep.Name},
 		Details:  map[string]any{"endpoint": ep.Name, "reason": ep.Reason},
@@ -357,7 +360,7 @@ func tellPaused(tx store.Tx, st stamp, ep *outbox.Endpoint) error {
 
 // tellAdmin raises an event of the account that owns what concerns the engine as a
 // whole, as the endpoints do.
-func tellAdmin(tx store.Tx, e anchore.Event) error {
+func (c *Catalog) tellAdmin(tx store.Tx, st stamp, n int, e anchore.Event) error {
 	acct, err := account.ByName(tx, anchore.AdminAccount)
 	if anchore.KindOf(err) == anchore.NotFound {
 		return nil // an engine that never started has nobody to tell
@@ -365,18 +368,19 @@ func tellAdmin(tx store.Tx, e anchore.Event) error {
 	if err != nil {
 		return err
 	}
-	return event.Add(tx, acct.No, e)
+	return c.record(tx, acct, st, n, e)
 }
 
 // EndpointState is what the store knows of an endpoint.
 type EndpointState struct {
 	outbox.Stats
-	HeldUntil   time.Time // zero if not held; in the past while one delivery at a time is tried
-	PausedAt    time.Time // zero if not paused
-	Failures    int       // in a row
-	LastSuccess time.Time // to the minute, or zero
-	LastFailure time.Time
-	Reason      string // of the last failure
+	HeldUntil    time.Time // zero if not held; in the past while one delivery at a time is tried
+	PausedAt     time.Time // zero if not paused
+	Failures     int       // in a row
+	FailingSince time.Time // when the first of these was, or zero
+	LastSuccess  time.Time // to the minute, or zero
+	LastFailure  time.Time
+	Reason       string // of the last failure
 }
 
 // EndpointState returns the state of an endpoint and the work it has.
@@ -387,7 +391,7 @@ func (c *Catalog) EndpointState(ctx context.Context, endpoint string) (s Endpoin
 			return err
 		}
 		s = EndpointState{
-			HeldUntil: table.Time(ep.Held), PausedAt: table.Time(ep.Paused), Failures: ep.Failures,
+			HeldUntil: table.Time(ep.Held), PausedAt: table.Time(ep.Paused), Failures: ep.Failures, FailingSince: table.Time(ep.FailingSince()),
 			LastSuccess: table.Time(ep.LastSuccess), LastFailure: table.Time(ep.LastFailure), Reason: ep.Reason,
 		}
 		s.Stats, err = outbox.Count(tx, endpoint)

@@ -13,21 +13,22 @@ import (
 	"github.com/anchore/anchore-engine/pkg/store"
 )
 
-// Raise records one event by itself. ID and At are filled in; an empty account is
-// the admin account, which owns what concerns the engine as a whole. Errors:
-// NotFound for the account.
+// Raise records one event by itself, with the notifications that it asks for. ID
+// and At are filled in; an empty account is the admin account, which owns what
+// concerns the engine as a whole. Errors: NotFound for the account.
 func (c *Catalog) Raise(ctx context.Context, e anchore.Event) error {
 	st, err := c.stamp()
 	if err != nil {
 		return err
 	}
-	e.ID, e.At = st.eventID(0), st.now
 	if e.Account == "" {
 		e.Account = anchore.AdminAccount
 	}
-	return c.update(ctx, e.Account, func(tx store.Tx, acct *account.Row) error {
-		return event.Add(tx, acct.No, e)
+	err = c.update(ctx, e.Account, func(tx store.Tx, acct *account.Row) error {
+		return c.record(tx, acct, st, 0, e)
 	})
+	c.deliveryReady.wake()
+	return err
 }
 
 // EventFilter selects events; zero fields select all.
@@ -148,10 +149,46 @@ func (c *Catalog) DeleteEvents(ctx context.Context, name string, f EventFilter) 
 		doomed = append(doomed, row)
 		return true
 	})
-	for err == nil && len(doomed) > 0 {
-		n := min(deleteEvents, len(doomed))
-		err = c.store.Update(ctx, func(tx store.Tx) error {
-			for _, row := range doomed[:n] {
+	if err != nil {
+		return nil, err
+	}
+	deleted, err := c.deleteRows(ctx, doomed)
+	for _, row := range doomed[:deleted] {
+		ids = append(ids, row.ID)
+	}
+	return ids, err
+}
+
+// ExpireEvents removes the events of all accounts that are older than keep, also
+// those of accounts that are gone, and returns how many. It goes page by page and
+// writes nothing if there is nothing to remove.
+func (c *Catalog) ExpireEvents(ctx context.Context, keep time.Duration) (removed int, err error) {
+	before := time.Now().Add(-keep)
+	var from []byte
+	for {
+		var old []*event.Row
+		err := c.store.View(ctx, func(tx store.Tx) (err error) {
+			old, from, err = event.Expirable(tx, from, before)
+			return err
+		})
+		if err != nil {
+			return removed, err
+		}
+		n, err := c.deleteRows(ctx, old)
+		removed += n
+		if err != nil || from == nil {
+			return removed, err
+		}
+	}
+}
+
+// deleteRows deletes events in transactions of a bounded size and returns how many
+// there were. What was deleted meanwhile is passed over.
+func (c *Catalog) deleteRows(ctx context.Context, rows []*event.Row) (deleted int, err error) {
+	for len(rows) > 0 {
+		n := min(deleteEvents, len(rows))
+		err := c.store.Update(ctx, func(tx store.Tx) error {
+			for _, row := range rows[:n] {
 				if err := event.Table.Delete(tx, row); err != nil {
 					return err
 				}
@@ -159,12 +196,9 @@ func (c *Catalog) DeleteEvents(ctx context.Context, name string, f EventFilter) 
 			return nil
 		})
 		if err != nil {
-			break
+			return deleted, err
 		}
-		for _, row := range doomed[:n] {
-			ids = append(ids, row.ID)
-		}
-		doomed = doomed[n:]
+		deleted, rows = deleted+n, rows[n:]
 	}
-	return ids, err
+	return deleted, nil
 }

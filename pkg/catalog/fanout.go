@@ -10,7 +10,6 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
 	"github.com/anchore/anchore-engine/pkg/catalog/cause"
-	"github.com/anchore/anchore-engine/pkg/catalog/event"
 	"github.com/anchore/anchore-engine/pkg/catalog/image"
 	"github.com/anchore/anchore-engine/pkg/catalog/outbox"
 	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
@@ -20,8 +19,9 @@ import (
 )
 
 // fanOutTags is how many tags one transaction of the fan-out serves: each is up
-// to 16 keys with two endpoints, so that store.MaxKeys is not reached.
-const fanOutTags = 4
+// to 26 keys with two endpoints for its notification and two for its event's, so
+// that store.MaxKeys is not reached.
+const fanOutTags = 3
 
 // idleLook is how often the fan-out looks without a hint, for causes that another
 // process, or an earlier one, has written.
@@ -307,9 +307,8 @@ func annotations(img *image.Row) map[string]string {
 }
 
 func (f *fanOut) event(acct *account.Row, e anchore.Event) error {
-	e.ID, e.At = f.eventID(f.events), f.now
 	f.events++
-	return event.Add(f.tx, acct.No, e)
+	return f.c.record(f.tx, acct, f.stamp, f.events-1, e)
 }
 
 // notify writes the notification of one subscription with its deliveries.

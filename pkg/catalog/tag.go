@@ -8,7 +8,6 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
 	"github.com/anchore/anchore-engine/pkg/catalog/cause"
-	"github.com/anchore/anchore-engine/pkg/catalog/event"
 	"github.com/anchore/anchore-engine/pkg/catalog/image"
 	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
@@ -113,8 +112,8 @@ func (c *Catalog) sawTag(tx store.Tx, acct *account.Row, in arrival) (Seen, erro
 // tellMove writes the event of a move and the cause of its notification.
 func (c *Catalog) tellMove(tx store.Tx, acct *account.Row, in arrival, seen Seen, tag *image.TagRow) error {
 	if seen.Moved {
-		err := event.Add(tx, acct.No, anchore.Event{
-			ID: in.eventID(0), At: in.now, Type: anchore.EventTagMoved, Level: anchore.Info, Service: "catalog",
+		err := c.record(tx, acct, in.stamp, 0, anchore.Event{
+			Type: anchore.EventTagMoved, Level: anchore.Info, Service: "catalog",
 			Message:  "Tag names another image",
 			Resource: anchore.Resource{Type: "image_tag", ID: tag.Tag},
 			Details:  map[string]any{"last_digest": seen.Before, "current_digest": tag.Digest, "cause": in.why},
@@ -213,8 +212,8 @@ func (c *Catalog) TagGone(ctx context.Context, name string, ref anchore.Referenc
 			return nil
 		}
 		next.Gone = table.Nanos(st.now)
-		err = event.Add(tx, acct.No, anchore.Event{
-			ID: st.eventID(0), At: st.now, Type: anchore.EventTagDeleted, Level: anchore.Failure, Service: "catalog",
+		err = c.record(tx, acct, st, 0, anchore.Event{
+			Type: anchore.EventTagDeleted, Level: anchore.Failure, Service: "catalog",
 			Message:  "Tag no longer exists in the registry",
 			Resource: anchore.Resource{Type: "image_tag", ID: tag},
 			Details:  map[string]any{"last_digest": next.Digest},
@@ -224,6 +223,9 @@ func (c *Catalog) TagGone(ctx context.Context, name string, ref anchore.Referenc
 		}
 		return image.Tags.Replace(tx, old, &next)
 	})
+	if err == nil && first {
+		c.deliveryReady.wake()
+	}
 	return first, err
 }
 
@@ -270,8 +272,8 @@ func (c *Catalog) TagRefused(ctx context.Context, name string, ref anchore.Refer
 			return nil
 		}
 		next.Refusal = row
-		err = event.Add(tx, acct.No, anchore.Event{
-			ID: st.eventID(0), At: st.now, Type: kind, Level: anchore.Failure, Service: "catalog",
+		err = c.record(tx, acct, st, 0, anchore.Event{
+			Type: kind, Level: anchore.Failure, Service: "catalog",
 			Message: r.Message, Resource: anchore.Resource{Type: "image_tag", ID: tag}, Details: r.Details,
 		})
 		if err != nil {
@@ -279,6 +281,9 @@ func (c *Catalog) TagRefused(ctx context.Context, name string, ref anchore.Refer
 		}
 		return image.Tags.Replace(tx, old, &next)
 	})
+	if err == nil && first {
+		c.deliveryReady.wake()
+	}
 	return first, err
 }
 

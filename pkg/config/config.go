@@ -33,6 +33,8 @@ type Config struct {
 	Subscriptions map[anchore.SubscriptionType]bool // what adding a tag creates: active or not
 	Analysis      Analysis
 	Metrics       Metrics
+	Events        Events
+	Alarms        Alarms
 	Webhooks      Webhooks
 }
 
@@ -69,6 +71,24 @@ type Analysis struct {
 type Metrics struct {
 	Enabled bool
 	Open    bool // without authentication
+}
+
+// Events says how long events are kept and which are sent to event_log.
+type Events struct {
+	Keep   time.Duration          // 0: for ever
+	Notify bool                   // events become event_log notifications
+	Levels map[anchore.Level]bool // those that do; empty: all
+}
+
+// Alarms says when something is so wrong that a FATAL event tells of it.
+type Alarms struct {
+	MinFree      int64         // least free bytes below DataDir; 0: not looked at
+	EndpointDead time.Duration // how long an endpoint may take nothing; 0: for ever
+}
+
+// Notified reports whether an event of the level becomes an event_log notification.
+func (e Events) Notified(l anchore.Level) bool {
+	return e.Notify && (len(e.Levels) == 0 || e.Levels[l])
 }
 
 // Webhooks lists where notifications go.

@@ -94,6 +94,8 @@ func TestDefaults(t *testing.T) {
 			anchore.AnalysisUpdate: true, anchore.TagUpdate: true, anchore.PolicyEval: false, anchore.VulnUpdate: false,
 		},
 		Analysis: Analysis{Concurrency: 1, Timeout: 30 * time.Minute, LayerCacheBytes: 1 << 30},
+		Events:   Events{Keep: 90 * 24 * time.Hour},
+		Alarms:   Alarms{MinFree: 256 << 20, EndpointDead: time.Hour},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -168,6 +170,14 @@ func TestValues(t *testing.T) {
 		{"size by variable", "", []string{"ANCHORE_MAX_COMPRESSED_IMAGE_SIZE_MB=700"}, nil, func(c *Config) any { return c.MaxCompressedImageSizeMB }, 700},
 		{"size below zero", "max_compressed_image_size_mb: -5", nil, nil, func(c *Config) any { return c.MaxCompressedImageSizeMB }, -1},
 		{"no layer cache", "analysis: {layer_cache_enable: false, layer_cache_max_gigabytes: 4}", nil, nil, func(c *Config) any { return c.Analysis.LayerCacheBytes }, int64(0)},
+		{"events of the original", "services: {catalog: {event_log: {notification: {enabled: true, level: [ERROR]}}}}", nil, nil, func(c *Config) any {
+			return []bool{c.Events.Notified(anchore.Info), c.Events.Notified(anchore.Failure), c.Events.Notified(anchore.Fatal)}
+		}, []bool{false, true, false}},
+		{"all events", "events: {notify: true, notify_levels: []}", nil, nil, func(c *Config) any { return c.Events.Notified(anchore.Info) }, true},
+		{"no events", "events: {notify_levels: [info]}", nil, nil, func(c *Config) any { return c.Events.Notified(anchore.Info) }, false},
+		{"levels by variable", "", []string{"ANCHORE_EVENTS_NOTIFICATIONS_ENABLED=true", "ANCHORE_EVENTS__NOTIFY_LEVELS=fatal,error"}, nil, func(c *Config) any {
+			return []bool{c.Events.Notified(anchore.Info), c.Events.Notified(anchore.Fatal)}
+		}, []bool{false, true}},
 		{"YAML anchors", "webhooks: {general: &e {url: 'http://h'}, tag_update: *e}", nil, nil, func(c *Config) any { return len(c.Webhooks.Endpoints) }, 2},
 	}
 	for _, tt := range tests {
@@ -209,6 +219,8 @@ func TestProblems(t *testing.T) {
 		{"half client certificate", "webhooks: {general: {url: 'http://h', client_key: k}}", `f:1:51: webhooks.general.client_key: a client certificate needs both client_cert and client_key`},
 		{"no url", "webhooks: {general: {webhook_user: u}}", `f:1:36: warning: webhooks.general.webhook_user: has no effect: webhooks.general has no url, so it is no endpoint`},
 		{"signing key", "webhooks: {secret: whsec_abc}", `f:1:20: webhooks.secret: must be text on one line; after whsec_ the base64 of 24 to 64 bytes`},
+		{"levels", "events: {notify_levels: [error, warning]}", `f:1:25: events.notify_levels: "error,warning": must be a list of info, error and fatal`},
+		{"event_log without events", "webhooks: {event_log: {url: 'http://h'}}", `f:1:29: warning: webhooks.event_log.url: is sent nothing: events.notify is false`},
 		{"not YAML", "a: [", `f: is not YAML: line 1: did not find expected node content`},
 		{"not a mapping", "- a", `f:1:1: must be a mapping of keys to values`},
 		{"two documents", "---\nhost_id: a\n---\nhost_id: b", `f: holds more than one YAML document; one is allowed`},

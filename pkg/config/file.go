@@ -99,11 +99,28 @@ func (r *reader) walk(path []string, node *yaml.Node) {
 		r.report(node, path, false, "must be a section with keys of its own, or empty")
 	case row == nil:
 		r.report(node, path, true, "unknown key, ignored%s", nearMiss(strings.Join(path, "."), r.rows))
+	case node.Kind == yaml.SequenceNode && row.kind.list:
+		r.list(path, node, row, names)
 	case node.Kind != yaml.ScalarNode:
 		r.report(node, path, false, "must be a single value: %s", row.kind.what)
 	default:
 		r.scalar(path, node, row, names)
 	}
+}
+
+// list reads a list of single values as one text.
+func (r *reader) list(path []string, node *yaml.Node, row *key, names []string) {
+	whole := yaml.Node{Kind: yaml.ScalarNode, Line: node.Line, Column: node.Column}
+	var values []string
+	for _, n := range node.Content {
+		if n.Kind != yaml.ScalarNode {
+			r.report(n, path, false, "must be %s", row.kind.what)
+			return
+		}
+		values = append(values, n.Value)
+	}
+	whole.Value = strings.Join(values, ",")
+	r.scalar(path, &whole, row, names)
 }
 
 // mapping reads the keys of node. The same key twice is a mistake that YAML

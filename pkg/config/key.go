@@ -56,7 +56,7 @@ const defaultRetry = "259200"
 
 // keys returns the table, with a row for each endpoint's keys.
 func keys() []key {
-	return slices.Concat(engineKeys(), imageKeys(), watchKeys(), subscriptionKeys(), analysisKeys(), webhookKeys())
+	return slices.Concat(engineKeys(), imageKeys(), watchKeys(), subscriptionKeys(), analysisKeys(), eventKeys(), webhookKeys())
 }
 
 func engineKeys() []key {
@@ -176,6 +176,25 @@ func analysisKeys() []key {
 					d.Analysis.LayerCacheBytes = 0
 				}
 			}},
+	}
+}
+
+func eventKeys() []key {
+	return []key{
+		{name: "events.keep_days", kind: whole(0, 36500), def: "90", doc: "Events older than so many days are removed. 0 keeps them all.",
+			set: func(d *draft, _ []string, v value) { d.Events.Keep = time.Duration(v.n) * 24 * time.Hour }},
+		{name: "events.notify", old: []string{"services.catalog.event_log.notification.enabled"}, env: []string{"ANCHORE_EVENTS_NOTIFICATIONS_ENABLED"}, kind: boolean, def: "false", example: "true",
+			doc: "Send events to the endpoint event_log, and to general.",
+			set: func(d *draft, _ []string, v value) { d.Events.Notify = v.yes }},
+		{name: "events.notify_levels", old: []string{"services.catalog.event_log.notification.level"}, kind: levels, example: "[error, fatal]",
+			doc: "Which events are sent: a list of info, error and fatal. Without it, or with an empty list: all.",
+			set: func(d *draft, _ []string, v value) { d.Events.Levels = v.levels }},
+		{name: "alarms.min_free_mb", kind: whole(0, 1<<30), def: "256",
+			doc: "A FATAL event tells when the file system of data_dir has less free space than so many MiB. 0 does not look.",
+			set: func(d *draft, _ []string, v value) { d.Alarms.MinFree = int64(v.n) << 20 }},
+		{name: "alarms.endpoint_dead_after", kind: seconds(0, 365*24*time.Hour), def: "3600",
+			doc: "A FATAL event tells when a webhook endpoint has taken nothing for so long, although something was to be sent. 0 never tells.",
+			set: func(d *draft, _ []string, v value) { d.Alarms.EndpointDead = v.duration }},
 	}
 }
 

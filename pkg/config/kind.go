@@ -23,12 +23,14 @@ type value struct {
 	duration time.Duration
 	level    slog.Level
 	platform anchore.Platform
+	levels   map[anchore.Level]bool
 }
 
 // kind is a form of values.
 type kind struct {
 	what   string // what is allowed, after "must be"
 	hidden bool   // a secret: never shown
+	list   bool   // in a file a list of values, which read is given joined by commas
 	read   func(s string) (value, error)
 }
 
@@ -45,6 +47,7 @@ var (
 	httpURL       = kind{what: "an http or https URL", read: readURL}
 	secretURL     = kind{what: "an http or https URL", hidden: true, read: readURL}
 	logLevel      = kind{what: "one of DEBUG, INFO, WARN, ERROR (or the original's FATAL, SPEW)", read: readLevel}
+	levels        = kind{what: "a list of info, error and fatal", list: true, read: readLevels}
 	platform      = kind{what: "os/architecture[/variant], e.g. linux/amd64", read: readPlatform}
 	rate          = kind{what: "a number from 0 to 100000", read: readRate}
 	timer         = kind{what: "a whole number of seconds or a duration such as 90s or 5m, at most 168h; 0 switches it off", read: readTimer}
@@ -100,6 +103,22 @@ func readLevel(s string) (value, error) {
 		return value{}, errForm
 	}
 	return value{text: s, level: level}, nil
+}
+
+// readLevels reads levels of events. "all" is the original's word for any.
+func readLevels(s string) (value, error) {
+	v := value{text: s, levels: map[anchore.Level]bool{}}
+	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }) {
+		switch l := anchore.Level(strings.ToLower(word)); l {
+		case anchore.Info, anchore.Failure, anchore.Fatal:
+			v.levels[l] = true
+		case "all":
+			return value{text: s}, nil
+		default:
+			return value{}, errForm
+		}
+	}
+	return v, nil
 }
 
 func readPlatform(s string) (value, error) {

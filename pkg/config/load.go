@@ -304,6 +304,9 @@ func (d *draft) finish(env map[string]string, l *layers) {
 	for _, name := range endpointNames {
 		d.finishEndpoint(d.endpoint(name), l)
 	}
+	if !d.Events.Notify && d.endpoint("event_log").URL != "" {
+		l.report("webhooks.event_log.url", true, "is sent nothing: events.notify is false")
+	}
 }
 
 func (d *draft) finishTLS(l *layers) {

@@ -36,7 +36,7 @@ func obsolete() []retired {
 		{"services.catalog.cycle_timers.notifications", "notifications are sent when they arise"},
 		{"services.catalog.cycle_timers.policy_bundle_sync", "the original ignored it too"},
 		{"services.catalog.cycle_timers", "work is done when it is due, without a timer"},
-		{"services.catalog.event_log", "endpoints for events are webhooks.event_log and webhooks.error_event"},
+		{"services.catalog.event_log", "see events, and the endpoints webhooks.event_log and webhooks.error_event"},
 		{"services.catalog.image_gc", "what was deleted is swept by itself"},
 		{"services.catalog.archive", noDatabase}, {"services.catalog.object_store", noDatabase}, {"services.catalog.analysis_archive", noDatabase},
 		{"services.analyzer.enable_hints", notYet}, {"services.analyzer.enable_owned_package_filtering", "syft decides it"},

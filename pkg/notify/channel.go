@@ -64,10 +64,6 @@ type Outcome struct {
 // General is the endpoint that receives the notifications of every type.
 const General = "general"
 
-// ErrorEvent is the type of the notifications of fatal events. They go to the
-// endpoint of that name alone.
-const ErrorEvent anchore.SubscriptionType = "error_event"
-
 // Endpoint is where notifications go, as configured. The zero value of each field
 // but Name and URL is fine.
 type Endpoint struct {
@@ -92,7 +88,8 @@ type Endpoint struct {
 }
 
 // Route returns a function that names the endpoints for the notifications of a
-// type: general, and the one called as the type, each on its own.
+// type: general, and the one called as the type, each on its own. Those of fatal
+// events go to error_event alone.
 func Route(endpoints []Endpoint) func(anchore.SubscriptionType) []string {
 	names := make(map[string]bool, len(endpoints))
 	for _, e := range endpoints {
@@ -100,7 +97,7 @@ func Route(endpoints []Endpoint) func(anchore.SubscriptionType) []string {
 	}
 	return func(t anchore.SubscriptionType) []string {
 		var to []string
-		if names[General] && t != ErrorEvent {
+		if names[General] && t != anchore.ErrorEvent {
 			to = append(to, General)
 		}
 		if names[string(t)] && string(t) != General {

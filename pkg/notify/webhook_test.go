@@ -211,7 +211,7 @@ func TestRoute(t *testing.T) {
 	}{
 		{anchore.TagUpdate, []string{"general", "tag_update"}},
 		{anchore.PolicyEval, []string{"general"}},
-		{notify.ErrorEvent, []string{"error_event"}},
+		{anchore.ErrorEvent, []string{"error_event"}},
 	} {
 		if diff := cmp.Diff(tt.want, route(tt.typ)); diff != "" {
 			t.Errorf("route of %s (-want +got):\n%s", tt.typ, diff)

@@ -2,7 +2,10 @@
 package event
 
 import (
+	"bytes"
 	"errors"
+	"math"
+	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
@@ -55,6 +58,34 @@ func Find(tx store.Tx, account uint32, id string) (*Row, error) {
 		return nil, err
 	}
 	return Table.Get(tx, key)
+}
+
+// expirePage is how many events one View of Expirable reads.
+const expirePage = 100
+
+// Expirable returns a page of the events, from the given place on (nil is the
+// start), that are older than before, and the place of the next page, nil after
+// the last. It reads one page of one account.
+func Expirable(tx store.Tx, from []byte, before time.Time) (old []*Row, next []byte, err error) {
+	entries, err := tx.Scan(Table.Bucket, store.Range{Start: from, Limit: 1})
+	if err != nil || len(entries) == 0 {
+		return nil, nil, err
+	}
+	account := table.ReadKey(entries[0].Key).Uint32()
+	start := []byte(Prefix(account).Descending(table.Nanos(before) - 1))
+	if bytes.Compare(from, start) > 0 {
+		start = from
+	}
+	old, err = Table.Scan(tx, store.Range{Prefix: Prefix(account), Start: start, Limit: expirePage})
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case len(old) == expirePage:
+		return old, table.After(Table.Key(old[expirePage-1])), nil
+	case account == math.MaxUint32:
+		return old, nil, nil
+	}
+	return old, Prefix(account + 1), nil
 }
 
 // Domain returns the event in the engine's words.

@@ -15,10 +15,11 @@ type Endpoint struct {
 	Paused      int64  `cbor:"3,keyasint,omitempty"` // not 0: since when nothing is sent, because it answered 410
 	Failures    int    `cbor:"4,keyasint,omitempty"` // in a row; attempts that ran side by side count once
 	LastFailure int64  `cbor:"5,keyasint,omitempty"`
-	LastSuccess int64  `cbor:"6,keyasint,omitempty"` // exact to successStep
-	Status      int    `cbor:"7,keyasint,omitempty"` // of the last failure
-	Reason      string `cbor:"8,keyasint,omitempty"` // of the last failure
-	Told        int64  `cbor:"9,keyasint,omitempty"` // when an event last told of a parked delivery
+	LastSuccess int64  `cbor:"6,keyasint,omitempty"`  // exact to successStep
+	Status      int    `cbor:"7,keyasint,omitempty"`  // of the last failure
+	Reason      string `cbor:"8,keyasint,omitempty"`  // of the last failure
+	Told        int64  `cbor:"9,keyasint,omitempty"`  // when an event last told of a parked delivery
+	Since       int64  `cbor:"10,keyasint,omitempty"` // when the first of Failures was
 }
 
 // Endpoints holds the endpoints' rows by name.
@@ -50,7 +51,7 @@ const successStep = time.Minute
 func (e *Endpoint) Succeeded(claimed, at int64) {
 	recovered := claimed >= e.LastFailure && (e.Held != 0 || e.Failures != 0)
 	if recovered {
-		e.Held, e.Failures = 0, 0
+		e.Held, e.Failures, e.Since = 0, 0, 0
 	}
 	if recovered || at-e.LastSuccess >= int64(successStep) {
 		e.LastSuccess = at
@@ -60,10 +61,25 @@ func (e *Endpoint) Succeeded(claimed, at int64) {
 // Failed notes that an attempt that began at claimed failed. Attempts that ran
 // side by side are one failure in a row.
 func (e *Endpoint) Failed(claimed int64, a Attempt) {
+	if e.Failures == 0 {
+		e.Since = table.Nanos(a.At)
+	}
 	if e.Failures == 0 || claimed >= e.LastFailure {
 		e.Failures++
 	}
 	e.LastFailure, e.Status, e.Reason = table.Nanos(a.At), a.Status, a.Reason
+}
+
+// FailingSince is when the first of the failures in a row was, 0 if there are none.
+// A row of an engine that did not note it gives the last one.
+func (e *Endpoint) FailingSince() int64 {
+	switch {
+	case e.Failures == 0:
+		return 0
+	case e.Since == 0:
+		return e.LastFailure
+	}
+	return e.Since
 }
 
 // Hold lets only one delivery at a time be tried, from the given time on. A later

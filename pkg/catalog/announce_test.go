@@ -1,0 +1,181 @@
+package catalog_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/catalog/outbox"
+)
+
+// listening configures endpoints as notify.Route does: general takes all but
+// error_event, and the two of the events take theirs.
+func listening(cfg *catalog.Config) {
+	cfg.Endpoints = func(t anchore.SubscriptionType) []string {
+		switch t {
+		case anchore.ErrorEvent:
+			return []string{"error_event"}
+		case anchore.EventLog:
+			return []string{"event_log", "general"}
+		}
+		return []string{"general"}
+	}
+	cfg.EventLog = func(l anchore.Level) bool { return l != anchore.Info }
+	cfg.HostID, cfg.BaseURL = "host-1", "http://engine:8228"
+}
+
+// sent is what waits for an endpoint: type, account and summary of each.
+func (w *world) sent(endpoint string) (list []string) {
+	w.t.Helper()
+	for {
+		claimed, _, err := w.ClaimDeliveries(w.t.Context(), endpoint, catalog.MaxClaim, time.Minute)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if len(claimed) == 0 {
+			return list
+		}
+		for _, d := range claimed {
+			list = append(list, fmt.Sprintf("%s %s %s", d.Notification.Type, d.Notification.Account, d.Notification.Summary))
+			result := catalog.DeliveryResult{Attempt: outbox.Attempt{At: time.Now(), Status: 200}, State: outbox.Delivered}
+			if err := w.FinishDelivery(w.t.Context(), d, result); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
+}
+
+func (w *world) raise(e anchore.Event) {
+	w.t.Helper()
+	if err := w.Raise(w.t.Context(), e); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestEventsAreToldByLevel(t *testing.T) {
+	w := newWorld(t, listening)
+	w.raise(anchore.Event{Type: anchore.EventRegistryUp, Level: anchore.Info, Message: "up"})
+	w.raise(anchore.Event{Type: anchore.EventRegistryDown, Level: anchore.Failure, Message: "down", Resource: anchore.Resource{Type: "registry", ID: "r.io"}})
+	w.raise(anchore.Event{Type: anchore.EventStoreFailing, Level: anchore.Fatal, Message: "broken"})
+	for endpoint, want := range map[string][]string{
+		"error_event": {"error_event admin system.storage.failing: broken"},
+		"event_log":   {"event_log admin system.registry.unavailable: down", "event_log admin system.storage.failing: broken"},
+		"general":     {"event_log admin system.registry.unavailable: down", "event_log admin system.storage.failing: broken"},
+	} {
+		diff(t, "sent to "+endpoint, want, w.sent(endpoint))
+	}
+}
+
+func TestEventsAreNotToldUnlessAskedFor(t *testing.T) {
+	w := newWorld(t, func(cfg *catalog.Config) {
+		cfg.Endpoints = func(t anchore.SubscriptionType) []string {
+			if t == anchore.ErrorEvent {
+				return nil
+			}
+			return []string{"general"}
+		}
+	})
+	w.raise(anchore.Event{Type: anchore.EventStoreFailing, Level: anchore.Fatal, Message: "broken"})
+	diff(t, "sent to general", []string(nil), w.sent("general"))
+	diff(t, "events", []string{"system.storage.failing "}, w.events("admin"))
+}
+
+// TestSubscribedEventsAreNotToldTwice: a move and an analysis have notifications
+// of their own.
+func TestSubscribedEventsAreNotToldTwice(t *testing.T) {
+	w := newWorld(t, listening, func(cfg *catalog.Config) { cfg.EventLog = func(anchore.Level) bool { return true } })
+	w.add("admin", "alpine", "one")
+	w.analyze()
+	w.look("admin", "alpine", "two")
+	w.told("admin")
+	diff(t, "sent to event_log", []string(nil), w.sent("event_log"))
+}
+
+// TestAnEndpointIsNotToldOfItself: what tells that an endpoint does not take
+// anything is not added to what waits for it.
+func TestAnEndpointIsNotToldOfItself(t *testing.T) {
+	w := newWorld(t, listening)
+	for _, name := range []string{"error_event", "event_log", "general"} {
+		w.raise(anchore.Event{Type: anchore.EventEndpointDead, Level: anchore.Fatal, Message: name, Resource: anchore.Resource{Type: "webhook", ID: name}})
+	}
+	const dead = " admin system.webhook.endpoint_dead: "
+	diff(t, "sent to error_event", []string{"error_event" + dead + "event_log", "error_event" + dead + "general"}, w.sent("error_event"))
+	diff(t, "sent to event_log", []string{"event_log" + dead + "error_event", "event_log" + dead + "general"}, w.sent("event_log"))
+}
+
+func TestEventPayload(t *testing.T) {
+	w := newWorld(t, listening)
+	w.raise(anchore.Event{Type: anchore.EventDiskFull, Level: anchore.Fatal, Message: "full", Service: "catalog",
+		Resource: anchore.Resource{Type: "service", ID: "catalog"}, Details: map[string]any{"free_mb": 1}})
+	claimed, _, err := w.ClaimDeliveries(t.Context(), "error_event", 1, time.Minute)
+	if err != nil || len(claimed) != 1 {
+		t.Fatalf("ClaimDeliveries() = %v, %v", claimed, err)
+	}
+	stored, _, err := w.Events(t.Context(), "admin", catalog.EventFilter{}, 1, 1)
+	if err != nil || len(stored) != 1 {
+		t.Fatalf("Events() = %v, %v", stored, err)
+	}
+	at := stored[0].At.Format("2006-01-02T15:04:05.000000Z")
+	want := map[string]any{
+		"notificationId": claimed[0].Notification.ID, "userId": "admin", "generated_uuid": stored[0].ID, "created_at": at,
+		"event": map[string]any{
+			"type": "system.storage.disk_full", "level": "fatal", "message": "full", "details": map[string]any{"free_mb": 1.0}, "timestamp": at,
+			"resource": map[string]any{"user_id": "admin", "type": "service", "id": "catalog"},
+			"source":   map[string]any{"servicename": "catalog", "hostid": "host-1", "base_url": "http://engine:8228", "request_id": nil},
+		},
+	}
+	var got map[string]any
+	if err := json.Unmarshal(claimed[0].Notification.Payload, &got); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("payload (-want +got):\n%s", d)
+	}
+}
+
+// TestFanOutWithEveryEndpointStaysInTheLimit: a failed analysis of an image with
+// many tags is the largest page there is; the store refuses one that is too large.
+func TestFanOutWithEveryEndpointStaysInTheLimit(t *testing.T) {
+	w := newWorld(t, listening, func(cfg *catalog.Config) {
+		cfg.EventLog = func(anchore.Level) bool { return true }
+		cfg.Endpoints = func(t anchore.SubscriptionType) []string { return []string{"general", string(t)} }
+	})
+	const tags = 10
+	for i := range tags {
+		w.add("admin", fmt.Sprintf("alpine:%d", i), "one")
+	}
+	job, _ := w.claim()
+	if err := w.FailAnalysis(t.Context(), job, "it is broken"); err != nil {
+		t.Fatal(err)
+	}
+	w.told("admin")
+	if got := len(w.sent("event_log")); got != tags {
+		t.Errorf("event_log was sent %d notifications, want %d", got, tags)
+	}
+}
+
+func TestExpireEvents(t *testing.T) {
+	w := newWorld(t)
+	w.account("alice", anchore.UserAccount)
+	const many = 230 // more than two pages
+	for i := range many {
+		w.raise(anchore.Event{Type: anchore.EventRegistryUp, Level: anchore.Info, Message: fmt.Sprint(i)})
+	}
+	w.raise(anchore.Event{Account: "alice", Type: anchore.EventTagDeleted, Level: anchore.Failure, Message: "gone"})
+	before := w.store.writes.Load()
+	if n, err := w.ExpireEvents(t.Context(), time.Hour); n != 0 || err != nil {
+		t.Errorf("ExpireEvents(an hour) = %d, %v; want none", n, err)
+	}
+	if got := w.store.writes.Load(); got != before {
+		t.Errorf("expiring nothing made %d writes", got-before)
+	}
+	if n, err := w.ExpireEvents(t.Context(), 0); n != many+1 || err != nil {
+		t.Errorf("ExpireEvents(0) = %d, %v; want %d", n, err, many+1)
+	}
+	diff(t, "events", []string(nil), append(w.events("admin"), w.events("alice")...))
+}
