@@ -18,6 +18,7 @@ func EventKinds() []EventKind {
 		{EventAnalysisDown, Fatal, "service", "Image analyses fail repeatedly for reasons of the engine"},
 		{EventCauseParked, Fatal, "service", "The notifications of a change could not be written; the change was set aside"},
 		{EventRegistryUp, Info, "registry", "Registry answers again"},
+		{EventRegistryLoginFailed, Failure, "registry", "Registry does not accept the credential"},
 		{EventRegistryDown, Failure, "registry", "Registry does not answer; its tags are not watched until it does"},
 		{EventDiskFull, Fatal, "service", "The data directory has hardly any space left"},
 		{EventStoreFailing, Fatal, "service", "The store does not take changes"},
@@ -45,7 +46,7 @@ func EventCategory(prefix string) string {
 	case "system.notification":
 		return "Writing notifications"
 	case "system.registry":
-		return "Whether registries answer"
+		return "Whether registries answer, and accept the credentials"
 	case "system.repository":
 		return "Listing the tags of repositories"
 	case "system.storage":

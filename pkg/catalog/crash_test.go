@@ -16,6 +16,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/catalog/event"
 	"github.com/anchore/anchore-engine/pkg/catalog/image"
 	"github.com/anchore/anchore-engine/pkg/catalog/outbox"
+	"github.com/anchore/anchore-engine/pkg/catalog/registry"
 	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
 	"github.com/anchore/anchore-engine/pkg/catalog/work"
 	"github.com/anchore/anchore-engine/pkg/store"
@@ -31,7 +32,7 @@ func verifyIndexes(t testing.TB, s store.Store) {
 	found := func(problem string) { t.Errorf("store: %s", problem) }
 	for _, verify := range []func(context.Context, store.Store, func(string)) error{
 		account.Table.Verify, account.Users.Verify, subscription.Table.Verify, image.Table.Verify, image.Tags.Verify,
-		image.Named.Verify, image.History.Verify, work.Table.Verify, work.Sources.Verify, event.Table.Verify,
+		registry.Table.Verify, registry.Sources.Verify, image.Named.Verify, image.History.Verify, work.Table.Verify, work.Sources.Verify, event.Table.Verify,
 		cause.Table.Verify, outbox.Notifications.Verify, outbox.Deliveries.Verify, outbox.Done.Verify, outbox.Endpoints.Verify,
 	} {
 		if err := verify(ctx, s, found); err != nil {

@@ -289,9 +289,13 @@ func (c *Catalog) SetTagSource(ctx context.Context, name string, ref anchore.Ref
 }
 
 // changeRegistry is update for a function that changes the account's credentials.
+// Whoever asks a registry for several accounts at once is told to look who shares
+// a credential now.
 func (c *Catalog) changeRegistry(ctx context.Context, name string, fn func(store.Tx, *account.Row) error) error {
-	defer c.credentials.forget(name) // also after an error: it may have been committed
-	return c.update(ctx, name, fn)
+	err := c.update(ctx, name, fn)
+	c.credentials.forget(name) // also after an error: it may have been committed
+	c.subscriptionsChanged.wake()
+	return err
 }
 
 // eachRegistry calls fn with the account's credentials in the order of their names.

@@ -1,0 +1,322 @@
+package catalog_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/catalog/registry"
+	"github.com/anchore/anchore-engine/pkg/catalog/table"
+	"github.com/anchore/anchore-engine/pkg/seal"
+	"github.com/anchore/anchore-engine/pkg/store"
+	"github.com/anchore/anchore-engine/pkg/store/storetest"
+)
+
+// sealed makes a world that can keep passwords.
+func sealed(t testing.TB) setup {
+	t.Helper()
+	ring, err := seal.Open(filepath.Join(t.TempDir(), "key"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(cfg *catalog.Config) { cfg.Seal = ring }
+}
+
+var withoutTimes = cmpopts.IgnoreFields(anchore.Registry{}, "CreatedAt", "UpdatedAt")
+
+// credentialFor is the user and password with which the account reads ref.
+func (w *world) credentialFor(account, tag string) string {
+	w.t.Helper()
+	ref, err := anchore.ParseReference(tag)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r, found, err := w.RegistryFor(w.t.Context(), account, ref)
+	if err != nil {
+		w.t.Fatalf("RegistryFor(%s, %s): %v", account, tag, err)
+	}
+	if !found {
+		return ""
+	}
+	return r.User + ":" + r.Password.Reveal()
+}
+
+func (w *world) addRegistry(r anchore.Registry) anchore.Registry {
+	w.t.Helper()
+	stored, err := w.AddRegistry(w.t.Context(), r, nil)
+	if err != nil {
+		w.t.Fatalf("AddRegistry(%s): %v", r.Name, err)
+	}
+	return stored
+}
+
+func TestRegistryLife(t *testing.T) {
+	w := newWorld(t, sealed(t))
+	w.account("alice", anchore.UserAccount)
+	ctx := t.Context()
+	want := anchore.Registry{Account: "alice", Name: "docker.io", Title: "docker.io", Type: anchore.RegistryDocker, User: "u", Verify: true}
+	got := w.addRegistry(anchore.Registry{Account: "alice", Name: "index.docker.io", User: "u", Password: "horse", Verify: true})
+	if diff := cmp.Diff(want, got, withoutTimes); diff != "" {
+		t.Errorf("AddRegistry (-want +got):\n%s", diff)
+	}
+	if _, err := w.AddRegistry(ctx, anchore.Registry{Account: "alice", Name: "docker.io", User: "u"}, nil); anchore.KindOf(err) != anchore.Conflict {
+		t.Errorf("adding it again: %v, want conflict", err)
+	}
+	if got := w.credentialFor("alice", "alpine"); got != "u:horse" {
+		t.Errorf("alice reads alpine as %q", got)
+	}
+	if got := w.credentialFor("admin", "alpine"); got != "" {
+		t.Errorf("admin reads alpine as %q, with alice's credential", got)
+	}
+	updated, err := w.UpdateRegistry(ctx, "alice", "docker.io", catalog.RegistryUpdate{Password: new(anchore.Secret("mule")), Title: new("Hub")}, nil)
+	want.Title = "Hub"
+	if diff := cmp.Diff(want, updated, withoutTimes); diff != "" || err != nil {
+		t.Errorf("UpdateRegistry: %v (-want +got):\n%s", err, diff)
+	}
+	if got := w.credentialFor("alice", "alpine"); got != "u:mule" {
+		t.Errorf("after the change alice reads alpine as %q", got)
+	}
+	list, err := w.Registries(ctx, "alice")
+	if diff := cmp.Diff([]anchore.Registry{want}, list, withoutTimes); diff != "" || err != nil {
+		t.Errorf("Registries: %v (-want +got):\n%s", err, diff)
+	}
+	for range 2 { // also what is absent
+		if err := w.DeleteRegistry(ctx, "alice", "docker.io"); err != nil {
+			t.Errorf("DeleteRegistry: %v", err)
+		}
+	}
+	if got := w.credentialFor("alice", "alpine"); got != "" {
+		t.Errorf("after the deletion alice reads alpine as %q", got)
+	}
+	if _, err := w.UpdateRegistry(ctx, "alice", "docker.io", catalog.RegistryUpdate{}, nil); anchore.KindOf(err) != anchore.NotFound {
+		t.Errorf("updating what is absent: %v", err)
+	}
+}
+
+func TestRegistryRefusals(t *testing.T) {
+	w := newWorld(t, sealed(t))
+	ctx := t.Context()
+	good := anchore.Registry{Account: "admin", Name: "quay.io", User: "u", Password: "p"}
+	for name, spoil := range map[string]func(*anchore.Registry){
+		"no name": func(r *anchore.Registry) { r.Name = "" }, "URL": func(r *anchore.Registry) { r.Name = "https://quay.io" },
+		"type": func(r *anchore.Registry) { r.Type = "x" }, "colon": func(r *anchore.Registry) { r.User = "a:b" },
+		"line": func(r *anchore.Registry) { r.User = "a\nb" }, "password alone": func(r *anchore.Registry) { r.User = "" },
+		"long password": func(r *anchore.Registry) { r.Password = anchore.Secret(bytes.Repeat([]byte("x"), 1<<16)) },
+	} {
+		r := good
+		spoil(&r)
+		if _, err := w.AddRegistry(ctx, r, nil); anchore.KindOf(err) != anchore.Invalid {
+			t.Errorf("%s: %v, want invalid", name, err)
+		}
+	}
+	refused := errors.New("no")
+	if _, err := w.AddRegistry(ctx, good, func(context.Context, anchore.Registry) error { return refused }); !errors.Is(err, refused) {
+		t.Errorf("AddRegistry that does not verify: %v", err)
+	}
+	if list, err := w.Registries(ctx, "admin"); len(list) != 0 || err != nil {
+		t.Errorf("what was refused is stored: %v, %v", list, err)
+	}
+	w.addRegistry(good)
+	tried := anchore.Registry{}
+	_, err := w.UpdateRegistry(ctx, "admin", "quay.io", catalog.RegistryUpdate{User: new("v")}, func(_ context.Context, r anchore.Registry) error {
+		tried = r
+		return refused
+	})
+	if !errors.Is(err, refused) || tried.User != "v" || tried.Password != "p" {
+		t.Errorf("UpdateRegistry tried %s:%s, %v", tried.User, tried.Password.Reveal(), err)
+	}
+	if _, err := w.UpdateRegistry(ctx, "admin", "quay.io", catalog.RegistryUpdate{Name: "ghcr.io"}, nil); anchore.KindOf(err) != anchore.Conflict {
+		t.Errorf("renaming: %v, want conflict", err)
+	}
+	if got := w.credentialFor("admin", "quay.io/a/b"); got != "u:p" {
+		t.Errorf("the credential is %q", got)
+	}
+}
+
+func TestLoginFailureIsToldOnce(t *testing.T) {
+	w := newWorld(t, sealed(t))
+	ctx := t.Context()
+	w.addRegistry(anchore.Registry{Account: "admin", Name: "quay.io", User: "u", Password: "p"})
+	ref := manifest("quay.io/a/b:1", "x").Ref
+	refuse := func() bool {
+		t.Helper()
+		r, _, err := w.RegistryFor(ctx, "admin", ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := w.RegistryRefused(ctx, r, "401")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return first
+	}
+	stale, _, err := w.RegistryFor(ctx, "admin", ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !refuse() || refuse() || refuse() {
+		t.Error("the first refusal, and no other, is news")
+	}
+	r, _, err := w.RegistryFor(ctx, "admin", ref)
+	if err := errors.Join(err, w.RegistryAccepted(ctx, r)); err != nil || !refuse() {
+		t.Errorf("a refusal after it was accepted is no news: %v", err)
+	}
+	if _, err := w.UpdateRegistry(ctx, "admin", "quay.io", catalog.RegistryUpdate{Password: new(anchore.Secret("q"))}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if first, err := w.RegistryRefused(ctx, stale, "401"); first || err != nil {
+		t.Errorf("a refusal of the password before is news: %v", err)
+	}
+	if !refuse() {
+		t.Error("a refusal of the new password is no news")
+	}
+	events, _, err := w.Events(ctx, "admin", catalog.EventFilter{Type: string(anchore.EventRegistryLoginFailed)}, 1, 10)
+	if len(events) != 3 || err != nil {
+		t.Fatalf("%d events, %v; want 3", len(events), err)
+	}
+	want := anchore.Event{
+		Account: "admin", Type: anchore.EventRegistryLoginFailed, Level: anchore.Failure, Service: "catalog",
+		Message: "Registry does not accept the credential", Resource: anchore.Resource{Type: "registry", ID: "quay.io"},
+		Details: map[string]any{"msg": "401", "registry_user": "u"},
+	}
+	if diff := cmp.Diff(want, events[0], cmpopts.IgnoreFields(anchore.Event{}, "ID", "At")); diff != "" {
+		t.Errorf("event (-want +got):\n%s", diff)
+	}
+}
+
+func TestTagSource(t *testing.T) {
+	w := newWorld(t)
+	ref := manifest("alpine", "x").Ref
+	if got, err := w.TagSource(t.Context(), "admin", ref); got != "" || err != nil {
+		t.Errorf("TagSource before = %q, %v", got, err)
+	}
+	for _, source := range []string{"mirror.test", "docker.io"} {
+		if err := w.SetTagSource(t.Context(), "admin", ref, source); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := w.TagSource(t.Context(), "admin", ref); got != source || err != nil {
+			t.Errorf("TagSource = %q, %v; want %q", got, err, source)
+		}
+	}
+}
+
+// TestPasswordsAreNotInTheStore reads all rows: what is stored gives no password
+// away, and no other row's password can be put in its place.
+func TestPasswordsAreNotInTheStore(t *testing.T) {
+	s, blobs := openStores(t)
+	w := worldOn(t, s, blobs, sealed(t))
+	w.account("alice", anchore.UserAccount)
+	w.addRegistry(anchore.Registry{Account: "admin", Name: "quay.io", User: "admin", Password: "correct-horse"})
+	w.addRegistry(anchore.Registry{Account: "alice", Name: "quay.io", User: "alice", Password: "other-mule"})
+	var rows []*registry.Row
+	err := table.Pages(t.Context(), s, registry.Table.Bucket, nil, func(e store.Entry) error {
+		if bytes.Contains(e.Value, []byte("horse")) || bytes.Contains(e.Value, []byte("mule")) {
+			t.Errorf("a password is in the row %q", e.Value)
+		}
+		row := &registry.Row{}
+		rows = append(rows, row)
+		return table.Decode(e.Value, row)
+	})
+	if err != nil || len(rows) != 2 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	swapped := *rows[1]
+	swapped.Sealed = rows[0].Sealed
+	if err := s.Update(t.Context(), func(tx store.Tx) error { return registry.Table.Replace(tx, rows[1], &swapped) }); err != nil {
+		t.Fatal(err)
+	}
+	fresh := worldOn(t, s, blobs, func(c *catalog.Config) { c.Seal = w.config.Seal })
+	if _, _, err := fresh.RegistryFor(t.Context(), "alice", manifest("quay.io/a", "x").Ref); anchore.KindOf(err) != anchore.Unavailable {
+		t.Errorf("alice got admin's password: %v", err)
+	}
+}
+
+func TestReseal(t *testing.T) {
+	s, blobs := openStores(t)
+	path := filepath.Join(t.TempDir(), "key")
+	old, err := seal.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := worldOn(t, s, blobs, func(c *catalog.Config) { c.Seal = old })
+	const many = 60
+	for i := range many {
+		w.addRegistry(anchore.Registry{Account: "admin", Name: fmt.Sprintf("r%d.test", i), User: "u", Password: anchore.Secret(fmt.Sprint("p", i))})
+	}
+	// The first attempt dies in the middle.
+	ring, err := seal.Renew(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	crash := storetest.NewCrash(s, 4, func() {})
+	if _, err := catalog.Reseal(t.Context(), crash, ring); err == nil {
+		t.Fatal("Reseal outlived the crash")
+	}
+	if used, err := catalog.SealsInUse(t.Context(), s); len(used) != 2 || err != nil {
+		t.Fatalf("after the crash keys %v are in use, %v; want both", used, err)
+	}
+	if ring, err = seal.Renew(path); err != nil {
+		t.Fatal(err)
+	}
+	n, err := catalog.Reseal(t.Context(), storetest.Rerun{Store: s}, ring)
+	if n == 0 || n == many || err != nil {
+		t.Errorf("Reseal = %d, %v; want the rest of %d", n, err, many)
+	}
+	if err := seal.Retire(path); err != nil {
+		t.Fatal(err)
+	}
+	used, err := catalog.SealsInUse(t.Context(), s)
+	if diff := cmp.Diff([]string{ring.Current()}, used); diff != "" || err != nil {
+		t.Fatalf("keys in use: %v (-want +got):\n%s", err, diff)
+	}
+	last, err := seal.Open(path, used)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh := worldOn(t, s, blobs, func(c *catalog.Config) { c.Seal = last })
+	for i := range many {
+		if got, want := fresh.credentialFor("admin", fmt.Sprintf("r%d.test/a", i)), fmt.Sprint("u:p", i); got != want {
+			t.Errorf("registry %d has %q, want %q", i, got, want)
+		}
+	}
+}
+
+// TestCredentialsAreNeverStale changes a password while others look it up: who
+// looks after the change sees it.
+func TestCredentialsAreNeverStale(t *testing.T) {
+	w := newWorld(t, sealed(t))
+	w.addRegistry(anchore.Registry{Account: "admin", Name: "quay.io", User: "u", Password: "p"})
+	ctx, cancel := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			ref := manifest("quay.io/a", "x").Ref
+			for ctx.Err() == nil {
+				if _, _, err := w.RegistryFor(ctx, "admin", ref); err != nil && ctx.Err() == nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 20 {
+		password := anchore.Secret(fmt.Sprint("p", i))
+		if _, err := w.UpdateRegistry(ctx, "admin", "quay.io", catalog.RegistryUpdate{Password: &password}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := w.credentialFor("admin", "quay.io/a"), "u:"+password.Reveal(); got != want {
+			t.Errorf("after the change the credential is %q, want %q", got, want)
+		}
+	}
+	cancel()
+	readers.Wait()
+}
