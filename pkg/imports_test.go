@@ -59,7 +59,7 @@ var may = map[string][]string{
 	"notify/notifytest": {"anchore", "notify", "github.com/google/go-cmp"},
 	// edges
 	"server": {"anchore", "api", "catalog", "intake", "sbom", metrics, "github.com/getkin/kin-openapi"},
-	"cli": {"anchore", "api", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/olekukonko/tablewriter",
+	"cli": {"anchore", "api", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/clipperhouse/displaywidth",
 		"golang.org/x/term", "gopkg.in/yaml.v3"},
 	// root
 	"engine": {"anchore", "api", "analyze", "catalog", "config", "intake", "notify", "oci", "run", "sbom", "sbom/syft",
