@@ -28,9 +28,12 @@ const (
 	EventPlatformMissing EventType = "system.image_analysis.platform_missing"
 	EventRegistryDown    EventType = "system.registry.unavailable"
 	EventRegistryUp      EventType = "system.registry.available"
-	EventEndpointPaused  EventType = "system.webhook.endpoint_paused"
-	EventCauseParked     EventType = "system.notification.cause_parked"
-	EventDeliveryParked  EventType = "system.webhook.delivery_parked"
+	// raised once for a credential that its registry refuses, until it is changed or
+	// accepted again
+	EventRegistryLoginFailed EventType = "system.registry.login_failed"
+	EventEndpointPaused      EventType = "system.webhook.endpoint_paused"
+	EventCauseParked         EventType = "system.notification.cause_parked"
+	EventDeliveryParked      EventType = "system.webhook.delivery_parked"
 
 	EventEndpointDead      EventType = "system.webhook.endpoint_dead"
 	EventStoreFailing      EventType = "system.storage.failing"

@@ -35,10 +35,6 @@ type Registry struct {
 	UpdatedAt time.Time
 }
 
-// EventRegistryLoginFailed is raised once for a credential that its registry
-// refuses, until it is changed or accepted again.
-const EventRegistryLoginFailed EventType = "system.registry.login_failed"
-
 // ErrRegistryForm is the cause of the errors for a registry's name that is written
 // like an address.
 var ErrRegistryForm = errors.New("anchore: the name of a registry is a host, not a URL")
