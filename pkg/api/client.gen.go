@@ -557,6 +557,11 @@ type ImageRequest struct {
 	// ImageType Ignored
 	ImageType *string `json:"image_type,omitempty"`
 
+	// MaxCompressedImageSizeMb Largest image to take, compressed, in units of 1048576 bytes, instead of the configured limit; 0 for any
+	//
+	// Example: 500
+	MaxCompressedImageSizeMb *float64 `json:"max_compressed_image_size_mb,omitempty"`
+
 	// Platform os/architecture[/variant] to take from an index, instead of the configured one
 	//
 	// Example: linux/arm64

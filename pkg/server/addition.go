@@ -38,6 +38,7 @@ func addition(body api.ImageRequest) (intake.Request, error) {
 		add, err = byDigest(tag, digest, body.CreatedAt, body.Dockerfile)
 	}
 	add.Annotations = notes
+	add.MaxSizeMB = body.MaxCompressedImageSizeMb
 	if err == nil && given(body.Platform) != "" {
 		add.Platform, err = anchore.ParsePlatform(*body.Platform)
 	}

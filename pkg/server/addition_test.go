@@ -18,6 +18,7 @@ func TestAddition(t *testing.T) {
 	alpine := anchore.Reference{Registry: "docker.io", Repository: "library/alpine", Tag: "3.13"}
 	pinned := alpine
 	pinned.Digest = digest
+	half := 0.5
 	june := time.Date(2021, 6, 1, 0, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {
 		name string
@@ -44,6 +45,7 @@ func TestAddition(t *testing.T) {
 			want: intake.Request{Ref: pinned, CreatedAt: june}},
 		{name: "platform", body: `{"tag":"alpine:3.13","platform":"linux/arm/v7"}`,
 			want: intake.Request{Ref: alpine, Platform: anchore.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}}},
+		{name: "largest size", body: `{"tag":"alpine:3.13","max_compressed_image_size_mb":0.5}`, want: intake.Request{Ref: alpine, MaxSizeMB: &half}},
 		{name: "null source", body: `{"tag":"alpine:3.13","source":null}`, want: intake.Request{Ref: alpine}},
 
 		{name: "nothing", body: `{}`, err: `Must include either "tag", "tag" and "digest", or "source" property in body`},
