@@ -352,7 +352,7 @@ func (c *Catalog) tellParked(tx store.Tx, st stamp, ep *outbox.Endpoint, n ancho
 func (c *Catalog) tellPaused(tx store.Tx, st stamp, ep *outbox.Endpoint) error {
 	return c.tellAdmin(tx, st, 1, anchore.Event{
 		Type: anchore.EventEndpointPaused, Level: anchore.Failure, Service: "catalog",
-		Message:  "Webhook endpoint answered 410 Gone; nothing more is sent to it until the engine restarts",
+		Message:  "Webhook endpoint answered 410 Gone; nothing more is sent to it until it is resumed or the engine restarts",
 		Resource: anchore.Resource{Type: "webhook", ID: ep.Name},
 		Details:  map[string]any{"endpoint": ep.Name, "reason": ep.Reason},
 	})

@@ -114,6 +114,7 @@ type Endpoint struct {
 	Secret       anchore.Secret // signs by Standard Webhooks; "" does not sign
 	Timeout      time.Duration  // of one attempt
 	RetryFor     time.Duration  // from the first attempt until it is given up
+	Keys         []string       // what of it was set, own or inherited, each with where; no values
 }
 
 // RegistryInterval is the time between two looks at a tag of host; 0: never.

@@ -127,6 +127,13 @@ func TestSeedWebhooks(t *testing.T) {
 	policy.Name, policy.URL = "policy_eval", "http://localhost:9090/somepath/<userId>"
 	policy.User, policy.Password = "mehuser", "mehpass"
 	errorEvent.Name, errorEvent.URL = "error_event", "http://localhost:9090/error_event/"
+	inherited := []string{"webhooks.ssl_verify (config.yaml line 4)", "webhooks.webhook_pass (config.yaml line 3)", "webhooks.webhook_user (config.yaml line 2)"}
+	general.Keys = append([]string{"webhooks.general.url (config.yaml line 6)"}, inherited...)
+	errorEvent.Keys = append([]string{"webhooks.error_event.url (config.yaml line 12)"}, inherited...)
+	policy.Keys = []string{
+		"webhooks.policy_eval.url (config.yaml line 8)", "webhooks.policy_eval.webhook_pass (config.yaml line 10)",
+		"webhooks.policy_eval.webhook_user (config.yaml line 9)", "webhooks.ssl_verify (config.yaml line 4)",
+	}
 	if diff := cmp.Diff(Webhooks{Endpoints: []Endpoint{errorEvent, general, policy}}, got, revealed()); diff != "" {
 		t.Errorf("webhooks of the seed (-want +got):\n%s", diff)
 	}

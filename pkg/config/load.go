@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"net"
@@ -352,6 +353,33 @@ func (d *draft) finishEndpoint(e *Endpoint, l *layers) {
 		}
 		l.report(where, false, "a client certificate needs both client_cert and client_key")
 	}
+	e.Keys = l.setBy(section)
 	d.Webhooks.Endpoints = append(d.Webhooks.Endpoints, *e)
 	slices.SortFunc(d.Webhooks.Endpoints, func(a, b Endpoint) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// setBy lists the keys that made an endpoint: its own, and of those at the top of
+// the section the ones that it does not set itself.
+func (l *layers) setBy(section string) []string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(l.origins)) {
+		s := l.origins[name]
+		if !strings.HasPrefix(name, section+".") {
+			shared, top := strings.CutPrefix(name, "webhooks.")
+			_, overridden := l.origins[section+"."+shared]
+			if !top || strings.Contains(shared, ".") || overridden {
+				continue
+			}
+		}
+		list = append(list, s.key+" ("+s.where()+")")
+	}
+	return list
+}
+
+// where is the place that a setting comes from, for operators.
+func (s setting) where() string {
+	if s.origin.Line == 0 {
+		return s.origin.Source
+	}
+	return fmt.Sprintf("%s line %d", s.origin.Source, s.origin.Line)
 }

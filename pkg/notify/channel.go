@@ -28,6 +28,7 @@ type Message struct {
 	Attempt              int       // 1 for the first
 	TriedAt              time.Time // when the attempt before ended, zero for the first
 	Until                time.Time // when the last attempt will be made
+	URLType              string    // stands for the type in the endpoint's URL; "" is the type itself
 }
 
 // Result is what an attempt means for the message and its endpoint.
@@ -85,6 +86,7 @@ type Endpoint struct {
 	MaxPerSecond float64        // attempts; 0 is no limit
 	Timeout      time.Duration  // of one attempt; 0 is 10 s
 	RetryFor     time.Duration  // from a notification's creation to its last attempt; 0 is 72 hours, negative tries once
+	Keys         []string       // the configuration keys that made it, for operators
 }
 
 // Route returns a function that names the endpoints for the notifications of a

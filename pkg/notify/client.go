@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -118,7 +119,7 @@ func expand(template string, m Message) string {
 }
 
 func placeholders(s string, m Message, escape func(string) string) string {
-	return strings.NewReplacer("<notification_type>", escape(string(m.Type)), "<userId>", escape(m.Account)).Replace(s)
+	return strings.NewReplacer("<notification_type>", escape(cmp.Or(m.URLType, string(m.Type))), "<userId>", escape(m.Account)).Replace(s)
 }
 
 // ours are the headers that an endpoint's configuration may not set.

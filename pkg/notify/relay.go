@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
 )
 
@@ -189,7 +190,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // EndpointStatus is the state of one endpoint, for operators.
 type EndpointStatus struct {
 	Name string
-	URL  string // scheme and host
+	URL  string   // scheme and host
+	Keys []string // of the configuration, that made it
 	catalog.EndpointState
 	InFlight int       // attempts that run now
 	LookedAt time.Time // when its loop last looked for work; zero before the first look
@@ -206,4 +208,45 @@ func (r *Relay) Status(ctx context.Context) ([]EndpointStatus, error) {
 		list = append(list, s.status(state))
 	}
 	return list, nil
+}
+
+// Resume lifts the pause of an endpoint, and its hold, and looks at once for what
+// waits for it. Errors: NotFound if it is not configured.
+func (r *Relay) Resume(ctx context.Context, endpoint string) error {
+	s, err := r.sender(endpoint)
+	if err != nil {
+		return err
+	}
+	if err := r.catalog.ResumeEndpoint(ctx, endpoint); err != nil {
+		return err
+	}
+	s.look()
+	return nil
+}
+
+// Direct makes one attempt to hand n to an endpoint, without the outbox: nothing is
+// recorded and nothing is tried again. It is for what tells that the outbox does not
+// work. Errors: NotFound if the endpoint is not configured; Unavailable if it did
+// not take n.
+func (r *Relay) Direct(ctx context.Context, endpoint string, n anchore.Notification) error {
+	s, err := r.sender(endpoint)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	o := s.channel.Send(ctx, s.endpoint, Message{Notification: n, Attempt: 1, Until: n.CreatedAt})
+	if o.Result != Delivered {
+		return anchore.E(anchore.Unavailable, "notify.Direct", "endpoint %s did not take it: %s", endpoint, o.Reason)
+	}
+	return nil
+}
+
+func (r *Relay) sender(endpoint string) (*sender, error) {
+	for _, s := range r.senders {
+		if s.endpoint.Name == endpoint {
+			return s, nil
+		}
+	}
+	return nil, anchore.E(anchore.NotFound, "notify.sender", "no webhook endpoint %q is configured", endpoint)
 }

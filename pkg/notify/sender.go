@@ -40,7 +40,7 @@ type sender struct {
 func newSender(cfg Config, e Endpoint, r *Relay, m *metrics) *sender {
 	s := &sender{
 		catalog: cfg.Catalog, channel: cfg.Channel, endpoint: e, jitter: cfg.Jitter, metrics: m,
-		schedule: schedule{horizon: cmp.Or(e.RetryFor, 72*time.Hour)}, timeout: cmp.Or(e.Timeout, 10*time.Second), lanes: cmp.Or(cfg.Lanes, 8), rate: rate.NewLimiter(rate.Inf, 1),
+		schedule: schedule{horizon: cmp.Or(e.RetryFor, 72*time.Hour)}, timeout: cmp.Or(e.Timeout, defaultTimeout), lanes: cmp.Or(cfg.Lanes, 8), rate: rate.NewLimiter(rate.Inf, 1),
 		log: r.log.With("endpoint", e.Name, "url", MaskURL(e.URL)), wake: make(chan struct{}, 1),
 	}
 	if e.MaxPerSecond > 0 {
@@ -48,6 +48,9 @@ func newSender(cfg Config, e Endpoint, r *Relay, m *metrics) *sender {
 	}
 	return s
 }
+
+// defaultTimeout is the time for one attempt.
+const defaultTimeout = 10 * time.Second
 
 // look makes the loop look for work at once.
 func (s *sender) look() {
@@ -232,7 +235,7 @@ func (s *sender) tell(d catalog.Delivery, o Outcome, r catalog.DeliveryResult, n
 	s.mu.Unlock()
 	switch {
 	case r.Pause:
-		s.log.Error("webhook endpoint is gone; paused until restart", "reason", o.Reason)
+		s.log.Error("webhook endpoint is gone; paused until it is resumed or the engine restarts", "reason", o.Reason)
 	case began:
 		s.log.Warn("webhook endpoint fails; deliveries are tried again", "reason", o.Reason)
 	case ended:
@@ -250,5 +253,5 @@ func (s *sender) status(state catalog.EndpointState) EndpointStatus {
 	if s.success.After(state.LastSuccess) { // the store keeps it to the minute
 		state.LastSuccess = s.success
 	}
-	return EndpointStatus{Name: s.endpoint.Name, URL: MaskURL(s.endpoint.URL), EndpointState: state, InFlight: s.inFlight, LookedAt: s.looked}
+	return EndpointStatus{Name: s.endpoint.Name, URL: MaskURL(s.endpoint.URL), Keys: s.endpoint.Keys, EndpointState: state, InFlight: s.inFlight, LookedAt: s.looked}
 }

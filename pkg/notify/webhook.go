@@ -3,6 +3,7 @@ package notify
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -91,18 +92,25 @@ func (w *Webhook) Send(ctx context.Context, to Endpoint, m Message) Outcome {
 	if t == nil {
 		return Outcome{Result: Retry, Reason: "no endpoint of this name is configured"}
 	}
+	o, _, _ := w.send(ctx, t, m)
+	return o
+}
+
+// send makes one attempt. Beside the outcome it returns the TLS connection, nil if
+// there was none, and why no response came.
+func (w *Webhook) send(ctx context.Context, t *target, m Message) (Outcome, *tls.ConnectionState, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	req, err := w.request(ctx, t, m)
 	if err != nil {
-		return Outcome{Result: Refused, Reason: reasonOf(err, t.scrub)}
+		return Outcome{Result: Refused, Reason: reasonOf(err, t.scrub)}, nil, err
 	}
 	resp, err := t.client.Do(req)
 	if err != nil {
-		return Outcome{Result: Retry, Reason: reasonOf(err, t.scrub)}
+		return Outcome{Result: Retry, Reason: reasonOf(err, t.scrub)}, nil, err
 	}
 	defer drain(resp.Body, cancel)
-	return outcomeOf(resp, time.Now())
+	return outcomeOf(resp, time.Now()), resp.TLS, nil
 }
 
 func (w *Webhook) request(ctx context.Context, t *target, m Message) (*http.Request, error) {

@@ -1,0 +1,120 @@
+package alarm
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+)
+
+// Disk says that the file system of dir has less than least free bytes. The trouble
+// is over with a tenth more.
+func Disk(dir string, least int64) Condition {
+	var low atomic.Bool
+	return func(context.Context) []anchore.Event {
+		var fs syscall.Statfs_t
+		if err := syscall.Statfs(dir, &fs); err != nil {
+			return []anchore.Event{diskEvent("The data directory cannot be looked at", map[string]any{"msg": err.Error()})}
+		}
+		free, limit := int64(fs.Bavail)*fs.Bsize, least
+		if low.Load() {
+			limit += least / 10
+		}
+		low.Store(free < limit)
+		if free >= limit {
+			return nil
+		}
+		return []anchore.Event{diskEvent("The data directory has hardly any space left", map[string]any{
+			"free_mb": free >> 20, "limit_mb": least >> 20,
+			"msg": fmt.Sprintf("%d MiB are free; the key alarms.min_free_mb asks for %d", free>>20, least>>20),
+		})}
+	}
+}
+
+func diskEvent(message string, details map[string]any) anchore.Event {
+	return anchore.Event{
+		Type: anchore.EventDiskFull, Service: "catalog", Message: message, Details: details,
+		Resource: anchore.Resource{Type: "service", ID: "data_dir"},
+	}
+}
+
+// KeyFile says that the file of the key of stored secrets cannot be read, once it
+// was there: an engine that has no secrets needs none.
+func KeyFile(path string) Condition {
+	var seen atomic.Bool
+	return func(context.Context) []anchore.Event {
+		f, err := os.Open(path)
+		if err == nil {
+			seen.Store(true)
+			_, err = f.Read(make([]byte, 1))
+			_ = f.Close() // it was only read
+		}
+		if err == nil || !seen.Load() && os.IsNotExist(err) {
+			return nil
+		}
+		return []anchore.Event{{
+			Type: anchore.EventKeyUnreadable, Service: "catalog", Message: "The key of the stored secrets cannot be read",
+			Resource: anchore.Resource{Type: "service", ID: "key"}, Details: map[string]any{"msg": reason(err)},
+		}}
+	}
+}
+
+// reason is the cause of a file's error without its path.
+func reason(err error) string {
+	if e, ok := err.(*os.PathError); ok {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
+
+// Failures says that something has failed at least limit times in a row. state
+// gives the number and the reason of the last one.
+func Failures(limit int, state func() (failures int, reason string)) Condition {
+	return func(context.Context) []anchore.Event {
+		n, why := state()
+		if n < limit {
+			return nil
+		}
+		return []anchore.Event{{
+			Type: anchore.EventAnalysisDown, Service: "analyzer", Message: "Image analyses fail repeatedly for reasons of the engine",
+			Resource: anchore.Resource{Type: "service", ID: "analyzer"}, Details: map[string]any{"failures": n, "msg": why},
+		}}
+	}
+}
+
+// Endpoint is what Dead must know of a webhook endpoint.
+type Endpoint struct {
+	Name    string
+	Waiting int       // deliveries that have not ended
+	Since   time.Time // since when it takes nothing, zero if it does
+	Reason  string    // of the last failure
+}
+
+// Dead says which endpoints have taken nothing for longer than after, although
+// something waits for them. An error_event endpoint is left out: whom would it tell.
+func Dead(after time.Duration, endpoints func(context.Context) ([]Endpoint, error)) Condition {
+	return func(ctx context.Context) []anchore.Event {
+		list, err := endpoints(ctx)
+		if err != nil {
+			return nil // the store has its own condition
+		}
+		var dead []anchore.Event
+		for _, e := range list {
+			if e.Name == string(anchore.ErrorEvent) || e.Since.IsZero() || e.Waiting == 0 || time.Since(e.Since) < after {
+				continue
+			}
+			dead = append(dead, anchore.Event{
+				Type: anchore.EventEndpointDead, Service: "catalog", Message: "Webhook endpoint has not taken anything for a long time",
+				Resource: anchore.Resource{Type: "webhook", ID: e.Name},
+				Details: map[string]any{
+					"endpoint": e.Name, "since": e.Since.UTC().Format(time.RFC3339), "waiting": e.Waiting, "reason": e.Reason,
+				},
+			})
+		}
+		return dead
+	}
+}
