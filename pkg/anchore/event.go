@@ -21,6 +21,7 @@ const (
 	EventAnalysisFailed       EventType = "user.image.analysis.failed"
 	EventRegistryLookupFailed EventType = "system.image_analysis.registry_lookup_failed"
 	EventManifestParseFailed  EventType = "system.image_analysis.manifest_parse_fail"
+	EventListTagsFailed       EventType = "system.repository.list_tags_fail"
 
 	EventTagMoved        EventType = "user.image.tag.updated"           // the tag names another digest
 	EventTagDeleted      EventType = "user.image.tag.deleted"           // the registry no longer has the tag

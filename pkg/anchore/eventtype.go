@@ -20,6 +20,7 @@ func EventKinds() []EventKind {
 		{EventRegistryUp, Info, "registry", "Registry answers again"},
 		{EventRegistryLoginFailed, Failure, "registry", "Registry does not accept the credential"},
 		{EventRegistryDown, Failure, "registry", "Registry does not answer; its tags are not watched until it does"},
+		{EventListTagsFailed, Failure, "repository", "Failed to list tags in repository"},
 		{EventDiskFull, Fatal, "service", "The data directory has hardly any space left"},
 		{EventStoreFailing, Fatal, "service", "The store does not take changes"},
 		{EventKeyUnreadable, Fatal, "service", "The key of the stored secrets cannot be read"},

@@ -103,7 +103,8 @@ func ParseSubscriptionKey(t SubscriptionType, key string) (string, error) {
 }
 
 // ParseSubscriptionValue checks the value of a subscription: empty, or a JSON
-// object; for policy_eval and vuln_update its "digests" is a list of digests.
+// object; for policy_eval and vuln_update its "digests" is a list of digests, for
+// repo_update it is as ParseRepositoryWatch reads it.
 // The text is kept as it is. Errors: Invalid.
 func ParseSubscriptionValue(t SubscriptionType, value string) (string, error) {
 	const op = "anchore.ParseSubscriptionValue"
@@ -113,6 +114,10 @@ func ParseSubscriptionValue(t SubscriptionType, value string) (string, error) {
 	var doc map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(value), &doc); err != nil {
 		return "", E(Invalid, op, "subscription_value must be a JSON object in a string, or null; got %.80q", value).Because(err)
+	}
+	if t == RepoUpdate {
+		_, err := ParseRepositoryWatch(value)
+		return value, err
 	}
 	raw, ok := doc["digests"]
 	if !ok || t != PolicyEval && t != VulnUpdate {
