@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/anchore/anchore-engine/pkg/alarm"
 	"github.com/anchore/anchore-engine/pkg/analyze"
 	"github.com/anchore/anchore-engine/pkg/catalog"
 	"github.com/anchore/anchore-engine/pkg/config"
@@ -59,6 +60,8 @@ type Engine struct {
 	child    *analyze.Child
 	workers  *analyze.Workers
 	relay    *notify.Relay
+	webhook  *notify.Webhook
+	alarms   *alarm.Watch
 	http     *http.Server
 	listener net.Listener
 }
@@ -89,9 +92,14 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 	if e.store, e.blobs, err = e.openData(); err != nil {
 		return e, err
 	}
+	watched := alarm.WatchStore(e.store)
+	e.store = watched
+	if err = e.listen(); err != nil { // before the parts that tell others the address
+		return e, err
+	}
 	if e.catalog, err = catalog.New(catalog.Config{
 		Store: e.store, Blobs: e.blobs, Endpoints: notify.Route(endpoints), Subscriptions: cfg.Subscriptions,
-		NotifyRebuilds: cfg.Watch.NotifyRebuilds, Log: e.part("catalog"),
+		NotifyRebuilds: cfg.Watch.NotifyRebuilds, EventLog: cfg.Events.Notified, HostID: cfg.HostID, BaseURL: e.baseURL(), Log: e.part("catalog"),
 	}); err != nil {
 		return e, err
 	}
@@ -119,6 +127,9 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 		return e, err
 	}
 	if err = e.newRelay(endpoints, opt, metrics); err != nil {
+		return e, err
+	}
+	if err = e.newAlarms(watched); err != nil {
 		return e, err
 	}
 	return e, e.newServer(in, opt, metrics)
@@ -190,26 +201,22 @@ func (e *Engine) newWorkers(opt Options) (err error) {
 	return err
 }
 
-func (e *Engine) newRelay(endpoints []notify.Endpoint, opt Options, metrics prometheus.Registerer) error {
-	channel, err := notify.NewWebhook(notify.WebhookConfig{Endpoints: endpoints, UserAgent: "anchore-engine/" + cmp.Or(opt.Version, "unknown")})
-	if err != nil {
+func (e *Engine) newRelay(endpoints []notify.Endpoint, opt Options, metrics prometheus.Registerer) (err error) {
+	if e.webhook, err = notify.NewWebhook(notify.WebhookConfig{Endpoints: endpoints, UserAgent: "anchore-engine/" + cmp.Or(opt.Version, "unknown")}); err != nil {
 		return err
 	}
-	e.onClose("webhook connections", func() error { channel.Close(); return nil })
+	e.onClose("webhook connections", func() error { e.webhook.Close(); return nil })
 	e.relay, err = notify.New(notify.Config{
-		Catalog: e.catalog, Channel: channel, Endpoints: endpoints, Log: e.part("notify"), Registerer: metrics,
+		Catalog: e.catalog, Channel: e.webhook, Endpoints: endpoints, Log: e.part("notify"), Registerer: metrics,
 	})
 	return err
 }
 
 func (e *Engine) newServer(in *intake.Intake, opt Options, metrics *prometheus.Registry) error {
-	if err := e.listen(); err != nil {
-		return err
-	}
 	cfg := server.Config{
 		Catalog: e.catalog, Intake: hinting{in, e.watcher}, Hint: e.watcher.Hint, Looks: e.looks, Progress: e.workers.Progress, Health: e.health,
 		OpenMetrics: e.cfg.Metrics.Open, Version: opt.Version, SchemaVersion: SchemaVersion, HostID: e.cfg.HostID,
-		BaseURL: cmp.Or(e.cfg.PublicURL, e.URL()), Log: e.part("server"),
+		BaseURL: e.baseURL(), Log: e.part("server"),
 	}
 	if e.cfg.Metrics.Enabled {
 		cfg.Metrics = promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})
@@ -253,6 +260,9 @@ func (e *Engine) URL() string {
 	return scheme + "://" + e.listener.Addr().String()
 }
 
+// baseURL is where clients reach the engine.
+func (e *Engine) baseURL() string { return cmp.Or(e.cfg.PublicURL, e.URL()) }
+
 // Run starts the parts, receivers before senders, and runs until ctx ends. Then it
 // stops them in reverse: no new requests, looks, analyses or deliveries, each with
 // a grace for what is under way; the store is closed last.
@@ -262,6 +272,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		{Name: "notify", Grace: 10 * time.Second, Run: e.relay.Run},
 		{Name: "fan-out", Grace: 5 * time.Second, Run: e.catalog.RunFanOut},
 		{Name: "sweep", Grace: 5 * time.Second, Run: e.sweep},
+		{Name: "alarm", Grace: 20 * time.Second, Run: e.alarms.Run},
 		{Name: "analyze", Grace: 20 * time.Second, Run: e.workers.Run},
 		{Name: "watch", Grace: 10 * time.Second, Run: e.watcher.Run},
 		{Name: "server", Grace: 10 * time.Second, Run: e.serve},
@@ -298,7 +309,7 @@ func (e *Engine) sweep(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
-		if err := e.catalog.Sweep(ctx); err != nil && ctx.Err() == nil {
+		if err := errors.Join(e.catalog.Sweep(ctx), e.expireEvents(ctx)); err != nil && ctx.Err() == nil {
 			e.log.Error("the sweep did not finish; trying again later", "error", err)
 		}
 		select {
@@ -307,4 +318,13 @@ func (e *Engine) sweep(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// expireEvents removes the events that are older than the configuration says.
+func (e *Engine) expireEvents(ctx context.Context) error {
+	if e.cfg.Events.Keep == 0 {
+		return nil
+	}
+	_, err := e.catalog.ExpireEvents(ctx, e.cfg.Events.Keep)
+	return err
 }

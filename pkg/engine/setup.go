@@ -62,7 +62,7 @@ func webhookEndpoints(w config.Webhooks) (endpoints []notify.Endpoint) {
 		endpoints = append(endpoints, notify.Endpoint{
 			Name: c.Name, URL: c.URL, User: c.User, Password: c.Password, BearerToken: c.BearerToken, Secret: c.Secret, Headers: c.Headers,
 			Insecure: !c.SSLVerify, CAFile: c.CAFile, CertFile: c.ClientCert, KeyFile: c.ClientKey, Proxy: c.Proxy,
-			MaxPerSecond: c.MaxPerSecond, Timeout: c.Timeout, RetryFor: c.RetryFor,
+			MaxPerSecond: c.MaxPerSecond, Timeout: c.Timeout, RetryFor: c.RetryFor, Keys: c.Keys,
 		})
 	}
 	return endpoints
