@@ -61,7 +61,7 @@ var may = map[string][]string{
 	"notify/notifytest": {"anchore", "notify", "github.com/google/go-cmp"},
 	// edges
 	"server": {"anchore", "api", "catalog", "intake", "sbom", metrics, "github.com/getkin/kin-openapi"},
-	"cli": {"anchore", "api", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/clipperhouse/displaywidth",
+	"cli": {"anchore", "api", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/olekukonko/tablewriter",
 		"golang.org/x/term", "gopkg.in/yaml.v3"},
 	// root
 	"engine": {"anchore", "api", "alarm", "analyze", "catalog", "config", "intake", "notify", "oci", "run", "sbom", "sbom/syft",

@@ -2,12 +2,15 @@ package cli
 
 import (
 	"cmp"
+	"fmt"
 	"io"
 	"math/big"
 	"slices"
 	"strings"
 
-	"github.com/clipperhouse/displaywidth"
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/renderer"
+	"github.com/olekukonko/tablewriter/tw"
 )
 
 // table is what a listing prints: raw values, sorted and padded as the
@@ -28,7 +31,7 @@ func (t table) write(w io.Writer, headers bool) error {
 	if len(t.rows) > 0 {
 		t.sort()
 		if err := t.render(w, headers); err != nil {
-			return err
+			return fmt.Errorf("table: %w", err)
 		}
 	} else if _, err := io.WriteString(w, "\n"); err != nil {
 		return err
@@ -53,62 +56,32 @@ func (t table) sort() {
 	})
 }
 
-// render pads each cell to the widest of its column, counted in the columns of a
-// terminal. A cell of several lines makes a row of as many.
 func (t table) render(w io.Writer, headers bool) error {
-	rows := make([][][]string, 0, len(t.rows)+1) // row, column, line
+	tbl := tablewriter.NewTable(w,
+		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
+			Borders: tw.BorderNone, Symbols: tw.NewSymbols(tw.StyleNone),
+			Settings: tw.Settings{Separators: tw.SeparatorsNone, Lines: tw.LinesNone},
+		})),
+		tablewriter.WithPadding(tw.Padding{Right: gutter, Overwrite: true}),
+		tablewriter.WithHeaderAutoFormat(tw.Off), tablewriter.WithTrimSpace(tw.Off),
+		tablewriter.WithHeaderAlignment(tw.AlignLeft), tablewriter.WithRowAlignment(tw.AlignLeft),
+		tablewriter.WithHeaderAutoWrap(tw.WrapNone), tablewriter.WithRowAutoWrap(tw.WrapNone),
+		// Widths must not depend on the user's locale: ambiguous characters count 1.
+		tablewriter.WithEastAsian(tw.Off),
+	)
 	if headers {
-		header := make([][]string, len(t.columns))
-		for i, name := range t.columns {
-			header[i] = []string{name}
-		}
-		rows = append(rows, header)
+		tbl.Header(t.columns)
 	}
-	for _, values := range t.rows {
-		row := make([][]string, len(values))
-		for i, v := range values {
-			row[i] = strings.Split(cell(v), "\n")
+	for _, row := range t.rows {
+		cells := make([]string, len(row))
+		for i, v := range row {
+			cells[i] = cell(v)
 		}
-		rows = append(rows, row)
-	}
-	widths := make([]int, len(t.columns))
-	for _, row := range rows {
-		for i, lines := range row {
-			for _, l := range lines {
-				widths[i] = max(widths[i], displaywidth.String(l))
-			}
-		}
-	}
-	var b []byte
-	for _, row := range rows {
-		b = appendRow(b[:0], row, widths)
-		if _, err := w.Write(b); err != nil {
+		if err := tbl.Append(cells); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-func appendRow(b []byte, row [][]string, widths []int) []byte {
-	height := 1
-	for _, lines := range row {
-		height = max(height, len(lines))
-	}
-	for n := range height {
-		for i, lines := range row {
-			text := ""
-			if n < len(lines) {
-				text = lines[n]
-			}
-			b = append(b, text...)
-			for range widths[i] - displaywidth.String(text) {
-				b = append(b, ' ')
-			}
-			b = append(b, gutter...)
-		}
-		b = append(b, '\n')
-	}
-	return b
+	return tbl.Render()
 }
 
 // cell is the text of a value in a table: Python's, and nothing in it that a
