@@ -83,6 +83,56 @@ func FuzzEncodeKeepsTexts(f *testing.F) {
 	})
 }
 
+// FuzzEncodeAgreesWithIndent compares with json.Indent, on documents as they are
+// and as the one element of a list.
+func FuzzEncodeAgreesWithIndent(f *testing.F) {
+	for _, s := range []string{`{"a":[{"b":1.5e9,"c":"\\\" {[,:"}],"d":{},"e":[[],null]}`, `[]`, `"é"`, `[[1],[true,"<\u2028>"]]`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		var v any
+		if json.Unmarshal(doc, &v) != nil {
+			return
+		}
+		for _, in := range []any{v, []any{v, v}, &v} {
+			got, err := encode(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var back any
+			if err := json.Unmarshal(got, &back); err != nil {
+				t.Fatalf("encode(%s) is not JSON: %v", doc, err)
+			}
+			var compact, want bytes.Buffer
+			if err := json.Compact(&compact, got); err != nil {
+				t.Fatal(err)
+			}
+			if err := json.Indent(&want, compact.Bytes(), "", "  "); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want.String()+"\n", string(got)); diff != "" {
+				t.Errorf("encode(%s) (-json.Indent +got):\n%s", doc, diff)
+			}
+			if diff := cmp.Diff(plain(t, in), back); diff != "" {
+				t.Errorf("encode(%s) reads back as another value (-want +got):\n%s", doc, diff)
+			}
+		}
+	})
+}
+
+// plain is v as Go's own encoder and decoder leave it.
+func plain(t *testing.T, v any) (tree any) {
+	t.Helper()
+	doc, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(doc, &tree); err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
 func TestDepth(t *testing.T) {
 	for doc, want := range map[string]int{
 		``: 0, `1`: 0, `{}`: 1, `[[]]`: 2, `{"a":[{"b":1}],"c":[]}`: 3,

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
+	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -53,14 +55,129 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, v any, err error) 
 // fields of generated types are in the order of their keys; anything else goes
 // through sorted first.
 func encode(v any) ([]byte, error) {
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out) // ends with a newline
+	var compact bytes.Buffer
+	enc := json.NewEncoder(&compact) // ends with a newline
 	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
+	if list := reflect.ValueOf(v); isList(list) {
+		return encodeList(list, enc, &compact)
+	}
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
-	return escapeNonASCII(out.Bytes()), nil
+	out := make([]byte, 0, compact.Len()+compact.Len()/2)
+	return append(indent(out, compact.Bytes(), 0), '\n'), nil
+}
+
+// isList reports whether v is a list with elements, which may be encoded one by
+// one.
+func isList(v reflect.Value) bool {
+	return v.Kind() == reflect.Slice && v.Len() > 0 && v.Type().Elem().Kind() != reflect.Uint8 && !v.Type().Implements(reflect.TypeFor[json.Marshaler]())
+}
+
+// encodeList is encode for a list: a long one is never in memory in its compact
+// form, which would cost as much again.
+func encodeList(list reflect.Value, enc *json.Encoder, compact *bytes.Buffer) ([]byte, error) {
+	out := []byte{'['}
+	for i := range list.Len() {
+		compact.Reset()
+		if err := enc.Encode(list.Index(i).Addr().Interface()); err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = indent(newLine(out, 1), compact.Bytes(), 1)
+		if i == 0 { // the others are of about its length
+			out = slices.Grow(out, min(len(out)*list.Len(), maxGuess))
+		}
+	}
+	return append(newLine(out, 0), ']', '\n'), nil
+}
+
+// maxGuess bounds, in bytes, what is set aside for a list by the length of its
+// first element, which may be the only long one.
+const maxGuess = 16 << 20
+
+// indent appends a JSON document in compact form, as json.Encoder writes it, to
+// out: indented as json.Indent does, at the given depth, and with every character
+// beyond ASCII, which can only be inside a text, as its \u escape (two of them
+// beyond the basic plane). It is quicker than json.Indent because the document is
+// known to be valid.
+func indent(out, doc []byte, depth int) []byte {
+	for i := 0; i < len(doc); {
+		switch c := doc[i]; c {
+		case '"':
+			end := textEnd(doc, i)
+			out = appendASCII(out, doc[i:end])
+			i = end
+			continue
+		case '{', '[':
+			out = append(out, c)
+			if closing := doc[i+1]; closing == '}' || closing == ']' {
+				out = append(out, closing)
+				i++
+				break
+			}
+			depth++
+			out = newLine(out, depth)
+		case '}', ']':
+			depth--
+			out = append(newLine(out, depth), c)
+		case ',':
+			out = newLine(append(out, c), depth)
+		case ':':
+			out = append(out, c, ' ')
+		case '\n': // at the end of what an Encoder writes
+		default:
+			out = append(out, c)
+		}
+		i++
+	}
+	return out
+}
+
+// textEnd returns where the text that begins at i ends.
+func textEnd(doc []byte, i int) int {
+	for i++; doc[i] != '"'; i++ {
+		if doc[i] == '\\' {
+			i++ // the next byte is part of the escape
+		}
+	}
+	return i + 1
+}
+
+func newLine(out []byte, depth int) []byte {
+	out = append(out, '\n')
+	for range depth {
+		out = append(out, "  "...)
+	}
+	return out
+}
+
+// appendASCII appends a text, with escapes for what is not ASCII.
+func appendASCII(out, text []byte) []byte {
+	i := 0
+	for i < len(text) && text[i] < utf8.RuneSelf {
+		i++
+	}
+	if out = append(out, text[:i]...); i == len(text) {
+		return out
+	}
+	for i < len(text) {
+		if text[i] < utf8.RuneSelf {
+			out = append(out, text[i])
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRune(text[i:])
+		i += size
+		if high, low := utf16.EncodeRune(r); high != utf8.RuneError {
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		} else {
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
 }
 
 // sorted returns v as maps and lists, which are encoded in the order of their
@@ -75,34 +192,6 @@ func sorted(v any) (any, error) {
 	var tree any
 	err = dec.Decode(&tree)
 	return tree, err
-}
-
-// escapeNonASCII replaces every character beyond ASCII, which in JSON can only be
-// inside a text, by its \u escape (two of them beyond the basic plane).
-func escapeNonASCII(doc []byte) []byte {
-	i := 0
-	for i < len(doc) && doc[i] < utf8.RuneSelf {
-		i++
-	}
-	if i == len(doc) {
-		return doc
-	}
-	out := append(make([]byte, 0, len(doc)+len(doc)/4), doc[:i]...)
-	for i < len(doc) {
-		if doc[i] < utf8.RuneSelf {
-			out = append(out, doc[i])
-			i++
-			continue
-		}
-		r, size := utf8.DecodeRune(doc[i:])
-		i += size
-		if high, low := utf16.EncodeRune(r); high != utf8.RuneError {
-			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
-		} else {
-			out = fmt.Appendf(out, `\u%04x`, r)
-		}
-	}
-	return out
 }
 
 // decode reads the body of a request, which the middleware has read and checked.
