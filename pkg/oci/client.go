@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -27,20 +28,26 @@ import (
 type Registry struct {
 	PlainHTTP   bool           // plain HTTP is approved if the registry does not speak TLS
 	SkipVerify  bool           // its certificate is not verified
-	RootCAs     *x509.CertPool // nil: the system's
+	RootCAs     *x509.CertPool // nil: Config.RootCAs
 	Concurrency int            // requests at once; 0: Config.Concurrency
+	Mirrors     []string       // "host" or "host/prefix", asked before the registry, in this order
 }
 
 // Config configures a Client. Its zero value is good: anonymous, verified TLS,
 // plain HTTP to loopback addresses only, no cache.
 type Config struct {
-	Credentials Credentials         // nil: anonymous
-	Registries  map[string]Registry // by host as in a reference, "docker.io", "localhost:5000"
-	Transport   http.RoundTripper   // nil: one of our own, with the environment's proxy
-	Concurrency int                 // requests at once to one registry; 0: 8
-	Timeout     time.Duration       // of one request for a manifest, tags or token, and the longest silence within a layer; 0: 30 s
-	UserAgent   string              // "": "anchore-engine"
-	Logger      *slog.Logger        // nil: none
+	Credentials Credentials                           // nil: anonymous
+	Logins      Logins                                // nil: nobody is told
+	Sources     Sources                               // of registries with mirrors; nil: known until Close
+	Ambient     bool                                  // credentials of kind AmbientLogin may use what the engine's host has
+	RootCAs     *x509.CertPool                        // nil: the system's
+	Registries  map[string]Registry                   // by host as in a reference, "docker.io", "localhost:5000"
+	Transport   http.RoundTripper                     // nil: one of our own
+	Proxy       func(*http.Request) (*url.URL, error) // of our own transport; nil: as the environment's variables say
+	Concurrency int                                   // requests at once to one registry; 0: 8
+	Timeout     time.Duration                         // of one request for a manifest, tags or token, and the longest silence within a layer; 0: 30 s
+	UserAgent   string                                // "": "anchore-engine"
+	Logger      *slog.Logger                          // nil: none
 
 	LayerCache      string // directory of layers fetched lately, made if missing; "" for none
 	LayerCacheBytes int64  // its size; 0: 1 GiB
@@ -68,9 +75,11 @@ const (
 // registry does not answer or answers wrongly, Invalid when what it has cannot be
 // used. Messages are for users and hold no credentials.
 type Client struct {
-	cfg   Config
-	auth  auth
-	cache *layerCache // nil for none
+	cfg    Config
+	auth   auth
+	logins logins
+	chosen chosen
+	cache  *layerCache // nil for none
 
 	mu    sync.Mutex
 	hosts map[string]*host
@@ -78,12 +87,20 @@ type Client struct {
 
 // host is what the client keeps for one registry.
 type host struct {
-	client *http.Client
-	slots  chan struct{} // of short requests
-	bulk   chan struct{} // of layers, so that they do not hold up the rest
+	slots chan struct{}  // of short requests
+	bulk  chan struct{}  // of layers, so that they do not hold up the rest
+	links map[bool]*line // by whether they are insecure; under Client.mu
+}
+
+// line is a way to a registry: as the configuration says, or insecure because a
+// credential says so.
+type line struct {
+	registry string
+	insecure bool
+	client   *http.Client
 
 	mu    sync.Mutex
-	plain bool // it was seen to speak plain HTTP, and may
+	plain bool // the registry was seen to speak plain HTTP, and may
 }
 
 // New makes a client. It asks nothing yet. Errors: Internal if the layer cache
@@ -95,11 +112,14 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Proxy == nil {
+		cfg.Proxy = http.ProxyFromEnvironment
+	}
 	cfg.Concurrency = cmp.Or(cfg.Concurrency, defaultConcurrency)
 	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
 	cfg.UserAgent = cmp.Or(cfg.UserAgent, "anchore-engine")
 	cfg.LayerCacheBytes = cmp.Or(cfg.LayerCacheBytes, defaultCacheBytes)
-	c := &Client{cfg: cfg, hosts: map[string]*host{}, auth: auth{challenges: map[string]challenge{}, tokens: map[tokenKey]*token{}}}
+	c := newClient(cfg)
 	if cfg.LayerCache == "" {
 		return c, nil
 	}
@@ -110,36 +130,54 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
+func newClient(cfg Config) *Client {
+	return &Client{
+		cfg: cfg, hosts: map[string]*host{}, auth: auth{challenges: map[string]challenge{}, tokens: map[tokenKey]*token{}},
+		logins: logins{known: map[loginKey]*login{}}, chosen: chosen{tags: map[tagKey]*choice{}},
+	}
+}
+
 // Close ends idle connections.
 func (c *Client) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, h := range c.hosts {
-		h.client.CloseIdleConnections()
+		for _, l := range h.links {
+			l.client.CloseIdleConnections()
+		}
 	}
 }
 
-func (c *Client) host(registry string) *host {
+func (c *Client) host(registry string, insecure bool) (*host, *line) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if h, ok := c.hosts[registry]; ok {
-		return h
-	}
 	reg := c.cfg.Registries[registry]
-	n := cmp.Or(reg.Concurrency, c.cfg.Concurrency)
-	h := &host{slots: make(chan struct{}, n), bulk: make(chan struct{}, n)}
-	transport := c.cfg.Transport
-	if transport == nil {
-		transport = c.newTransport(reg)
+	h := c.hosts[registry]
+	if h == nil {
+		n := cmp.Or(reg.Concurrency, c.cfg.Concurrency)
+		h = &host{slots: make(chan struct{}, n), bulk: make(chan struct{}, n), links: map[bool]*line{}}
+		c.hosts[registry] = h
 	}
-	h.client = &http.Client{Transport: transport, CheckRedirect: c.checkRedirect}
-	c.hosts[registry] = h
-	return h
+	l := h.links[insecure]
+	if l == nil {
+		l = &line{registry: registry, insecure: insecure}
+		transport := c.cfg.Transport
+		if transport == nil {
+			transport = c.newTransport(reg, insecure)
+		}
+		l.client = &http.Client{Transport: transport, CheckRedirect: func(req *http.Request, via []*http.Request) error { return c.checkRedirect(l, req, via) }}
+		h.links[insecure] = l
+	}
+	return h, l
 }
 
-func (c *Client) newTransport(reg Registry) *http.Transport {
+func (c *Client) newTransport(reg Registry, insecure bool) *http.Transport {
+	roots := reg.RootCAs
+	if roots == nil {
+		roots = c.cfg.RootCAs
+	}
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
+		Proxy:                 c.cfg.Proxy,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConnsPerHost:   cmp.Or(reg.Concurrency, c.cfg.Concurrency),
@@ -148,16 +186,16 @@ func (c *Client) newTransport(reg Registry) *http.Transport {
 		ResponseHeaderTimeout: c.cfg.Timeout,
 		TLSClientConfig: &tls.Config{
 			MinVersion:         tls.VersionTLS12,
-			RootCAs:            reg.RootCAs,
-			InsecureSkipVerify: reg.SkipVerify, // #nosec G402: only where the operator said so
+			RootCAs:            roots,
+			InsecureSkipVerify: reg.SkipVerify || insecure, // #nosec G402: only where the operator said so
 		},
 	}
 }
 
-// mayPlain reports whether plain HTTP to the registry is approved: by its address
-// being loopback, or by the configuration.
-func (c *Client) mayPlain(registry string) bool {
-	return c.cfg.Registries[registry].PlainHTTP || isLoopback(registry)
+// mayPlain reports whether plain HTTP to a host is approved: by its address being
+// loopback, by the configuration, or by the credential if it is the registry itself.
+func (c *Client) mayPlain(l *line, host string) bool {
+	return c.cfg.Registries[host].PlainHTTP || isLoopback(host) || l.insecure && (host == l.registry || host == address(l.registry))
 }
 
 func isLoopback(registry string) bool {

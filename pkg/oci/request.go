@@ -30,21 +30,51 @@ func (r request) url(scheme string) string {
 	return scheme + "://" + address(r.ref.Registry) + path
 }
 
-func (r request) scope() string { return "repository:" + r.ref.Repository + ":pull" }
+func (r request) scope() string {
+	if r.ref.Repository == "" {
+		return ""
+	}
+	return "repository:" + r.ref.Repository + ":pull"
+}
 
 // do sends the request with the account's credential and returns a 2xx answer,
-// whose Close frees the registry's slot. Any other answer is an error.
+// whose Close frees the registry's slot. Any other answer is an error. A registry
+// with mirrors is asked where sources says.
 func (c *Client) do(ctx context.Context, r request) (*http.Response, error) {
+	if len(c.cfg.Registries[r.ref.Registry].Mirrors) > 0 {
+		return c.doAtSources(ctx, r)
+	}
+	return c.ask(ctx, r)
+}
+
+// ask is do for the one registry of r.
+func (c *Client) ask(ctx context.Context, r request) (*http.Response, error) {
 	cred, err := c.cfg.Credentials.Credential(ctx, r.account, r.ref)
 	if err != nil {
 		return nil, err
 	}
-	h := c.host(r.ref.Registry)
+	res, err := c.askAs(ctx, r, cred)
+	switch {
+	case c.cfg.Logins == nil || cred.anonymous():
+	case err == nil:
+		c.cfg.Logins.LoginAccepted(ctx, r.account, r.ref, cred)
+	case errors.Is(err, errLogin):
+		c.cfg.Logins.LoginRefused(ctx, r.account, r.ref, cred, anchore.MessageOf(err))
+	}
+	return res, err
+}
+
+// errLogin is the cause of an error that says that user and password are wrong.
+var errLogin = errors.New("the login is refused")
+
+// askAs is ask with a given credential.
+func (c *Client) askAs(ctx context.Context, r request, cred Credential) (*http.Response, error) {
+	h, l := c.host(r.ref.Registry, cred.Insecure)
 	release, err := h.take(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	res, err := c.authorized(ctx, h, r, cred)
+	res, err := c.loggedIn(ctx, l, r, cred)
 	if err != nil {
 		release()
 		return nil, err
@@ -54,17 +84,30 @@ func (c *Client) do(ctx context.Context, r request) (*http.Response, error) {
 		return res, nil
 	}
 	defer func() { _ = res.Body.Close() }()
-	return nil, statusError(r, cred, res)
+	e := statusError(r, cred, res)
+	if ch, _ := pickChallenge(res.Header.Values("WWW-Authenticate")); res.StatusCode == http.StatusUnauthorized && ch.scheme == schemeBasic && !cred.anonymous() {
+		e.Err = errors.Join(errLogin, e.Err)
+	}
+	return nil, e
+}
+
+// loggedIn makes a login of the credential and sends the request with it.
+func (c *Client) loggedIn(ctx context.Context, l *line, r request, cred Credential) (*http.Response, error) {
+	login, err := c.login(ctx, l, r, cred)
+	if err != nil {
+		return nil, err
+	}
+	return c.authorized(ctx, l, r, login)
 }
 
 // authorized sends the request; if the registry challenges it, once more with what
 // the challenge asks for.
-func (c *Client) authorized(ctx context.Context, h *host, r request, cred Credential) (*http.Response, error) {
-	header, err := c.auth.header(ctx, c, h, r, cred)
+func (c *Client) authorized(ctx context.Context, l *line, r request, cred Credential) (*http.Response, error) {
+	header, err := c.auth.header(ctx, c, l, r, cred)
 	if err != nil {
 		return nil, err
 	}
-	res, err := c.send(ctx, h, r, header)
+	res, err := c.send(ctx, l, r, header)
 	if err != nil || res.StatusCode != http.StatusUnauthorized {
 		return res, err
 	}
@@ -73,43 +116,43 @@ func (c *Client) authorized(ctx context.Context, h *host, r request, cred Creden
 		return res, nil
 	}
 	drain(res)
-	header, err = again(ctx, c, h)
+	header, err = again(ctx, c, l)
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, h, r, header)
+	return c.send(ctx, l, r, header)
 }
 
 // send sends the request over TLS, or over plain HTTP if that is approved and all
 // that the registry speaks. What it speaks is asked without any credential: a
 // failed handshake carries none.
-func (c *Client) send(ctx context.Context, h *host, r request, authorization string) (*http.Response, error) {
-	h.mu.Lock()
-	plain := h.plain
-	h.mu.Unlock()
+func (c *Client) send(ctx context.Context, l *line, r request, authorization string) (*http.Response, error) {
+	l.mu.Lock()
+	plain := l.plain
+	l.mu.Unlock()
 	scheme := "https"
 	if plain {
 		scheme = "http"
 	}
-	res, err := c.sendOver(ctx, h, r, scheme, authorization)
-	if err != nil && !plain && speaksPlain(err) && c.mayPlain(r.ref.Registry) {
-		h.mu.Lock()
-		h.plain = true
-		h.mu.Unlock()
-		res, err = c.sendOver(ctx, h, r, "http", authorization)
+	res, err := c.sendOver(ctx, l, r, scheme, authorization)
+	if err != nil && !plain && speaksPlain(err) && c.mayPlain(l, r.ref.Registry) {
+		l.mu.Lock()
+		l.plain = true
+		l.mu.Unlock()
+		res, err = c.sendOver(ctx, l, r, "http", authorization)
 	}
 	if err != nil {
 		if plain { // it may have learned TLS meanwhile
-			h.mu.Lock()
-			h.plain = false
-			h.mu.Unlock()
+			l.mu.Lock()
+			l.plain = false
+			l.mu.Unlock()
 		}
 		return nil, connectionError(ctx, r, err)
 	}
 	return res, nil
 }
 
-func (c *Client) sendOver(ctx context.Context, h *host, r request, scheme, authorization string) (*http.Response, error) {
+func (c *Client) sendOver(ctx context.Context, l *line, r request, scheme, authorization string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, r.url(scheme), nil)
 	if err != nil {
 		return nil, err
@@ -121,7 +164,7 @@ func (c *Client) sendOver(ctx context.Context, h *host, r request, scheme, autho
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}
-	return h.client.Do(req)
+	return l.client.Do(req)
 }
 
 // speaksPlain recognises a server that answers a TLS handshake in clear.
@@ -132,11 +175,11 @@ func speaksPlain(err error) bool {
 
 // checkRedirect lets a registry send us to where its blobs are, but not out of TLS
 // unless that host may speak plain HTTP, and never with the credential.
-func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
+func (c *Client) checkRedirect(l *line, req *http.Request, via []*http.Request) error {
 	if len(via) >= 5 {
 		return errors.New("more than five redirects")
 	}
-	if req.URL.Scheme != "https" && !c.mayPlain(req.URL.Host) {
+	if req.URL.Scheme != "https" && !c.mayPlain(l, req.URL.Host) {
 		return fmt.Errorf("redirected to plain HTTP at %s", req.URL.Host)
 	}
 	if req.URL.Host != via[0].URL.Host {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -46,32 +47,32 @@ const (
 
 // header returns the Authorization header for a request, "" if nothing is known of
 // the registry yet: then it is asked without, and says what it wants.
-func (a *auth) header(ctx context.Context, c *Client, h *host, r request, cred Credential) (string, error) {
+func (a *auth) header(ctx context.Context, c *Client, l *line, r request, cred Credential) (string, error) {
 	a.mu.Lock()
 	ch, ok := a.challenges[r.ref.Registry+challengeDivider+cred.identity()]
 	a.mu.Unlock()
 	if !ok {
 		return "", nil
 	}
-	return a.answer(ctx, c, h, r, cred, ch, "")
+	return a.answer(ctx, c, l, r, cred, ch, "")
 }
 
 // learn reads the challenge of a 401. It returns how to answer it, and whether
 // there is an answer that was not just refused.
-func (a *auth) learn(r request, cred Credential, header http.Header, refused string) (func(context.Context, *Client, *host) (string, error), bool) {
+func (a *auth) learn(r request, cred Credential, header http.Header, refused string) (func(context.Context, *Client, *line) (string, error), bool) {
 	ch, ok := pickChallenge(header.Values("WWW-Authenticate"))
-	if !ok || ch.scheme == schemeBasic && (cred == (Credential{}) || refused != "") {
+	if !ok || ch.scheme == schemeBasic && (cred.anonymous() || refused != "") {
 		return nil, false
 	}
 	a.mu.Lock()
 	a.challenges[r.ref.Registry+challengeDivider+cred.identity()] = ch
 	a.mu.Unlock()
-	return func(ctx context.Context, c *Client, h *host) (string, error) {
-		return a.answer(ctx, c, h, r, cred, ch, strings.TrimPrefix(refused, "Bearer "))
+	return func(ctx context.Context, c *Client, l *line) (string, error) {
+		return a.answer(ctx, c, l, r, cred, ch, strings.TrimPrefix(refused, "Bearer "))
 	}, true
 }
 
-func (a *auth) answer(ctx context.Context, c *Client, h *host, r request, cred Credential, ch challenge, refused string) (string, error) {
+func (a *auth) answer(ctx context.Context, c *Client, l *line, r request, cred Credential, ch challenge, refused string) (string, error) {
 	if ch.scheme == schemeBasic {
 		return basic(cred), nil
 	}
@@ -81,7 +82,7 @@ func (a *auth) answer(ctx context.Context, c *Client, h *host, r request, cred C
 	if t.value != "" && t.value != refused && time.Now().Before(t.useTil) {
 		return "Bearer " + t.value, nil
 	}
-	value, life, err := c.fetchToken(ctx, h, r, cred, ch)
+	value, life, err := c.fetchToken(ctx, l, r, cred, ch)
 	if err != nil {
 		return "", err
 	}
@@ -119,37 +120,43 @@ func basic(cred Credential) string {
 
 // fetchToken asks the realm of the challenge for a token: distribution's
 // docs/content/spec/auth/token.md.
-func (c *Client) fetchToken(ctx context.Context, h *host, r request, cred Credential, ch challenge) (string, time.Duration, error) {
+func (c *Client) fetchToken(ctx context.Context, l *line, r request, cred Credential, ch challenge) (string, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	realm, err := url.Parse(ch.params["realm"])
 	if err != nil || realm.Host == "" || realm.Scheme != "https" && realm.Scheme != "http" {
-		return "", 0, anchore.E(anchore.Unavailable, r.op, "registry %s names no usable token service", r.ref.Registry).WithCodes("REGISTRY_NOT_ACCESSIBLE")
+		return "", 0, anchore.E(anchore.Unavailable, r.op, "registry %s names no usable token service", r.ref.Registry).WithCodes(anchore.CodeNotAccessible)
 	}
-	if realm.Scheme == "http" && !(c.mayPlain(realm.Host) && c.mayPlain(r.ref.Registry)) {
-		return "", 0, anchore.E(anchore.Unavailable, r.op, "registry %s wants its token fetched over plain HTTP from %s; that is refused unless the registry is configured as insecure", r.ref.Registry, realm.Host).WithCodes("REGISTRY_NOT_ACCESSIBLE")
+	if realm.Scheme == "http" && !(c.mayPlain(l, realm.Host) && c.mayPlain(l, r.ref.Registry)) {
+		return "", 0, anchore.E(anchore.Unavailable, r.op, "registry %s wants its token fetched over plain HTTP from %s; that is refused unless the registry is configured as insecure", r.ref.Registry, realm.Host).WithCodes(anchore.CodeNotAccessible)
 	}
 	q := realm.Query()
 	if s := ch.params["service"]; s != "" {
 		q.Set("service", s)
 	}
-	q.Set("scope", r.scope())
+	if s := r.scope(); s != "" {
+		q.Set("scope", s)
+	}
 	realm.RawQuery = q.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, realm.String(), nil)
 	if err != nil {
 		return "", 0, connectionError(ctx, r, err)
 	}
 	req.Header.Set("User-Agent", c.cfg.UserAgent)
-	if cred != (Credential{}) {
+	if !cred.anonymous() {
 		req.Header.Set("Authorization", basic(cred))
 	}
-	res, err := h.client.Do(req)
+	res, err := l.client.Do(req)
 	if err != nil {
 		return "", 0, connectionError(ctx, r, err)
 	}
 	defer drain(res)
 	if res.StatusCode != http.StatusOK {
-		return "", 0, statusError(r, cred, res)
+		e := statusError(r, cred, res)
+		if res.StatusCode == http.StatusUnauthorized && !cred.anonymous() {
+			e.Err = errors.Join(errLogin, e.Err)
+		}
+		return "", 0, e
 	}
 	return readToken(r, res.Body)
 }
@@ -165,7 +172,7 @@ func readToken(r request, body io.Reader) (string, time.Duration, error) {
 		doc.Token = doc.Access
 	}
 	if err != nil || doc.Token == "" || strings.ContainsAny(doc.Token, "\r\n") {
-		return "", 0, anchore.E(anchore.Unavailable, r.op, "the token service of registry %s did not answer with a token", r.ref.Registry).WithCodes("REGISTRY_NOT_ACCESSIBLE")
+		return "", 0, anchore.E(anchore.Unavailable, r.op, "the token service of registry %s did not answer with a token", r.ref.Registry).WithCodes(anchore.CodeNotAccessible)
 	}
 	life := minTokenLife
 	if doc.ExpiresIn > 0 {

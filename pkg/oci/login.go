@@ -1,0 +1,91 @@
+package oci
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+)
+
+// logins are the logins that were made of credentials, until they expire.
+type logins struct {
+	mu    sync.Mutex
+	known map[loginKey]*login
+}
+
+type loginKey struct{ registry, identity string }
+
+type login struct {
+	mu     sync.Mutex // held while it is made, so that one request serves all who wait
+	cred   Credential
+	useTil time.Time
+}
+
+// ambientFor is how long a login of the engine's host is used before its helpers
+// are asked again: they are programs, and their tokens live for an hour or more.
+const ambientFor = 10 * time.Minute
+
+// login returns user and password to use for the credential at the request's
+// registry.
+func (c *Client) login(ctx context.Context, l *line, r request, cred Credential) (Credential, error) {
+	if cred.Kind == PasswordLogin {
+		return cred, nil
+	}
+	key := loginKey{r.ref.Registry, cred.identity()}
+	c.logins.mu.Lock()
+	known := c.logins.known[key]
+	if known == nil {
+		known = &login{}
+		c.logins.known[key] = known
+	}
+	c.logins.mu.Unlock()
+	known.mu.Lock()
+	defer known.mu.Unlock()
+	if time.Now().Before(known.useTil) {
+		return known.cred, nil
+	}
+	made, life, err := c.makeLogin(ctx, l, r, cred)
+	if err != nil {
+		return Credential{}, err
+	}
+	made.Insecure = cred.Insecure
+	known.cred, known.useTil = made, time.Now().Add(life*3/4)
+	return made, nil
+}
+
+func (c *Client) makeLogin(ctx context.Context, l *line, r request, cred Credential) (Credential, time.Duration, error) {
+	if cred.Kind == ECRLogin {
+		return c.ecrLogin(ctx, l, r, cred)
+	}
+	if !c.cfg.Ambient {
+		return Credential{}, 0, anchore.E(anchore.Forbidden, r.op, "'awsauto' is not enabled in service configuration: set registries.ambient_credentials to let registries use the credentials of the engine's host").WithCodes(anchore.CodePermissionDenied)
+	}
+	return ambient(ctx, r)
+}
+
+// ambient asks docker's configuration file of the engine's user, and the credential
+// helpers that it names, for a login.
+func ambient(ctx context.Context, r request) (Credential, time.Duration, error) {
+	reg, err := name.NewRegistry(r.ref.Registry)
+	if err != nil {
+		return Credential{}, 0, anchore.E(anchore.Invalid, r.op, "%s is no registry that the engine's host can have credentials for", r.ref.Registry).Because(err)
+	}
+	found, err := authn.Resolve(ctx, authn.DefaultKeychain, reg)
+	var login *authn.AuthConfig
+	if err == nil {
+		login, err = authn.Authorization(ctx, found)
+	}
+	switch {
+	case err != nil:
+		return Credential{}, 0, anchore.E(anchore.Unavailable, r.op, "the credentials of the engine's host for registry %s cannot be read", r.ref.Registry).WithCodes(anchore.CodePermissionDenied).Because(err)
+	case login.Username == "" && login.Password == "" && login.IdentityToken+login.RegistryToken != "":
+		return Credential{}, 0, anchore.E(anchore.Unavailable, r.op, "the engine's host has a token for registry %s, not a user and password; that is not supported", r.ref.Registry).WithCodes(anchore.CodePermissionDenied)
+	case login.Username == "" && login.Password == "":
+		return Credential{}, 0, anchore.E(anchore.Unauthorized, r.op, "the engine's host has no credentials for registry %s; give its user a docker configuration file with a login or a credential helper", r.ref.Registry).WithCodes(anchore.CodePermissionDenied)
+	}
+	return Credential{Username: login.Username, Password: anchore.Secret(login.Password)}, ambientFor, nil
+}

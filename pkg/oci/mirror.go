@@ -1,0 +1,178 @@
+package oci
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+)
+
+// Sources remembers which of a registry's sources, its mirrors and itself, answers
+// an account for a tag, or for a repository's list of tags if ref has no tag.
+type Sources interface {
+	// TagSource returns it, "" if none is known. It is asked once for each tag.
+	TagSource(ctx context.Context, account string, ref anchore.Reference) (string, error)
+	// SetTagSource is called when it changes.
+	SetTagSource(ctx context.Context, account string, ref anchore.Reference, source string) error
+}
+
+// A tag's source stays the same while it works, and what it answers is believed:
+// of two sources one may lag behind, and asking now this, now that one would make
+// the tag flap between two digests. A source that fails is left only when it has
+// failed so often, for so long, without an answer in between.
+const (
+	patience      = 15 * time.Minute
+	patientErrors = 3
+)
+
+// source is a place to ask for a registry's repositories: "mirror.example.com", or
+// with what stands before their names there: "harbor.example.com/proxy".
+type source string
+
+// ref is what the reference is called at the source.
+func (s source) ref(ref anchore.Reference) anchore.Reference {
+	host, prefix, ok := strings.Cut(string(s), "/")
+	ref.Registry = host
+	if ok {
+		ref.Repository = prefix + "/" + ref.Repository
+	}
+	return ref
+}
+
+// sources are the mirrors of a registry, then itself.
+func (c *Client) sources(registry string) []source {
+	var list []source
+	for _, m := range c.cfg.Registries[registry].Mirrors {
+		list = append(list, source(m))
+	}
+	return append(list, source(registry))
+}
+
+// chosen are the sources of tags.
+type chosen struct {
+	mu   sync.Mutex
+	tags map[tagKey]*choice
+}
+
+type tagKey struct{ account, tag string }
+
+// choice is a tag's source and how it has been doing.
+type choice struct {
+	source   source
+	failures int       // in a row
+	since    time.Time // of the first of them
+}
+
+// doAtSources is do for a registry with mirrors.
+func (c *Client) doAtSources(ctx context.Context, r request) (*http.Response, error) {
+	all := c.sources(r.ref.Registry)
+	if r.byContent() {
+		// Any source will do: what it sends is verified.
+		_, res, err := c.firstOf(ctx, r, all)
+		return res, err
+	}
+	key := anchore.Reference{Registry: r.ref.Registry, Repository: r.ref.Repository, Tag: r.ref.Tag}
+	at, err := c.sourceOf(ctx, r.account, key, all)
+	if err != nil {
+		return nil, err
+	}
+	if at != "" {
+		asked := r
+		asked.ref = at.ref(r.ref)
+		res, err := c.ask(ctx, asked)
+		if ctx.Err() != nil || !c.chosen.left(tagKey{r.account, key.String()}, err, time.Now()) {
+			return res, err
+		}
+		c.cfg.Logger.WarnContext(ctx, "a source has failed for long; looking for another one", "ref", key.String(), "source", string(at), "err", err)
+		others := slices.DeleteFunc(slices.Clone(all), func(s source) bool { return s == at })
+		next, res, second := c.firstOf(ctx, r, others)
+		if second != nil {
+			return nil, err // the one that it stays with
+		}
+		return c.choose(ctx, r, key, next, res)
+	}
+	at, res, err := c.firstOf(ctx, r, all)
+	if err != nil {
+		return nil, err
+	}
+	return c.choose(ctx, r, key, at, res)
+}
+
+// byContent reports whether the request names what it wants by its digest.
+func (r request) byContent() bool {
+	_, name, _ := strings.Cut(r.path, "/")
+	return strings.HasPrefix(r.path, "blobs/") || strings.HasPrefix(r.path, "manifests/") && anchore.IsDigest(name)
+}
+
+// firstOf asks the sources in their order and returns the first answer; the error
+// is that of the last one, which is the registry itself.
+func (c *Client) firstOf(ctx context.Context, r request, all []source) (at source, res *http.Response, err error) {
+	for _, at = range all {
+		asked := r
+		asked.ref = at.ref(r.ref)
+		if res, err = c.ask(ctx, asked); err == nil || ctx.Err() != nil {
+			return at, res, err
+		}
+	}
+	return "", nil, err
+}
+
+// choose makes at the source of a tag, for which it answered with res.
+func (c *Client) choose(ctx context.Context, r request, key anchore.Reference, at source, res *http.Response) (*http.Response, error) {
+	if c.cfg.Sources != nil {
+		if err := c.cfg.Sources.SetTagSource(ctx, r.account, key, string(at)); err != nil {
+			_ = res.Body.Close()
+			return nil, err
+		}
+	}
+	c.chosen.mu.Lock()
+	defer c.chosen.mu.Unlock()
+	c.chosen.tags[tagKey{r.account, key.String()}] = &choice{source: at}
+	return res, nil
+}
+
+// sourceOf returns the source of a tag, "" if it has none, or none that is still
+// configured.
+func (c *Client) sourceOf(ctx context.Context, account string, ref anchore.Reference, all []source) (source, error) {
+	key := tagKey{account, ref.String()}
+	c.chosen.mu.Lock()
+	known := c.chosen.tags[key]
+	c.chosen.mu.Unlock()
+	if known != nil || c.cfg.Sources == nil {
+		if known == nil {
+			return "", nil
+		}
+		return known.source, nil
+	}
+	stored, err := c.cfg.Sources.TagSource(ctx, account, ref)
+	if err != nil || !slices.Contains(all, source(stored)) {
+		return "", err
+	}
+	c.chosen.mu.Lock()
+	defer c.chosen.mu.Unlock()
+	if c.chosen.tags[key] == nil {
+		c.chosen.tags[key] = &choice{source: source(stored)}
+	}
+	return source(stored), nil
+}
+
+// left notes what came of asking a tag's source, and reports whether it is to be
+// left. That it has no such tag (any more), or allows no more requests for now, is
+// an answer.
+func (s *chosen) left(key tagKey, err error, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.tags[key]
+	if kind := anchore.KindOf(err); err == nil || kind == anchore.NotFound || kind == anchore.Limited {
+		at.failures = 0
+		return false
+	}
+	if at.failures++; at.failures == 1 {
+		at.since = now
+	}
+	return at.failures >= patientErrors && now.Sub(at.since) >= patience
+}
