@@ -122,8 +122,11 @@ func (c *Catalog) AddSubscription(ctx context.Context, s anchore.Subscription) (
 	if s.Value, err = anchore.ParseSubscriptionValue(s.Type, s.Value); err != nil {
 		return s, false, err
 	}
-	now := time.Now().UTC()
-	s.CreatedAt, s.UpdatedAt = now, now
+	st, err := c.stamp()
+	if err != nil {
+		return s, false, err
+	}
+	s.CreatedAt, s.UpdatedAt = st.now, st.now
 	err = c.update(ctx, s.Account, func(tx store.Tx, acct *account.Row) error {
 		row, err := subscription.Find(tx, acct.No, s.Key, s.Type)
 		if err != nil {
@@ -131,6 +134,9 @@ func (c *Catalog) AddSubscription(ctx context.Context, s anchore.Subscription) (
 		}
 		if created = row == nil; created {
 			row = subscription.New(acct.No, s)
+			if s.Type == anchore.RepoUpdate {
+				row.Repository = st.newWatch()
+			}
 			if err := subscription.Table.Insert(tx, row); err != nil {
 				return err
 			}
@@ -157,9 +163,12 @@ type SubscriptionUpdate struct {
 // nothing changes. Errors: NotFound; Invalid for a value, or a key or type of
 // another subscription.
 func (c *Catalog) UpdateSubscription(ctx context.Context, name, id string, u SubscriptionUpdate) (anchore.Subscription, error) {
-	now := time.Now().UTC()
 	var s anchore.Subscription
-	err := c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	st, err := c.stamp()
+	if err != nil {
+		return s, err
+	}
+	err = c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := subscriptionByID(tx, acct, id)
 		if err != nil {
 			return err
@@ -176,8 +185,11 @@ func (c *Catalog) UpdateSubscription(ctx context.Context, name, id string, u Sub
 				return err
 			}
 		}
+		if err := st.chooseAgain(row, &next); err != nil {
+			return err
+		}
 		if next.Active != row.Active || next.Value != row.Value {
-			next.Updated = table.Nanos(now)
+			next.Updated = table.Nanos(st.now)
 		}
 		s = next.Domain(name)
 		return subscription.Table.Replace(tx, row, &next)
@@ -210,6 +222,7 @@ func (u SubscriptionUpdate) names(row *subscription.Row) error {
 // DeleteSubscription removes the subscription with the id. Errors: NotFound;
 // Conflict if it is active (a repo_update may be deleted as it is).
 func (c *Catalog) DeleteSubscription(ctx context.Context, name, id string) error {
+	var deleted *subscription.Row
 	err := c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := subscriptionByID(tx, acct, id)
 		if err != nil {
@@ -218,12 +231,19 @@ func (c *Catalog) DeleteSubscription(ctx context.Context, name, id string) error
 		if row.Active && row.Type != string(anchore.RepoUpdate) {
 			return anchore.E(anchore.Conflict, "catalog.DeleteSubscription", "the subscription %s to %s is active; deactivate it first: anchore-cli subscription deactivate %s %s", row.Type, row.Key, row.Type, row.Key)
 		}
+		deleted = row
 		return subscription.Table.Delete(tx, row)
 	})
-	if err == nil {
-		c.subscriptionsChanged.wake()
+	if err != nil {
+		return err
 	}
-	return err
+	c.subscriptionsChanged.wake()
+	if deleted.Type == string(anchore.RepoUpdate) {
+		if err := c.purgeRepository(ctx, deleted.Account, deleted.Key); err != nil {
+			c.log.Warn("what was known of a repository's tags is removed later", "repository", deleted.Key, "error", err)
+		}
+	}
+	return nil
 }
 
 // subscribeTag creates the default subscriptions of a tag that do not exist. It

@@ -21,10 +21,13 @@ type resolver interface {
 	// Resolve returns what ref names for the platform. With an error of code
 	// OSARCH_MISMATCH the manifest has its TagDigest.
 	Resolve(ctx context.Context, account string, ref anchore.Reference, platform anchore.Platform) (anchore.Manifest, error)
+	// ListTags returns the tags of ref's repository, sorted.
+	ListTags(ctx context.Context, account string, ref anchore.Reference) ([]string, error)
 }
 
 // recorder is what intake asks of the catalog.
 type recorder interface {
+	repositories
 	SawTag(ctx context.Context, s catalog.Sighting) (catalog.Seen, error)
 	AddDigest(ctx context.Context, d catalog.DigestAddition) (anchore.Image, error)
 	TagRefused(ctx context.Context, account string, ref anchore.Reference, r catalog.Refusal) (first bool, err error)
@@ -84,6 +87,11 @@ func (i *Intake) Add(ctx context.Context, r Request) (anchore.Image, error) {
 		i.lookupFailed(ctx, r, err)
 		return anchore.Image{}, err
 	}
+	return i.commit(ctx, r, m)
+}
+
+// commit records what the registry said of a request.
+func (i *Intake) commit(ctx context.Context, r Request, m anchore.Manifest) (anchore.Image, error) {
 	limit := i.cfg.MaxSizeMB
 	if r.MaxSizeMB != nil {
 		limit = *r.MaxSizeMB
@@ -108,18 +116,24 @@ func (i *Intake) lookupFailed(ctx context.Context, r Request, cause error) {
 	if ctx.Err() != nil {
 		return
 	}
+	e := lookupFailure(r.Ref, cause)
+	e.Account = r.Account
+	if err := i.cfg.Catalog.Raise(ctx, e); err != nil {
+		i.cfg.Logger.ErrorContext(ctx, "event not recorded", "event", e.Type, "err", err)
+	}
+}
+
+// lookupFailure is the event of a registry that did not give an image.
+func lookupFailure(ref anchore.Reference, cause error) anchore.Event {
 	details := map[string]any{"msg": anchore.MessageOf(cause)}
 	if codes := codesOf(cause); len(codes) > 0 {
 		details["error_codes"] = codes
 	}
-	e := anchore.Event{
-		Account: r.Account, Type: anchore.EventRegistryLookupFailed, Level: anchore.Failure, Service: "catalog",
+	return anchore.Event{
+		Type: anchore.EventRegistryLookupFailed, Level: anchore.Failure, Service: "catalog",
 		Message:  "Referenced image not found in registry",
-		Resource: anchore.Resource{Type: "image_reference", ID: r.Ref.String()},
+		Resource: anchore.Resource{Type: "image_reference", ID: ref.String()},
 		Details:  details,
-	}
-	if err := i.cfg.Catalog.Raise(ctx, e); err != nil {
-		i.cfg.Logger.ErrorContext(ctx, "event not recorded", "event", e.Type, "err", err)
 	}
 }
 
@@ -202,13 +216,16 @@ func (i *Intake) platform(ref anchore.Reference, asked anchore.Platform) anchore
 	return i.cfg.Platform
 }
 
+// tooLarge is the original's message.
+const tooLarge = "Image size is too large based on max size specified in the configuration"
+
 // checkSize applies the original's rule: the layers' sizes in the manifest, in
 // units of 1048576 bytes, rounded to two decimals, are at most the limit.
 func checkSize(m anchore.Manifest, limit float64) error {
 	if limit <= 0 || sizeMB(m.Size) <= limit {
 		return nil
 	}
-	e := anchore.E(anchore.Invalid, "intake.checkSize", "Image size is too large based on max size specified in the configuration")
+	e := anchore.E(anchore.Invalid, "intake.checkSize", tooLarge)
 	e.Detail = sizeDetail(m, limit)
 	return e
 }

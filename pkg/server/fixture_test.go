@@ -135,6 +135,14 @@ func (madeUpRegistry) Resolve(_ context.Context, _ string, ref anchore.Reference
 	return m, nil
 }
 
+// ListTags lists the tags of every repository but "missing".
+func (madeUpRegistry) ListTags(_ context.Context, _ string, ref anchore.Reference) ([]string, error) {
+	if strings.HasSuffix(ref.Repository, "missing") {
+		return nil, anchore.E(anchore.NotFound, "oci.ListTags", "repository name not known to registry").WithCodes("REGISTRY_IMAGE_NOT_FOUND")
+	}
+	return []string{"1.0", "1.1", "2.0", "edge", "latest"}, nil
+}
+
 // madeUp is a manifest that ref, read as a text, names.
 func madeUp(ref anchore.Reference) anchore.Manifest {
 	sum := func(s string) string {

@@ -22,6 +22,17 @@ type Row struct {
 	Updated int64  `cbor:"7,keyasint"`
 	ID      []byte `cbor:"8,keyasint"`           // 16 bytes of anchore.SubscriptionID
 	Alias   []byte `cbor:"9,keyasint,omitempty"` // of anchore.SubscriptionAliasID, if there is one
+
+	Repository *RepositoryRow `cbor:"10,keyasint,omitempty"` // of a repo_update
+}
+
+// RepositoryRow is how far the watch of a repository has come.
+type RepositoryRow struct {
+	ID     uint64 `cbor:"1,keyasint"`           // never used again: tags that another watch saw do not count
+	First  uint64 `cbor:"2,keyasint,omitempty"` // the first list with the tags wanted now; tags passed over in another do not count
+	Taken  bool   `cbor:"3,keyasint,omitempty"` // that list was taken
+	Added  int    `cbor:"4,keyasint,omitempty"` // tags so far
+	Failed int64  `cbor:"5,keyasint,omitempty"` // since when the repository cannot be listed, 0 if it can
 }
 
 const (
@@ -120,7 +131,37 @@ func SetActive(tx store.Tx, row *Row, active bool, now int64) error {
 // Domain returns the subscription in the engine's words.
 func (r *Row) Domain(account string) anchore.Subscription {
 	return anchore.Subscription{
-		Account: account, Key: r.Key, Type: anchore.SubscriptionType(r.Type), Active: r.Active, Value: r.Value,
+		Account: account, Key: r.Key, Type: anchore.SubscriptionType(r.Type), Active: r.Active, Value: r.value(),
 		CreatedAt: table.Time(r.Created), UpdatedAt: table.Time(r.Updated),
 	}
+}
+
+// value is the value that users see: that of a repo_update says how many tags were
+// added, as the original's does.
+func (r *Row) value() string {
+	if r.Type != string(anchore.RepoUpdate) {
+		return r.Value
+	}
+	w, err := r.Watch()
+	if err != nil {
+		return r.Value
+	}
+	value, err := anchore.RepositoryValue(r.Value, w, map[string]any{"tagcount": r.WatchState().Added})
+	if err != nil {
+		return r.Value
+	}
+	return value
+}
+
+// Watch is what a repo_update wants. Errors: Invalid, if a value was stored that
+// this version does not understand.
+func (r *Row) Watch() (anchore.RepositoryWatch, error) { return anchore.ParseRepositoryWatch(r.Value) }
+
+// WatchState is a copy of the state of a repo_update's watch, the zero value for a
+// row that has none.
+func (r *Row) WatchState() RepositoryRow {
+	if r.Repository == nil {
+		return RepositoryRow{}
+	}
+	return *r.Repository
 }

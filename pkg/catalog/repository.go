@@ -1,0 +1,425 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog/account"
+	"github.com/anchore/anchore-engine/pkg/catalog/repository"
+	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
+	"github.com/anchore/anchore-engine/pkg/catalog/table"
+	"github.com/anchore/anchore-engine/pkg/store"
+)
+
+// WatchedRepository is a repository that an account's repo_update watches.
+type WatchedRepository struct {
+	Account     string
+	Ref         anchore.Reference // without a tag
+	Watch       anchore.RepositoryWatch
+	Taken       bool      // the first list was taken: see TakeFirstList
+	ChangedAt   time.Time // when somebody last changed the subscription
+	FailedSince time.Time // since when it cannot be listed, or zero
+
+	id, first uint64 // of the watch and of its first list
+}
+
+// newWatch is the state of a watch that begins.
+func (s stamp) newWatch() *subscription.RepositoryRow {
+	return &subscription.RepositoryRow{ID: uint64(s.nanos), First: uint64(s.nanos)}
+}
+
+// chooseAgain makes the watch of a repo_update begin with a first list once more
+// if next wants other tags than row. What it added stays added.
+func (s stamp) chooseAgain(row, next *subscription.Row) error {
+	if row.Type != string(anchore.RepoUpdate) || row.Value == next.Value {
+		return nil
+	}
+	want, err := next.Watch()
+	if err != nil {
+		return err
+	}
+	if had, err := row.Watch(); err == nil && had.SameTags(want) {
+		return nil
+	}
+	state := row.WatchState()
+	state.First, state.Taken = uint64(s.nanos), false
+	next.Repository = &state
+	return nil
+}
+
+// WatchRepository stores an active repo_update of the account, or, if it has one,
+// changes what that wants; whether it is active stays. created says which.
+func (c *Catalog) WatchRepository(ctx context.Context, name string, ref anchore.Reference, want anchore.RepositoryWatch) (w WatchedRepository, sub anchore.Subscription, created bool, err error) {
+	st, err := c.stamp()
+	if err != nil {
+		return w, sub, false, err
+	}
+	key := ref.RepositoryName()
+	err = c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+		old, err := subscription.Find(tx, acct.No, key, anchore.RepoUpdate)
+		if err != nil {
+			return err
+		}
+		var next subscription.Row
+		if created = old == nil; created {
+			next = *subscription.New(acct.No, anchore.Subscription{
+				Account: name, Key: key, Type: anchore.RepoUpdate, Active: true, CreatedAt: st.now, UpdatedAt: st.now,
+			})
+			next.Repository = st.newWatch()
+		} else {
+			next = *old
+		}
+		if next.Value, err = anchore.RepositoryValue(next.Value, want, nil); err != nil {
+			return err
+		}
+		if !created {
+			if err := st.chooseAgain(old, &next); err != nil {
+				return err
+			}
+			if next.Value != old.Value {
+				next.Updated = table.Nanos(st.now)
+			}
+		}
+		if w, err = watchedRepository(name, &next); err != nil {
+			return err
+		}
+		sub = next.Domain(name)
+		return subscription.Table.Replace(tx, old, &next)
+	})
+	return w, sub, created, err
+}
+
+// watchedRepository reads a repo_update's row. Errors: Invalid for a value that
+// this version does not understand.
+func watchedRepository(account string, row *subscription.Row) (WatchedRepository, error) {
+	ref, err := anchore.ParseRepository(row.Key)
+	if err != nil {
+		return WatchedRepository{}, fmt.Errorf("stored repository: %w", err)
+	}
+	want, err := row.Watch()
+	if err != nil {
+		return WatchedRepository{}, err
+	}
+	state := row.WatchState()
+	return WatchedRepository{
+		Account: account, Ref: ref, Watch: want, Taken: state.Taken, ChangedAt: table.Time(row.Updated),
+		FailedSince: table.Time(state.Failed), id: state.ID, first: state.First,
+	}, nil
+}
+
+// WatchedRepositories returns a page of the repositories with an active repo_update
+// in enabled accounts, by repository, then account. next continues; it is "" at
+// the end.
+func (c *Catalog) WatchedRepositories(ctx context.Context, after string, limit int) (list []WatchedRepository, next string, err error) {
+	if limit <= 0 || limit > store.MaxPage {
+		limit = store.MaxPage
+	}
+	err = c.store.View(ctx, func(tx store.Tx) error {
+		accounts := map[uint32]*account.Row{}
+		r := store.Range{Prefix: subscription.ActivePrefix(anchore.RepoUpdate), Start: []byte(after), Limit: limit}
+		rows, err := subscription.Table.By(tx, subscription.ByActive, r)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			acct, ok := accounts[row.Account]
+			if !ok {
+				if acct, err = account.ByNumber(tx, row.Account); err != nil {
+					return err
+				}
+				accounts[row.Account] = acct
+			}
+			if acct == nil || acct.State != string(anchore.AccountEnabled) {
+				continue
+			}
+			w, err := watchedRepository(acct.Name, row)
+			if err != nil {
+				c.log.Error("a repository is not watched", "account", acct.Name, "repository", row.Key, "error", err)
+				continue
+			}
+			list = append(list, w)
+		}
+		if len(rows) == limit {
+			last := rows[limit-1]
+			next = string(table.After(subscription.ActiveKey(anchore.RepoUpdate, last.Key, last.Account)))
+		}
+		return nil
+	})
+	return list, next, err
+}
+
+// firstListPage is how many tags of a first list one transaction settles: a read
+// and a write each, beside the account and the subscription.
+const firstListPage = 45
+
+// TakeFirstList records that the watch chose from the tags that the repository had
+// when it began: those in pass are not wanted, the others are new. Tags that were
+// added stay so. It goes page by page; a crash in between leaves the first list
+// not taken.
+func (c *Catalog) TakeFirstList(ctx context.Context, w WatchedRepository, pass []string) error {
+	for {
+		page := pass[:min(firstListPage, len(pass))]
+		pass = pass[len(page):]
+		err := c.updateWatch(ctx, w, func(tx store.Tx, row *subscription.Row) error {
+			for _, tag := range page {
+				if err := passTag(tx, row, tag); err != nil {
+					return err
+				}
+			}
+			state := row.WatchState()
+			if len(pass) > 0 || state.Taken {
+				return nil
+			}
+			next := *row
+			state.Taken = true
+			next.Repository = &state
+			return subscription.Table.Replace(tx, row, &next)
+		})
+		if err != nil || len(pass) == 0 {
+			c.subscriptionsChanged.wake()
+			return err
+		}
+	}
+}
+
+func passTag(tx store.Tx, sub *subscription.Row, tag string) error {
+	state := sub.WatchState()
+	old, err := repository.Find(tx, sub.Account, sub.Key, tag)
+	if err != nil {
+		return err
+	}
+	if old != nil && old.Watch == state.ID && old.State == repository.Added {
+		return nil
+	}
+	return repository.Table.Replace(tx, old, &repository.Row{
+		Account: sub.Account, Repository: sub.Key, Tag: tag, Watch: state.ID, State: repository.Passed, First: state.First,
+	})
+}
+
+// updateWatch runs fn in a transaction with the subscription of a watch, and does
+// nothing if the watch ended or began anew.
+func (c *Catalog) updateWatch(ctx context.Context, w WatchedRepository, fn func(store.Tx, *subscription.Row) error) error {
+	return c.update(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
+		row, err := subscription.Find(tx, acct.No, w.Ref.RepositoryName(), anchore.RepoUpdate)
+		if err != nil || row == nil {
+			return err
+		}
+		if state := row.WatchState(); state.ID != w.id || state.First != w.first {
+			return nil
+		}
+		return fn(tx, row)
+	})
+}
+
+// RepositoryTags returns the tags that the watch has seen: with the zero time those
+// that are settled, with the time of the next attempt those that failed.
+func (c *Catalog) RepositoryTags(ctx context.Context, w WatchedRepository) (map[string]time.Time, error) {
+	var no uint32
+	err := c.view(ctx, w.Account, func(_ store.Tx, acct *account.Row) error {
+		no = acct.No
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	tags := map[string]time.Time{}
+	err = table.Pages(ctx, c.store, repository.Table.Bucket, repository.Prefix(no, w.Ref.RepositoryName()), func(e store.Entry) error {
+		var row repository.Row
+		if err := table.Decode(e.Value, &row); err != nil {
+			return fmt.Errorf("%s %x: %w", repository.Table.Bucket, e.Key, err)
+		}
+		if row.Watch == w.id && (row.State != repository.Passed || row.First == w.first) {
+			tags[row.Tag] = table.Time(row.Next)
+		}
+		return nil
+	})
+	return tags, err
+}
+
+// RepositoryTagAdded records that the image of a tag was taken in, and reports
+// whether the repository is still watched.
+func (c *Catalog) RepositoryTagAdded(ctx context.Context, w WatchedRepository, tag string) (watched bool, err error) {
+	err = c.updateWatch(ctx, w, func(tx store.Tx, sub *subscription.Row) error {
+		watched = sub.Active
+		old, err := repository.Find(tx, sub.Account, sub.Key, tag)
+		if err != nil {
+			return err
+		}
+		if old != nil && old.Watch == w.id && old.State == repository.Added {
+			return nil
+		}
+		err = repository.Table.Replace(tx, old, &repository.Row{
+			Account: sub.Account, Repository: sub.Key, Tag: tag, Watch: w.id, State: repository.Added,
+		})
+		if err != nil {
+			return err
+		}
+		next, state := *sub, sub.WatchState()
+		state.Added++
+		next.Repository = &state
+		return subscription.Table.Replace(tx, sub, &next)
+	})
+	return watched, err
+}
+
+// How long a tag that could not be taken in is let be: doubled with each attempt.
+const (
+	firstTagRetry = time.Minute
+	maxTagRetry   = 24 * time.Hour
+)
+
+// RepositoryTagFailed records that the image of a tag could not be taken in, and
+// raises e the first time. The tag is tried again later and later.
+func (c *Catalog) RepositoryTagFailed(ctx context.Context, w WatchedRepository, tag string, e anchore.Event) (first bool, err error) {
+	st, err := c.stamp()
+	if err != nil {
+		return false, err
+	}
+	err = c.update(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
+		sub, err := subscription.Find(tx, acct.No, w.Ref.RepositoryName(), anchore.RepoUpdate)
+		if err != nil || sub == nil || sub.WatchState().ID != w.id {
+			first = false
+			return err
+		}
+		old, err := repository.Find(tx, acct.No, sub.Key, tag)
+		if err != nil {
+			return err
+		}
+		next := repository.Row{Account: acct.No, Repository: sub.Key, Tag: tag, Watch: w.id, State: repository.Failing}
+		if first = old == nil || old.Watch != w.id || old.State != repository.Failing; !first {
+			next.Attempts = old.Attempts
+		}
+		next.Attempts++
+		next.Next = table.Nanos(st.now.Add(tagRetry(next.Attempts)))
+		if first {
+			e.Account = w.Account
+			if err := c.record(tx, acct, st, 0, e); err != nil {
+				return err
+			}
+		}
+		return repository.Table.Replace(tx, old, &next)
+	})
+	if err == nil && first {
+		c.deliveryReady.wake()
+	}
+	return first, err
+}
+
+func tagRetry(attempts int) time.Duration {
+	wait := firstTagRetry
+	for range attempts - 1 {
+		if wait *= 2; wait >= maxTagRetry {
+			return maxTagRetry
+		}
+	}
+	return wait
+}
+
+// RepositoryListFailed records that a repository cannot be listed, and raises an
+// event the first time.
+func (c *Catalog) RepositoryListFailed(ctx context.Context, w WatchedRepository, reason string) (first bool, err error) {
+	st, err := c.stamp()
+	if err != nil {
+		return false, err
+	}
+	err = c.update(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
+		sub, err := subscription.Find(tx, acct.No, w.Ref.RepositoryName(), anchore.RepoUpdate)
+		if first = err == nil && sub != nil && sub.WatchState().Failed == 0; !first {
+			return err
+		}
+		next, state := *sub, sub.WatchState()
+		state.Failed = table.Nanos(st.now)
+		next.Repository = &state
+		err = c.record(tx, acct, st, 0, anchore.Event{
+			Account: w.Account, Type: anchore.EventListTagsFailed, Level: anchore.Failure, Service: "catalog",
+			Message:  "Failed to list tags in repository",
+			Resource: anchore.Resource{Type: "repository", ID: sub.Key},
+			Details:  map[string]any{"msg": reason},
+		})
+		if err != nil {
+			return err
+		}
+		return subscription.Table.Replace(tx, sub, &next)
+	})
+	if err == nil && first {
+		c.deliveryReady.wake()
+	}
+	return first, err
+}
+
+// RepositoryListed records that a repository can be listed again.
+func (c *Catalog) RepositoryListed(ctx context.Context, w WatchedRepository) error {
+	return c.updateWatch(ctx, w, func(tx store.Tx, sub *subscription.Row) error {
+		next, state := *sub, sub.WatchState()
+		state.Failed = 0
+		next.Repository = &state
+		return subscription.Table.Replace(tx, sub, &next)
+	})
+}
+
+// purgeTagsPage is how many tags one transaction forgets: a read and a write each.
+const purgeTagsPage = 45
+
+// purgeRepository forgets the tags that no watch of now has seen.
+func (c *Catalog) purgeRepository(ctx context.Context, no uint32, key string) error {
+	var start []byte
+	for {
+		var next []byte
+		err := c.store.Update(ctx, func(tx store.Tx) error {
+			sub, err := subscription.Find(tx, no, key, anchore.RepoUpdate)
+			if err != nil {
+				return err
+			}
+			rows, err := repository.Table.Scan(tx, store.Range{Prefix: repository.Prefix(no, key), Start: start, Limit: purgeTagsPage})
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				if sub != nil && sub.WatchState().ID == row.Watch {
+					continue
+				}
+				if err := repository.Table.Delete(tx, row); err != nil {
+					return err
+				}
+			}
+			next = nil
+			if len(rows) == purgeTagsPage {
+				next = table.After(repository.Table.Key(rows[len(rows)-1]))
+			}
+			return nil
+		})
+		if err != nil || next == nil {
+			return err
+		}
+		start = next
+	}
+}
+
+// sweepRepositories finishes what a deletion of watches left. It reads one row of
+// each repository and writes nothing if there is nothing to do.
+func (c *Catalog) sweepRepositories(ctx context.Context) error {
+	var after []byte
+	for {
+		var no uint32
+		var name string
+		var found, orphan bool
+		err := c.store.View(ctx, func(tx store.Tx) (err error) {
+			if no, name, after, found, err = repository.Next(tx, after); err != nil || !found {
+				return err
+			}
+			sub, err := subscription.Find(tx, no, name, anchore.RepoUpdate)
+			orphan = sub == nil
+			return err
+		})
+		if err != nil || !found {
+			return err
+		}
+		if orphan {
+			if err := c.purgeRepository(ctx, no, name); err != nil {
+				return err
+			}
+		}
+	}
+}
