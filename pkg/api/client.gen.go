@@ -585,6 +585,109 @@ type ImageSource struct {
 	Tag    *TagSource              `json:"tag,omitempty"`
 }
 
+// Registry defines model for Registry.
+type Registry struct {
+	// CreatedAt Example: 2021-06-01T12:00:00Z
+	CreatedAt string `json:"created_at"`
+
+	// LastUpdated Example: 2021-06-01T12:00:00Z
+	LastUpdated string `json:"last_updated"`
+
+	// Registry Example: docker.io
+	Registry string `json:"registry"`
+
+	// RegistryName Example: docker.io
+	RegistryName string `json:"registry_name"`
+
+	// RegistryType Example: docker_v2
+	RegistryType string `json:"registry_type"`
+
+	// RegistryUser Example: puller
+	RegistryUser   string `json:"registry_user"`
+	RegistryVerify bool   `json:"registry_verify"`
+
+	// UserID The account
+	//
+	// Example: admin
+	UserID string `json:"userId"`
+}
+
+// RegistryList defines model for RegistryList.
+type RegistryList = []Registry
+
+// RegistryRequest defines model for RegistryRequest.
+type RegistryRequest struct {
+	// Registry A host, one repository, or with `*` at its end all that begins so
+	//
+	// Example: quay.io/team/*
+	Registry string `json:"registry"`
+
+	// RegistryName A name for people; that of the registry if absent
+	RegistryName *string `json:"registry_name,omitempty"`
+
+	// RegistryPass The password; empty with an empty user for none
+	RegistryPass string `json:"registry_pass"`
+
+	// RegistryType docker_v2 (the default) or awsecr
+	//
+	// Example: docker_v2
+	RegistryType *string `json:"registry_type,omitempty"`
+
+	// RegistryUser The user, the access key of type `awsecr`, or `awsauto` for what the host of the engine has
+	//
+	// Example: puller
+	RegistryUser string `json:"registry_user"`
+
+	// RegistryVerify Whether the certificate is verified and plain HTTP refused; true if absent
+	RegistryVerify *bool `json:"registry_verify,omitempty"`
+}
+
+// RegistryUpdate defines model for RegistryUpdate.
+type RegistryUpdate struct {
+	// Registry If given, what this credential is for
+	Registry       *string `json:"registry,omitempty"`
+	RegistryName   *string `json:"registry_name,omitempty"`
+	RegistryPass   *string `json:"registry_pass,omitempty"`
+	RegistryType   *string `json:"registry_type,omitempty"`
+	RegistryUser   *string `json:"registry_user,omitempty"`
+	RegistryVerify *bool   `json:"registry_verify,omitempty"`
+}
+
+// RepositorySubscription A subscription of type `repo_update`. In the text of `subscription_value`:
+// `autosubscribe`, `lookuptag`, `repotags` (all tags of the registry), `tagcount`
+// (their number), and of this engine `max_tags`, `tags`, `exclude_existing`,
+// `matching` (how many of them are selected) and `add` (those that are added, or
+// would be). The original's record fields stand beside those of a subscription.
+// That of a dry run is not stored, and has no times.
+type RepositorySubscription struct {
+	Active bool `json:"active"`
+
+	// CreatedAt Example: 1622548800
+	CreatedAt *int64 `json:"created_at,omitempty"`
+
+	// LastUpdated Example: 1622548800
+	LastUpdated *int64 `json:"last_updated,omitempty"`
+
+	// RecordStateKey Example: active
+	RecordStateKey string  `json:"record_state_key"`
+	RecordStateVal *string `json:"record_state_val"`
+
+	// SubscriptionID Example: f0aaf0ff0a75644cb6a5915907d4a5c3
+	SubscriptionID string `json:"subscription_id"`
+
+	// SubscriptionKey Example: docker.io/library/alpine
+	SubscriptionKey  string           `json:"subscription_key"`
+	SubscriptionType SubscriptionType `json:"subscription_type"`
+
+	// SubscriptionValue Example: {"add":["latest"],"autosubscribe":true,"lookuptag":"latest","matching":1,"max_tags":50,"repotags":["latest"],"tagcount":1}
+	SubscriptionValue string `json:"subscription_value"`
+
+	// UserID The account
+	//
+	// Example: admin
+	UserID string `json:"userId"`
+}
+
 // Service defines model for Service.
 type Service struct {
 	// BaseURL Example: http://127.0.0.1:8228
@@ -804,6 +907,9 @@ type Since = string
 // SubscriptionDetail defines model for SubscriptionDetail.
 type SubscriptionDetail = bool
 
+// ValidateRegistry defines model for ValidateRegistry.
+type ValidateRegistry = bool
+
 // BadRequest Example: {"detail":{"error_codes":[]},"httpcode":404,"message":"image not found in DB"}
 type BadRequest = Error
 
@@ -830,6 +936,15 @@ type NotFound = Error
 
 // OneSubscription defines model for OneSubscription.
 type OneSubscription = SubscriptionList
+
+// Registries defines model for Registries.
+type Registries = RegistryList
+
+// RegistryCheck Example: {"detail":{"error_codes":[]},"httpcode":404,"message":"image not found in DB"}
+type RegistryCheck = Error
+
+// RegistryConflict Example: {"detail":{"error_codes":[]},"httpcode":404,"message":"image not found in DB"}
+type RegistryConflict = Error
 
 // Services defines model for Services.
 type Services = ServiceList
@@ -936,6 +1051,48 @@ type DeleteImageParams struct {
 	Force *ForceDelete `form:"force,omitempty" json:"force,omitempty"`
 }
 
+// AddRegistryParams defines parameters for AddRegistry.
+type AddRegistryParams struct {
+	// Validate Log in at the registry first, and store nothing if that fails.
+	Validate *ValidateRegistry `form:"validate,omitempty" json:"validate,omitempty"`
+}
+
+// UpdateRegistryParams defines parameters for UpdateRegistry.
+type UpdateRegistryParams struct {
+	// Validate Log in at the registry first, and store nothing if that fails.
+	Validate *ValidateRegistry `form:"validate,omitempty" json:"validate,omitempty"`
+}
+
+// AddRepositoryParams defines parameters for AddRepository.
+type AddRepositoryParams struct {
+	// Repository The repository, as `docker pull` takes it, without a tag.
+	Repository string `form:"repository" json:"repository"`
+
+	// Autosubscribe Activate `tag_update` of the tags that are added.
+	Autosubscribe *bool `form:"autosubscribe,omitempty" json:"autosubscribe,omitempty"`
+
+	// Dryrun Store nothing; only say what would be added.
+	Dryrun *bool `form:"dryrun,omitempty" json:"dryrun,omitempty"`
+
+	// Lookuptag The tag to take before all others.
+	Lookuptag *string `form:"lookuptag,omitempty" json:"lookuptag,omitempty"`
+
+	// Tags Only tags that match one of these: globs (`3.*`, `release-?`) and ranges of
+	// semantic versions, which begin with one of `<>=!^~` or have a blank
+	// (`^3.18`, `>=1.2 <2`). May be repeated, or have commas in it; a range takes
+	// the rest of its text, since commas are part of it.
+	Tags *[]string `form:"tags,omitempty" json:"tags,omitempty"`
+
+	// MaxTags The most tags that are taken now, and of the new ones in one later look; 0 is any number.
+	MaxTags *int `form:"max_tags,omitempty" json:"max_tags,omitempty"`
+
+	// All As `max_tags=0`.
+	All *bool `form:"all,omitempty" json:"all,omitempty"`
+
+	// ExcludeExisting Take none of the tags that exist now, only those that appear later.
+	ExcludeExisting *bool `form:"exclude_existing,omitempty" json:"exclude_existing,omitempty"`
+}
+
 // ListSubscriptionsParams defines parameters for ListSubscriptions.
 type ListSubscriptionsParams struct {
 	// SubscriptionKey Only of this tag (or repository). Any way to write it is understood.
@@ -962,6 +1119,12 @@ type GetSubscriptionParams struct {
 
 // AddImageJSONRequestBody defines body for AddImage for application/json ContentType.
 type AddImageJSONRequestBody = ImageRequest
+
+// AddRegistryJSONRequestBody defines body for AddRegistry for application/json ContentType.
+type AddRegistryJSONRequestBody = RegistryRequest
+
+// UpdateRegistryJSONRequestBody defines body for UpdateRegistry for application/json ContentType.
+type UpdateRegistryJSONRequestBody = RegistryUpdate
 
 // AddSubscriptionJSONRequestBody defines body for AddSubscription for application/json ContentType.
 type AddSubscriptionJSONRequestBody = SubscriptionRequest
@@ -1252,6 +1415,80 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /openapi.json (the `GetOpenapi` operationId).
 	GetOpenapi(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRegistries List the credentials for registries
+	//
+	// All of the account's, sorted by name, without their passwords.
+	//
+	// Corresponds with GET /registries (the `ListRegistries` operationId).
+	ListRegistries(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddRegistryWithBody Add a credential for a registry
+	//
+	// Of the credentials that are for a repository, the one with the longest name is
+	// used. What is stored can be read with `GET`, except the password, which never
+	// comes back.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /registries (the `AddRegistry` operationId).
+	AddRegistryWithBody(ctx context.Context, params *AddRegistryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddRegistry Add a credential for a registry
+	//
+	// Of the credentials that are for a repository, the one with the longest name is
+	// used. What is stored can be read with `GET`, except the password, which never
+	// comes back.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /registries (the `AddRegistry` operationId).
+	AddRegistry(ctx context.Context, params *AddRegistryParams, body AddRegistryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteRegistry Delete a credential
+	//
+	// Done also if there is none.
+	//
+	// Corresponds with DELETE /registries/{registry} (the `DeleteRegistry` operationId).
+	DeleteRegistry(ctx context.Context, registry string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRegistry Get a credential, without its password
+	//
+	// Corresponds with GET /registries/{registry} (the `GetRegistry` operationId).
+	GetRegistry(ctx context.Context, registry string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateRegistryWithBody Change a credential
+	//
+	// Properties that are absent or null stay as they are. The change takes effect at
+	// once.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /registries/{registry} (the `UpdateRegistry` operationId).
+	UpdateRegistryWithBody(ctx context.Context, registry string, params *UpdateRegistryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateRegistry Change a credential
+	//
+	// Properties that are absent or null stay as they are. The change takes effect at
+	// once.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /registries/{registry} (the `UpdateRegistry` operationId).
+	UpdateRegistry(ctx context.Context, registry string, params *UpdateRegistryParams, body UpdateRegistryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddRepository Watch a repository
+	//
+	// Lists the repository's tags and stores an active subscription of type
+	// `repo_update`; one that exists is changed to what is asked for, and stays active
+	// or inactive. The watcher then adds the tags, and later those that appear, as if
+	// each had been added as an image. Of the tags that exist now at most `max_tags`
+	// are taken: `lookuptag`, then versions from the highest down, then the others
+	// from the last in the alphabet to the first; the rest is passed over. No
+	// notification tells of it. Deactivate or delete the subscription to end it.
+	//
+	// Corresponds with POST /repositories (the `AddRepository` operationId).
+	AddRepository(ctx context.Context, params *AddRepositoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetStatus How the service that answers is doing
 	//
@@ -1728,6 +1965,160 @@ func (c *Client) GetNativeSbom(ctx context.Context, imageDigest ImageDigest, req
 // Corresponds with GET /openapi.json (the `GetOpenapi` operationId).
 func (c *Client) GetOpenapi(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetOpenapiRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRegistries List the credentials for registries
+//
+// All of the account's, sorted by name, without their passwords.
+//
+// Corresponds with GET /registries (the `ListRegistries` operationId).
+func (c *Client) ListRegistries(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRegistriesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddRegistryWithBody Add a credential for a registry
+//
+// Of the credentials that are for a repository, the one with the longest name is
+// used. What is stored can be read with `GET`, except the password, which never
+// comes back.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /registries (the `AddRegistry` operationId).
+func (c *Client) AddRegistryWithBody(ctx context.Context, params *AddRegistryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddRegistryRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddRegistry Add a credential for a registry
+//
+// Of the credentials that are for a repository, the one with the longest name is
+// used. What is stored can be read with `GET`, except the password, which never
+// comes back.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /registries (the `AddRegistry` operationId).
+func (c *Client) AddRegistry(ctx context.Context, params *AddRegistryParams, body AddRegistryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddRegistryRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteRegistry Delete a credential
+//
+// Done also if there is none.
+//
+// Corresponds with DELETE /registries/{registry} (the `DeleteRegistry` operationId).
+func (c *Client) DeleteRegistry(ctx context.Context, registry string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteRegistryRequest(c.Server, registry)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRegistry Get a credential, without its password
+//
+// Corresponds with GET /registries/{registry} (the `GetRegistry` operationId).
+func (c *Client) GetRegistry(ctx context.Context, registry string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRegistryRequest(c.Server, registry)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateRegistryWithBody Change a credential
+//
+// Properties that are absent or null stay as they are. The change takes effect at
+// once.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /registries/{registry} (the `UpdateRegistry` operationId).
+func (c *Client) UpdateRegistryWithBody(ctx context.Context, registry string, params *UpdateRegistryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRegistryRequestWithBody(c.Server, registry, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateRegistry Change a credential
+//
+// Properties that are absent or null stay as they are. The change takes effect at
+// once.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /registries/{registry} (the `UpdateRegistry` operationId).
+func (c *Client) UpdateRegistry(ctx context.Context, registry string, params *UpdateRegistryParams, body UpdateRegistryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRegistryRequest(c.Server, registry, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddRepository Watch a repository
+//
+// Lists the repository's tags and stores an active subscription of type
+// `repo_update`; one that exists is changed to what is asked for, and stays active
+// or inactive. The watcher then adds the tags, and later those that appear, as if
+// each had been added as an image. Of the tags that exist now at most `max_tags`
+// are taken: `lookuptag`, then versions from the highest down, then the others
+// from the last in the alphabet to the first; the rest is passed over. No
+// notification tells of it. Deactivate or delete the subscription to end it.
+//
+// Corresponds with POST /repositories (the `AddRepository` operationId).
+func (c *Client) AddRepository(ctx context.Context, params *AddRepositoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddRepositoryRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3092,6 +3483,376 @@ func NewGetOpenapiRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewListRegistriesRequest constructs an http.Request for the ListRegistries method
+func NewListRegistriesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registries")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddRegistryRequest calls the generic AddRegistry builder with application/json body
+func NewAddRegistryRequest(server string, params *AddRegistryParams, body AddRegistryJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddRegistryRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewAddRegistryRequestWithBody constructs an http.Request for the AddRegistry method, with any body, and a specified content type
+func NewAddRegistryRequestWithBody(server string, params *AddRegistryParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registries")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Validate != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate", *params.Validate, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteRegistryRequest constructs an http.Request for the DeleteRegistry method
+func NewDeleteRegistryRequest(server string, registry string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "registry", registry, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registries/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetRegistryRequest constructs an http.Request for the GetRegistry method
+func NewGetRegistryRequest(server string, registry string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "registry", registry, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registries/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateRegistryRequest calls the generic UpdateRegistry builder with application/json body
+func NewUpdateRegistryRequest(server string, registry string, params *UpdateRegistryParams, body UpdateRegistryJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateRegistryRequestWithBody(server, registry, params, "application/json", bodyReader)
+}
+
+// NewUpdateRegistryRequestWithBody constructs an http.Request for the UpdateRegistry method, with any body, and a specified content type
+func NewUpdateRegistryRequestWithBody(server string, registry string, params *UpdateRegistryParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "registry", registry, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registries/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Validate != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate", *params.Validate, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewAddRepositoryRequest constructs an http.Request for the AddRepository method
+func NewAddRepositoryRequest(server string, params *AddRepositoryParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/repositories")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "repository", params.Repository, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Autosubscribe != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "autosubscribe", *params.Autosubscribe, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Dryrun != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "dryrun", *params.Dryrun, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Lookuptag != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "lookuptag", *params.Lookuptag, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Tags != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tags", *params.Tags, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.MaxTags != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "max_tags", *params.MaxTags, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.All != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "all", *params.All, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ExcludeExisting != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "exclude_existing", *params.ExcludeExisting, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetStatusRequest constructs an http.Request for the GetStatus method
 func NewGetStatusRequest(server string) (*http.Request, error) {
 	var err error
@@ -3873,6 +4634,88 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /openapi.json (the `GetOpenapi` operationId).
 	GetOpenapiWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetOpenapiResponse, error)
+
+	// ListRegistriesWithResponse List the credentials for registries
+	//
+	// All of the account's, sorted by name, without their passwords.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registries (the `ListRegistries` operationId).
+	ListRegistriesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListRegistriesResponse, error)
+
+	// AddRegistryWithBodyWithResponse Add a credential for a registry
+	//
+	// Of the credentials that are for a repository, the one with the longest name is
+	// used. What is stored can be read with `GET`, except the password, which never
+	// comes back.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /registries (the `AddRegistry` operationId).
+	AddRegistryWithBodyWithResponse(ctx context.Context, params *AddRegistryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddRegistryResponse, error)
+
+	// AddRegistryWithResponse Add a credential for a registry
+	//
+	// Of the credentials that are for a repository, the one with the longest name is
+	// used. What is stored can be read with `GET`, except the password, which never
+	// comes back.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /registries (the `AddRegistry` operationId).
+	AddRegistryWithResponse(ctx context.Context, params *AddRegistryParams, body AddRegistryJSONRequestBody, reqEditors ...RequestEditorFn) (*AddRegistryResponse, error)
+
+	// DeleteRegistryWithResponse Delete a credential
+	//
+	// Done also if there is none.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /registries/{registry} (the `DeleteRegistry` operationId).
+	DeleteRegistryWithResponse(ctx context.Context, registry string, reqEditors ...RequestEditorFn) (*DeleteRegistryResponse, error)
+
+	// GetRegistryWithResponse Get a credential, without its password
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registries/{registry} (the `GetRegistry` operationId).
+	GetRegistryWithResponse(ctx context.Context, registry string, reqEditors ...RequestEditorFn) (*GetRegistryResponse, error)
+
+	// UpdateRegistryWithBodyWithResponse Change a credential
+	//
+	// Properties that are absent or null stay as they are. The change takes effect at
+	// once.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registries/{registry} (the `UpdateRegistry` operationId).
+	UpdateRegistryWithBodyWithResponse(ctx context.Context, registry string, params *UpdateRegistryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRegistryResponse, error)
+
+	// UpdateRegistryWithResponse Change a credential
+	//
+	// Properties that are absent or null stay as they are. The change takes effect at
+	// once.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registries/{registry} (the `UpdateRegistry` operationId).
+	UpdateRegistryWithResponse(ctx context.Context, registry string, params *UpdateRegistryParams, body UpdateRegistryJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRegistryResponse, error)
+
+	// AddRepositoryWithResponse Watch a repository
+	//
+	// Lists the repository's tags and stores an active subscription of type
+	// `repo_update`; one that exists is changed to what is asked for, and stays active
+	// or inactive. The watcher then adds the tags, and later those that appear, as if
+	// each had been added as an image. Of the tags that exist now at most `max_tags`
+	// are taken: `lookuptag`, then versions from the highest down, then the others
+	// from the last in the alphabet to the first; the rest is passed over. No
+	// notification tells of it. Deactivate or delete the subscription to end it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /repositories (the `AddRepository` operationId).
+	AddRepositoryWithResponse(ctx context.Context, params *AddRepositoryParams, reqEditors ...RequestEditorFn) (*AddRepositoryResponse, error)
 
 	// GetStatusWithResponse How the service that answers is doing
 	//
@@ -5363,6 +6206,448 @@ func (r GetOpenapiResponse) ContentType() string {
 	return ""
 }
 
+// ListRegistriesResponse401Headers the declared response headers of an HTTP 401 response for ListRegistries
+type ListRegistriesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListRegistriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Registries
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListRegistriesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRegistriesResponse) GetJSON200() *Registries {
+	return r.JSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListRegistriesResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListRegistriesResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRegistriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRegistriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRegistriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRegistriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AddRegistryResponse401Headers the declared response headers of an HTTP 401 response for AddRegistry
+type AddRegistryResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type AddRegistryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Registries
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON406 the response for an HTTP 406 `application/json` response
+	JSON406 *RegistryCheck
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *RegistryConflict
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AddRegistryResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AddRegistryResponse) GetJSON200() *Registries {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r AddRegistryResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r AddRegistryResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON406 returns the response for an HTTP 406 `application/json` response
+func (r AddRegistryResponse) GetJSON406() *RegistryCheck {
+	return r.JSON406
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r AddRegistryResponse) GetJSON409() *RegistryConflict {
+	return r.JSON409
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r AddRegistryResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddRegistryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddRegistryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddRegistryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddRegistryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteRegistryResponse401Headers the declared response headers of an HTTP 401 response for DeleteRegistry
+type DeleteRegistryResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteRegistryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Done
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteRegistryResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteRegistryResponse) GetJSON200() *Done {
+	return r.JSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r DeleteRegistryResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r DeleteRegistryResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteRegistryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteRegistryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteRegistryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteRegistryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetRegistryResponse401Headers the declared response headers of an HTTP 401 response for GetRegistry
+type GetRegistryResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetRegistryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Registries
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetRegistryResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRegistryResponse) GetJSON200() *Registries {
+	return r.JSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetRegistryResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetRegistryResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetRegistryResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRegistryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRegistryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRegistryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRegistryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateRegistryResponse401Headers the declared response headers of an HTTP 401 response for UpdateRegistry
+type UpdateRegistryResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type UpdateRegistryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Registries
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON406 the response for an HTTP 406 `application/json` response
+	JSON406 *RegistryCheck
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *RegistryConflict
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *UpdateRegistryResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateRegistryResponse) GetJSON200() *Registries {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r UpdateRegistryResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r UpdateRegistryResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r UpdateRegistryResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON406 returns the response for an HTTP 406 `application/json` response
+func (r UpdateRegistryResponse) GetJSON406() *RegistryCheck {
+	return r.JSON406
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r UpdateRegistryResponse) GetJSON409() *RegistryConflict {
+	return r.JSON409
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r UpdateRegistryResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateRegistryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateRegistryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateRegistryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateRegistryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AddRepositoryResponse401Headers the declared response headers of an HTTP 401 response for AddRepository
+type AddRepositoryResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type AddRepositoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]RepositorySubscription
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AddRepositoryResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AddRepositoryResponse) GetJSON200() *[]RepositorySubscription {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r AddRepositoryResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r AddRepositoryResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r AddRepositoryResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r AddRepositoryResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddRepositoryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddRepositoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddRepositoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddRepositoryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetStatusResponse401Headers the declared response headers of an HTTP 401 response for GetStatus
 type GetStatusResponse401Headers struct {
 	WWWAuthenticate *string
@@ -6560,6 +7845,136 @@ func (c *ClientWithResponses) GetOpenapiWithResponse(ctx context.Context, reqEdi
 		return nil, err
 	}
 	return ParseGetOpenapiResponse(rsp)
+}
+
+// ListRegistriesWithResponse List the credentials for registries
+//
+// All of the account's, sorted by name, without their passwords.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registries (the `ListRegistries` operationId).
+func (c *ClientWithResponses) ListRegistriesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListRegistriesResponse, error) {
+	rsp, err := c.ListRegistries(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRegistriesResponse(rsp)
+}
+
+// AddRegistryWithBodyWithResponse Add a credential for a registry
+//
+// Of the credentials that are for a repository, the one with the longest name is
+// used. What is stored can be read with `GET`, except the password, which never
+// comes back.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /registries (the `AddRegistry` operationId).
+func (c *ClientWithResponses) AddRegistryWithBodyWithResponse(ctx context.Context, params *AddRegistryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddRegistryResponse, error) {
+	rsp, err := c.AddRegistryWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddRegistryResponse(rsp)
+}
+
+// AddRegistryWithResponse Add a credential for a registry
+//
+// Of the credentials that are for a repository, the one with the longest name is
+// used. What is stored can be read with `GET`, except the password, which never
+// comes back.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /registries (the `AddRegistry` operationId).
+func (c *ClientWithResponses) AddRegistryWithResponse(ctx context.Context, params *AddRegistryParams, body AddRegistryJSONRequestBody, reqEditors ...RequestEditorFn) (*AddRegistryResponse, error) {
+	rsp, err := c.AddRegistry(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddRegistryResponse(rsp)
+}
+
+// DeleteRegistryWithResponse Delete a credential
+//
+// Done also if there is none.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /registries/{registry} (the `DeleteRegistry` operationId).
+func (c *ClientWithResponses) DeleteRegistryWithResponse(ctx context.Context, registry string, reqEditors ...RequestEditorFn) (*DeleteRegistryResponse, error) {
+	rsp, err := c.DeleteRegistry(ctx, registry, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteRegistryResponse(rsp)
+}
+
+// GetRegistryWithResponse Get a credential, without its password
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registries/{registry} (the `GetRegistry` operationId).
+func (c *ClientWithResponses) GetRegistryWithResponse(ctx context.Context, registry string, reqEditors ...RequestEditorFn) (*GetRegistryResponse, error) {
+	rsp, err := c.GetRegistry(ctx, registry, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRegistryResponse(rsp)
+}
+
+// UpdateRegistryWithBodyWithResponse Change a credential
+//
+// Properties that are absent or null stay as they are. The change takes effect at
+// once.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registries/{registry} (the `UpdateRegistry` operationId).
+func (c *ClientWithResponses) UpdateRegistryWithBodyWithResponse(ctx context.Context, registry string, params *UpdateRegistryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRegistryResponse, error) {
+	rsp, err := c.UpdateRegistryWithBody(ctx, registry, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateRegistryResponse(rsp)
+}
+
+// UpdateRegistryWithResponse Change a credential
+//
+// Properties that are absent or null stay as they are. The change takes effect at
+// once.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registries/{registry} (the `UpdateRegistry` operationId).
+func (c *ClientWithResponses) UpdateRegistryWithResponse(ctx context.Context, registry string, params *UpdateRegistryParams, body UpdateRegistryJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRegistryResponse, error) {
+	rsp, err := c.UpdateRegistry(ctx, registry, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateRegistryResponse(rsp)
+}
+
+// AddRepositoryWithResponse Watch a repository
+//
+// Lists the repository's tags and stores an active subscription of type
+// `repo_update`; one that exists is changed to what is asked for, and stays active
+// or inactive. The watcher then adds the tags, and later those that appear, as if
+// each had been added as an image. Of the tags that exist now at most `max_tags`
+// are taken: `lookuptag`, then versions from the highest down, then the others
+// from the last in the alphabet to the first; the rest is passed over. No
+// notification tells of it. Deactivate or delete the subscription to end it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /repositories (the `AddRepository` operationId).
+func (c *ClientWithResponses) AddRepositoryWithResponse(ctx context.Context, params *AddRepositoryParams, reqEditors ...RequestEditorFn) (*AddRepositoryResponse, error) {
+	rsp, err := c.AddRepository(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddRepositoryResponse(rsp)
 }
 
 // GetStatusWithResponse How the service that answers is doing
@@ -7964,6 +9379,394 @@ func ParseGetOpenapiResponse(rsp *http.Response) (*GetOpenapiResponse, error) {
 		}
 		response.JSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseListRegistriesResponse parses an HTTP response from a ListRegistriesWithResponse call
+func ParseListRegistriesResponse(rsp *http.Response) (*ListRegistriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRegistriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Registries
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListRegistriesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAddRegistryResponse parses an HTTP response from a AddRegistryWithResponse call
+func ParseAddRegistryResponse(rsp *http.Response) (*AddRegistryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddRegistryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Registries
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest RegistryCheck
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest RegistryConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers AddRegistryResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteRegistryResponse parses an HTTP response from a DeleteRegistryWithResponse call
+func ParseDeleteRegistryResponse(rsp *http.Response) (*DeleteRegistryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteRegistryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Done
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteRegistryResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetRegistryResponse parses an HTTP response from a GetRegistryWithResponse call
+func ParseGetRegistryResponse(rsp *http.Response) (*GetRegistryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRegistryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Registries
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetRegistryResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateRegistryResponse parses an HTTP response from a UpdateRegistryWithResponse call
+func ParseUpdateRegistryResponse(rsp *http.Response) (*UpdateRegistryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateRegistryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Registries
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest RegistryCheck
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest RegistryConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers UpdateRegistryResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAddRepositoryResponse parses an HTTP response from a AddRepositoryWithResponse call
+func ParseAddRepositoryResponse(rsp *http.Response) (*AddRepositoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddRepositoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []RepositorySubscription
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers AddRepositoryResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
 	}
 
 	return response, nil

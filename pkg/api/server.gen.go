@@ -75,6 +75,24 @@ type ServerInterface interface {
 	// GetOpenapi This document
 	// (GET /openapi.json)
 	GetOpenapi(w http.ResponseWriter, r *http.Request)
+	// ListRegistries List the credentials for registries
+	// (GET /registries)
+	ListRegistries(w http.ResponseWriter, r *http.Request)
+	// AddRegistry Add a credential for a registry
+	// (POST /registries)
+	AddRegistry(w http.ResponseWriter, r *http.Request, params AddRegistryParams)
+	// DeleteRegistry Delete a credential
+	// (DELETE /registries/{registry})
+	DeleteRegistry(w http.ResponseWriter, r *http.Request, registry string)
+	// GetRegistry Get a credential, without its password
+	// (GET /registries/{registry})
+	GetRegistry(w http.ResponseWriter, r *http.Request, registry string)
+	// UpdateRegistry Change a credential
+	// (PUT /registries/{registry})
+	UpdateRegistry(w http.ResponseWriter, r *http.Request, registry string, params UpdateRegistryParams)
+	// AddRepository Watch a repository
+	// (POST /repositories)
+	AddRepository(w http.ResponseWriter, r *http.Request, params AddRepositoryParams)
 	// GetStatus How the service that answers is doing
 	// (GET /status)
 	GetStatus(w http.ResponseWriter, r *http.Request)
@@ -919,6 +937,271 @@ func (siw *ServerInterfaceWrapper) GetOpenapi(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ListRegistries operation middleware
+func (siw *ServerInterfaceWrapper) ListRegistries(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListRegistries(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AddRegistry operation middleware
+func (siw *ServerInterfaceWrapper) AddRegistry(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AddRegistryParams
+
+	// ------------- Optional query parameter "validate" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate", r.URL.Query(), &params.Validate, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "validate"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "validate", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AddRegistry(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteRegistry operation middleware
+func (siw *ServerInterfaceWrapper) DeleteRegistry(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "registry" -------------
+	var registry string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "registry", r.PathValue("registry"), &registry, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registry", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteRegistry(w, r, registry)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetRegistry operation middleware
+func (siw *ServerInterfaceWrapper) GetRegistry(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "registry" -------------
+	var registry string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "registry", r.PathValue("registry"), &registry, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registry", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetRegistry(w, r, registry)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UpdateRegistry operation middleware
+func (siw *ServerInterfaceWrapper) UpdateRegistry(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "registry" -------------
+	var registry string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "registry", r.PathValue("registry"), &registry, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registry", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateRegistryParams
+
+	// ------------- Optional query parameter "validate" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate", r.URL.Query(), &params.Validate, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "validate"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "validate", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UpdateRegistry(w, r, registry, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AddRepository operation middleware
+func (siw *ServerInterfaceWrapper) AddRepository(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AddRepositoryParams
+
+	// ------------- Required query parameter "repository" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "repository", r.URL.Query(), &params.Repository, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "repository"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "repository", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "autosubscribe" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "autosubscribe", r.URL.Query(), &params.Autosubscribe, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "autosubscribe"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "autosubscribe", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "dryrun" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dryrun", r.URL.Query(), &params.Dryrun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "dryrun"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "dryrun", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "lookuptag" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "lookuptag", r.URL.Query(), &params.Lookuptag, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "lookuptag"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "lookuptag", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "tags" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tags", r.URL.Query(), &params.Tags, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "tags"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "tags", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "max_tags" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "max_tags", r.URL.Query(), &params.MaxTags, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "max_tags"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "max_tags", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "all" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "all", r.URL.Query(), &params.All, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "all"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "all", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "exclude_existing" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "exclude_existing", r.URL.Query(), &params.ExcludeExisting, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "exclude_existing"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exclude_existing", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AddRepository(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetStatus operation middleware
 func (siw *ServerInterfaceWrapper) GetStatus(w http.ResponseWriter, r *http.Request) {
 
@@ -1409,6 +1692,12 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/subscriptions/{subscriptionId}", wrapper.DeleteSubscription)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/subscriptions/{subscriptionId}", wrapper.GetSubscription)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/subscriptions/{subscriptionId}", wrapper.UpdateSubscription)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/repositories", wrapper.AddRepository)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/registries", wrapper.ListRegistries)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/registries", wrapper.AddRegistry)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/registries/{registry}", wrapper.DeleteRegistry)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/registries/{registry}", wrapper.GetRegistry)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/registries/{registry}", wrapper.UpdateRegistry)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/images", wrapper.DeleteImages)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/images", wrapper.ListImages)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/images", wrapper.AddImage)

@@ -16,6 +16,7 @@ type Catalog interface {
 	subscriptions
 	images
 	events
+	registries
 }
 
 type accounts interface {
@@ -30,6 +31,15 @@ type subscriptions interface {
 	AddSubscription(ctx context.Context, s anchore.Subscription) (stored anchore.Subscription, created bool, err error)
 	UpdateSubscription(ctx context.Context, account, id string, u catalog.SubscriptionUpdate) (anchore.Subscription, error)
 	DeleteSubscription(ctx context.Context, account, id string) error
+}
+
+// registries hands no password out.
+type registries interface {
+	Registries(ctx context.Context, account string) ([]anchore.Registry, error)
+	Registry(ctx context.Context, account, name string) (anchore.Registry, error)
+	AddRegistry(ctx context.Context, r anchore.Registry, verify catalog.VerifyRegistry) (anchore.Registry, error)
+	UpdateRegistry(ctx context.Context, account, name string, u catalog.RegistryUpdate, verify catalog.VerifyRegistry) (anchore.Registry, error)
+	DeleteRegistry(ctx context.Context, account, name string) error
 }
 
 type images interface {
@@ -51,4 +61,5 @@ type events interface {
 // Intake asks the registry for an image and records it.
 type Intake interface {
 	Add(ctx context.Context, r intake.Request) (anchore.Image, error)
+	AddRepository(ctx context.Context, r intake.RepositoryRequest) (intake.RepositoryAddition, error)
 }

@@ -100,15 +100,17 @@ func TestAccountsAreApart(t *testing.T) {
 	event := f.call("alice", "GET", "/events", "").object(200)["results"].([]any)[0].(map[string]any)["generated_uuid"].(string)
 
 	names := strings.NewReplacer("{subscriptionId}", id(anchore.TagUpdate), "{imageDigest}", m.Digest, "{imageId}", m.ImageID,
-		"{ctype}", "os", "{eventId}", event)
-	bodies := map[string]string{"PUT /subscriptions/{subscriptionId}": `{"active":false}`}
+		"{ctype}", "os", "{eventId}", event, "{registry}", "quay.io")
+	f.call("alice", "POST", "/registries?validate=false", `{"registry":"quay.io","registry_user":"u","registry_pass":"p"}`).is(200)
+	bodies := map[string]string{"PUT /registries/{registry}": `{"registry_user":"bob"}`, "PUT /subscriptions/{subscriptionId}": `{"active":false}`}
 	answers := map[string]string{ // where bob's answer is not 404
+		"GET /registries": "[]", "DELETE /registries/{registry}": "true",
 		"GET /subscriptions": "[]", "GET /images": "[]", "DELETE /events": "[]", "GET /events": `"item_count": 0`,
 		"DELETE /images/{imageDigest}": `"not_found"`, "DELETE /images/by_id/{imageId}": `"not_found"`,
 	}
 	others := []string{ // about the engine, or about what the request itself brings
 		"GET /account", "GET /user", "GET /status", "GET /system", "GET /system/services", "GET /system/services/{servicename}",
-		"GET /system/services/{servicename}/{hostid}", "POST /system/hints", "POST /images", "POST /subscriptions", "DELETE /images",
+		"GET /system/services/{servicename}/{hostid}", "POST /system/hints", "POST /registries", "POST /images", "POST /repositories", "POST /subscriptions", "DELETE /images",
 	}
 	before := f.call("alice", "GET", "/images", "").body
 	for route, op := range f.server.document.operations {
@@ -135,5 +137,8 @@ func TestAccountsAreApart(t *testing.T) {
 		t.Errorf("bob changed what alice sees:\n%s", cmp.Diff(string(before), string(after)))
 	}
 	f.call("alice", "GET", "/events/"+event, "").is(200)
+	if got := column(f.call("alice", "GET", "/registries/quay.io", "").list(200), "registry_user"); !cmp.Equal(got, []any{"u"}) {
+		t.Errorf("bob changed alice's registry: %v", got)
+	}
 	f.call("alice", "GET", "/subscriptions/"+id(anchore.TagUpdate), "").is(200)
 }
