@@ -34,10 +34,12 @@ type app struct {
 	version string
 	commit  string
 
-	flags   globalFlags
-	set     settings
-	current *cobra.Command // the command of a usage error
-	lazy    *client
+	flags globalFlags
+	// insecureEngine is --insecure before the group.
+	insecureEngine bool
+	set            settings
+	current        *cobra.Command // the command of a usage error
+	lazy           *client
 }
 
 // Main runs one command line and returns the exit code. It touches nothing of
@@ -54,6 +56,7 @@ func Main(ctx context.Context, c Config) int {
 	if args == nil {
 		args = []string{} // cobra would take the process's own
 	}
+	args, a.insecureEngine = takeInsecure(args)
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -64,8 +67,10 @@ func Main(ctx context.Context, c Config) int {
 // prepare settles the configuration once the flags are read.
 func (a *app) prepare(cmd *cobra.Command) error {
 	a.current = cmd
+	flags := a.flags
+	flags.insecure = flags.insecure || a.insecureEngine
 	var err error
-	a.set, err = loadSettings(a.flags, a.env)
+	a.set, err = loadSettings(flags, a.env)
 	for _, w := range a.set.warnings {
 		fmt.Fprintf(a.err, "WARN: %s\n", clean(w, false))
 	}

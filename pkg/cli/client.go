@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -139,9 +140,24 @@ func (c *client) check(ctx context.Context) error {
 
 // raw sends a request that the API's document does not have.
 func (c *client) raw(ctx context.Context, method, target string) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(nil))
+	return c.send(ctx, method, target, nil)
+}
+
+// send is raw with a body, which is sent as JSON; nil for none.
+func (c *client) send(ctx context.Context, method, target string, body any) (*http.Response, error) {
+	var doc []byte
+	if body != nil {
+		var err error
+		if doc, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	r, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(doc))
 	if err != nil {
 		return nil, err
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
 	}
 	for _, edit := range c.RequestEditors {
 		if err := edit(ctx, r); err != nil {

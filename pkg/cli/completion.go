@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -81,9 +83,13 @@ func (a *app) tags(cmd *cobra.Command, _ []string) []string {
 	return a.subscriptionColumn(cmd, &api.ListSubscriptionsParams{SubscriptionType: &kind}, "subscription_key")
 }
 
-// subscriptionColumn is empty if anything fails: a completion has nowhere to
-// complain.
 func (a *app) subscriptionColumn(cmd *cobra.Command, params *api.ListSubscriptionsParams, key string) []string {
+	return a.column(cmd, key, func(ctx context.Context, c *client) (*http.Response, error) { return c.ListSubscriptions(ctx, params) })
+}
+
+// column returns the different texts under key in a list that the engine answers
+// with. It is empty if anything fails: a completion has nowhere to complain.
+func (a *app) column(cmd *cobra.Command, key string, ask func(context.Context, *client) (*http.Response, error)) []string {
 	if a.prepare(cmd) != nil {
 		return nil
 	}
@@ -91,7 +97,7 @@ func (a *app) subscriptionColumn(cmd *cobra.Command, params *api.ListSubscriptio
 	if err != nil {
 		return nil
 	}
-	response, err := c.ListSubscriptions(cmd.Context(), params)
+	response, err := ask(cmd.Context(), c)
 	list, err := c.do(cmd.Context(), response, err)
 	if err != nil {
 		return nil

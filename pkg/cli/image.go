@@ -20,7 +20,7 @@ import (
 func newImageCmd(a *app) *cobra.Command {
 	cmd := newGroup(a, "image", "Add images and see what they contain")
 	cmd.AddCommand(newImageAddCmd(a), newImageGetCmd(a), newImageListCmd(a), newImageWaitCmd(a),
-		newImageContentCmd(a), newImageDelCmd(a))
+		newImageContentCmd(a), newImageMetadataCmd(a), newImageDelCmd(a))
 	return cmd
 }
 
@@ -82,6 +82,8 @@ type imageAddOptions struct {
 	dockerfile      string
 	annotations     []string
 	noAutoSubscribe bool
+	maxSize         float64 // MB of 1048576 bytes; below 0: as the engine is configured
+	platform        string
 }
 
 func newImageAddCmd(a *app) *cobra.Command {
@@ -93,6 +95,8 @@ func newImageAddCmd(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&opts.dockerfile, "dockerfile", "", "file that the image was built from")
 	cmd.Flags().StringArrayVar(&opts.annotations, "annotation", nil, "KEY=VALUE to keep with the image; may be repeated")
 	cmd.Flags().BoolVar(&opts.noAutoSubscribe, "noautosubscribe", false, "do not watch the tag")
+	cmd.Flags().Float64Var(&opts.maxSize, "max-size", -1, "MB that the image may have, compressed, instead of the engine's limit; 0 for any")
+	cmd.Flags().StringVar(&opts.platform, "platform", "", "platform to take of several, for example linux/arm64")
 	return cmd
 }
 
@@ -134,6 +138,10 @@ func (o imageAddOptions) body(name string) (api.AddImageJSONRequestBody, error) 
 	if len(annotations) > 0 {
 		body.Annotations = &annotations
 	}
+	if o.maxSize >= 0 {
+		body.MaxCompressedImageSizeMb = &o.maxSize
+	}
+	body.Platform = optional(o.platform)
 	if o.dockerfile != "" {
 		text, err := os.ReadFile(o.dockerfile)
 		if os.IsNotExist(err) {

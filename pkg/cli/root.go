@@ -22,7 +22,7 @@ func newRootCmd(a *app) *cobra.Command {
 		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-")) // the original has both spellings
 	})
 	a.addGlobalFlags(root.PersistentFlags())
-	root.AddCommand(newSubscriptionCmd(a), newImageCmd(a), newEventCmd(a), newSystemCmd(a), newAccountCmd(a),
+	root.AddCommand(newSubscriptionCmd(a), newImageCmd(a), newRepoCmd(a), newRegistryCmd(a), newEventCmd(a), newSystemCmd(a), newAccountCmd(a),
 		newVersionCmd(a), newCompletionCmd(a))
 	root.SetHelpCommand(newHelpCmd(a, root))
 	return root
@@ -43,6 +43,23 @@ func (a *app) addGlobalFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.noHeaders, "no-headers", false, "print tables without their first line")
 	fs.BoolVar(&f.debug, "debug", false, "say on standard error what is asked of the engine (ANCHORE_CLI_DEBUG=y)")
 	fs.BoolVar(&f.version, "version", false, "show the version and exit")
+}
+
+// takeInsecure removes --insecure from the flags before the group and reports
+// whether it was there. Those flags are about the engine; behind "registry add" the
+// same word is about the registry, and must not be said of one by the other.
+func takeInsecure(args []string) (rest []string, insecure bool) {
+	var leading app
+	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	fs.SetInterspersed(false)
+	fs.Usage = func() {}
+	leading.addGlobalFlags(fs)
+	if err := fs.Parse(args); err != nil || fs.NArg() == 0 || !leading.flags.insecure {
+		return args, false // what is wrong is said when the whole line is read
+	}
+	group := len(args) - fs.NArg()
+	isIt := func(arg string) bool { return arg == "--insecure" || strings.HasPrefix(arg, "--insecure=") }
+	return append(slices.DeleteFunc(slices.Clone(args[:group]), isIt), args[group:]...), true
 }
 
 // newGroup is a command that only has commands. Alone it prints its help.

@@ -5,15 +5,17 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
 
 func newSystemCmd(a *app) *cobra.Command {
 	cmd := newGroup(a, "system", "See how the engine is doing")
-	cmd.AddCommand(newSystemStatusCmd(a), newSystemWaitCmd(a))
+	cmd.AddCommand(newSystemStatusCmd(a), newSystemWaitCmd(a), newSystemErrorCodesCmd(a))
 	return cmd
 }
 
@@ -242,4 +244,72 @@ func feedSynced(feed any) bool {
 		}
 	}
 	return true
+}
+
+func newSystemErrorCodesCmd(a *app) *cobra.Command {
+	return newLeaf(a, "errorcodes", "Explain the codes in the details of errors", "",
+		func(cmd *cobra.Command, _ []string) error { return a.runSystemErrorCodes(cmd.Context()) })
+}
+
+func (a *app) runSystemErrorCodes(ctx context.Context) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	response, err := c.raw(ctx, http.MethodGet, c.base()+"/system/error_codes")
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	t := table{columns: []string{"Error Code", "Description"}, trailing: true}
+	for _, e := range items(got.value) {
+		t.rows = append(t.rows, []any{at(e, "name"), wrapped(pyText(at(e, "description")), 60)})
+	}
+	return a.show(got.value, a.table(t))
+}
+
+// wrapped breaks text into lines of at most so many characters, as Python's
+// textwrap.fill does: at white space and after hyphens inside words; what is longer
+// than a line is cut.
+func wrapped(text string, width int) string {
+	var lines []string
+	line, used := "", 0
+	for _, word := range strings.Fields(text) {
+		for i, part := range hyphenated(word) {
+			space := ""
+			if i == 0 && line != "" {
+				space = " "
+			}
+			length := utf8.RuneCountInString(part)
+			for used+len(space)+length > width {
+				if line != "" {
+					lines, line, used, space = append(lines, line), "", 0, ""
+					continue
+				}
+				r := []rune(part)
+				lines, part, length = append(lines, string(r[:width])), string(r[width:]), length-width
+			}
+			line += space + part
+			used += len(space) + length
+		}
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+var hyphen = regexp.MustCompile(`[\pL]-[\pL]`)
+
+// hyphenated cuts a word behind each hyphen between letters.
+func hyphenated(word string) []string {
+	var parts []string
+	for {
+		at := hyphen.FindStringIndex(word)
+		if at == nil {
+			return append(parts, word)
+		}
+		cut := at[0] + strings.IndexByte(word[at[0]:], '-') + 1
+		parts, word = append(parts, word[:cut]), word[cut:]
+	}
 }

@@ -1,0 +1,237 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+)
+
+func newRegistryCmd(a *app) *cobra.Command {
+	cmd := newGroup(a, "registry", "Manage the credentials of registries")
+	cmd.AddCommand(newRegistryListCmd(a), newRegistryGetCmd(a), newRegistryAddCmd(a), newRegistryUpdateCmd(a), newRegistryDelCmd(a))
+	return cmd
+}
+
+func (c *client) registryURL(registry string) string {
+	return c.base() + "/registries/" + url.PathEscape(registry)
+}
+
+func newRegistryListCmd(a *app) *cobra.Command {
+	return newLeaf(a, "list", "List the registries that there are credentials for", "",
+		func(cmd *cobra.Command, _ []string) error { return a.runRegistryList(cmd.Context()) })
+}
+
+func (a *app) runRegistryList(ctx context.Context) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	response, err := c.raw(ctx, http.MethodGet, c.base()+"/registries")
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return a.show(got.value, a.table(registryTable(items(got.value), a.wide())))
+}
+
+func registryTable(registries []any, wide bool) table {
+	t := table{columns: []string{"Registry", "Name", "Type", "User"}}
+	if wide {
+		t.columns = append(t.columns, "Verify TLS", "Updated")
+	}
+	for _, r := range registries {
+		row := []any{at(r, "registry"), orDefault(at(r, "registry_name"), "N/A"), at(r, "registry_type"), at(r, "registry_user")}
+		if wide {
+			row = append(row, at(r, "registry_verify"), at(r, "last_updated"))
+		}
+		t.rows = append(t.rows, row)
+	}
+	return t
+}
+
+func newRegistryGetCmd(a *app) *cobra.Command {
+	cmd := newLeaf(a, "get REGISTRY", "Show the credentials of a registry, without the password", "",
+		func(cmd *cobra.Command, args []string) error { return a.runRegistryGet(cmd.Context(), args[0]) })
+	cmd.ValidArgsFunction = a.complete(a.registries)
+	return cmd
+}
+
+func (a *app) runRegistryGet(ctx context.Context, registry string) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	response, err := c.raw(ctx, http.MethodGet, c.registryURL(registry))
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return a.showRegistries(got.value)
+}
+
+func (a *app) showRegistries(list any) error {
+	return a.show(list, func(w io.Writer) error {
+		var k keyLines
+		for _, r := range items(list) {
+			k.add("Registry", at(r, "registry"))
+			k.add("Name", orDefault(at(r, "registry_name"), "N/A"))
+			k.add("User", at(r, "registry_user"))
+			k.add("Type", at(r, "registry_type"))
+			k.add("Verify TLS", at(r, "registry_verify"))
+			k.add("Created", at(r, "created_at"))
+			k.add("Updated", at(r, "last_updated"))
+			k.blank()
+		}
+		return k.write(w)
+	})
+}
+
+// registryOptions are those of registry add and registry update.
+type registryOptions struct {
+	app                    *app
+	insecure, skipValidate bool
+	typ, name              string
+}
+
+// registryBody is what the original sent. A nil field stays as it is.
+type registryBody struct {
+	Registry string  `json:"registry"`
+	User     string  `json:"registry_user"`
+	Pass     string  `json:"registry_pass"`
+	Type     *string `json:"registry_type,omitempty"`
+	Verify   bool    `json:"registry_verify"`
+	Name     *string `json:"registry_name,omitempty"`
+}
+
+const registryHelp = `REGISTRY is a host, with its port if it has one, or a part of a registry, for
+example quay.io/team/* or quay.io/team/app. The longest that fits an image is used.
+
+Without REGISTRY_PASS, or with -, the password is asked for, or read from standard
+input if that is no terminal. For example:
+
+    anchore-cli registry %s registry.example.com:5000 puller - < password-file
+
+The engine tries the credentials first, unless --skip-validate is given.`
+
+func newRegistryAddCmd(a *app) *cobra.Command {
+	opts := registryOptions{app: a}
+	cmd := newLeaf(a, "add REGISTRY REGISTRY_USER [REGISTRY_PASS]", "Add the credentials of a registry", fmt.Sprintf(registryHelp, "add"),
+		func(cmd *cobra.Command, args []string) error { return opts.add(cmd.Context(), args) })
+	opts.flags(cmd)
+	return cmd
+}
+
+func newRegistryUpdateCmd(a *app) *cobra.Command {
+	opts := registryOptions{app: a}
+	cmd := newLeaf(a, "update REGISTRY REGISTRY_USER [REGISTRY_PASS]", "Replace the credentials of a registry",
+		fmt.Sprintf(registryHelp, "update")+"\n\nThe type and the name stay as they are unless they are given.",
+		func(cmd *cobra.Command, args []string) error { return opts.update(cmd.Context(), args) })
+	cmd.ValidArgsFunction = a.complete(a.registries)
+	opts.flags(cmd)
+	return cmd
+}
+
+func (o *registryOptions) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "the engine does not verify the registry's TLS certificate, and may use plain HTTP")
+	cmd.Flags().StringVar(&o.typ, "registry-type", "", "docker_v2 or awsecr; without it, read off the registry's name")
+	cmd.Flags().BoolVar(&o.skipValidate, "skip-validate", false, "do not try the credentials first")
+	cmd.Flags().StringVar(&o.name, "registry-name", "", "a name for people")
+}
+
+// amazonName is that of a registry of Amazon.
+var amazonName = regexp.MustCompile(`^[0-9]+\.dkr\.ecr\..*\.amazonaws\.com`)
+
+func registryTypes() []string {
+	return []string{string(anchore.RegistryDocker), string(anchore.RegistryECR)}
+}
+
+func (o registryOptions) add(ctx context.Context, args []string) error {
+	typ := o.typ
+	if typ == "" {
+		typ = string(anchore.RegistryDocker)
+		if amazonName.MatchString(args[0]) {
+			typ = string(anchore.RegistryECR)
+			o.app.note("WARN: setting registry type to 'awsecr' based on form of input registry name, remove and re-add using '--registry-type docker_v2' to override")
+		}
+	}
+	name := o.name
+	if name == "" {
+		name = args[0]
+	}
+	return o.send(ctx, http.MethodPost, args, &typ, &name)
+}
+
+func (o registryOptions) update(ctx context.Context, args []string) error {
+	return o.send(ctx, http.MethodPut, args, optional(o.typ), optional(o.name))
+}
+
+func (o registryOptions) send(ctx context.Context, method string, args []string, typ, name *string) error {
+	if typ != nil && !slices.Contains(registryTypes(), *typ) {
+		return failf("input registry type not supported (supported registry_types: ['docker_v2', 'awsecr'])")
+	}
+	c, err := o.app.client()
+	if err != nil {
+		return err
+	}
+	body := registryBody{Registry: args[0], User: args[1], Type: typ, Verify: !o.insecure, Name: name}
+	if body.Pass, err = o.password(args); err != nil {
+		return err
+	}
+	target := c.base() + "/registries"
+	if method == http.MethodPut {
+		target = c.registryURL(args[0])
+	}
+	response, err := c.send(ctx, method, target+"?validate="+fmt.Sprint(!o.skipValidate), body)
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return o.app.showRegistries(got.value)
+}
+
+// password is none that is worth hiding where the engine's host has the credentials.
+func (o registryOptions) password(args []string) (string, error) {
+	ambient := args[1] == anchore.AmbientLogin || len(args) > 2 && args[2] == anchore.AmbientLogin
+	switch {
+	case ambient && len(args) > 2:
+		return args[2], nil
+	case ambient:
+		return anchore.AmbientLogin, nil
+	}
+	return o.app.secret(args, 2, args[1]+" at "+args[0])
+}
+
+func newRegistryDelCmd(a *app) *cobra.Command {
+	cmd := newLeaf(a, "del REGISTRY", "Delete the credentials of a registry", "",
+		func(cmd *cobra.Command, args []string) error { return a.runRegistryDel(cmd.Context(), args[0]) })
+	cmd.ValidArgsFunction = a.complete(a.registries)
+	return cmd
+}
+
+func (a *app) runRegistryDel(ctx context.Context, registry string) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	response, err := c.raw(ctx, http.MethodDelete, c.registryURL(registry))
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return a.success(got.value)
+}
+
+// registries asks the engine for the registries that it has credentials for.
+func (a *app) registries(cmd *cobra.Command, _ []string) []string {
+	return a.column(cmd, "registry", func(ctx context.Context, c *client) (*http.Response, error) {
+		return c.raw(ctx, http.MethodGet, c.base()+"/registries")
+	})
+}
