@@ -23,6 +23,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
 	"github.com/anchore/anchore-engine/pkg/intake"
+	"github.com/anchore/anchore-engine/pkg/seal"
 	"github.com/anchore/anchore-engine/pkg/store/bolt"
 	"github.com/anchore/anchore-engine/pkg/store/dir"
 )
@@ -48,7 +49,11 @@ func openCatalog(folder string) (*catalog.Catalog, *dir.Blobs, func() error, err
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	cat, err := catalog.New(catalog.Config{Store: st, Blobs: blobs})
+	ring, err := seal.Open(filepath.Join(folder, "key"), nil)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	cat, err := catalog.New(catalog.Config{Store: st, Blobs: blobs, Seal: ring})
 	return cat, blobs, st.Close, err
 }
 

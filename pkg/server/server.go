@@ -15,6 +15,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/catalog"
 )
 
 // Limits that apply where Config leaves them zero.
@@ -27,6 +28,10 @@ const (
 type Config struct {
 	Catalog Catalog
 	Intake  Intake
+
+	// VerifyRegistry logs in at a registry with a credential before it is stored. Nil:
+	// all are taken as they are.
+	VerifyRegistry catalog.VerifyRegistry
 
 	// Hint makes the watchers look at a tag of an account now, or at a repository if
 	// ref has no tag, and says whether they watch it. Nil: nothing is watched.
