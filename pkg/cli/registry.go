@@ -1,27 +1,23 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"regexp"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/api"
 )
 
 func newRegistryCmd(a *app) *cobra.Command {
 	cmd := newGroup(a, "registry", "Manage the credentials of registries")
 	cmd.AddCommand(newRegistryListCmd(a), newRegistryGetCmd(a), newRegistryAddCmd(a), newRegistryUpdateCmd(a), newRegistryDelCmd(a))
 	return cmd
-}
-
-func (c *client) registryURL(registry string) string {
-	return c.base() + "/registries/" + url.PathEscape(registry)
 }
 
 func newRegistryListCmd(a *app) *cobra.Command {
@@ -34,7 +30,7 @@ func (a *app) runRegistryList(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	response, err := c.raw(ctx, http.MethodGet, c.base()+"/registries")
+	response, err := c.ListRegistries(ctx)
 	got, err := c.do(ctx, response, err)
 	if err != nil {
 		return err
@@ -69,7 +65,7 @@ func (a *app) runRegistryGet(ctx context.Context, registry string) error {
 	if err != nil {
 		return err
 	}
-	response, err := c.raw(ctx, http.MethodGet, c.registryURL(registry))
+	response, err := c.GetRegistry(ctx, registry)
 	got, err := c.do(ctx, response, err)
 	if err != nil {
 		return err
@@ -99,16 +95,6 @@ type registryOptions struct {
 	app                    *app
 	insecure, skipValidate bool
 	typ, name              string
-}
-
-// registryBody is what the original sent. A nil field stays as it is.
-type registryBody struct {
-	Registry string  `json:"registry"`
-	User     string  `json:"registry_user"`
-	Pass     string  `json:"registry_pass"`
-	Type     *string `json:"registry_type,omitempty"`
-	Verify   bool    `json:"registry_verify"`
-	Name     *string `json:"registry_name,omitempty"`
 }
 
 const registryHelp = `REGISTRY is a host, with its port if it has one, or a part of a registry, for
@@ -149,10 +135,6 @@ func (o *registryOptions) flags(cmd *cobra.Command) {
 // amazonName is that of a registry of Amazon.
 var amazonName = regexp.MustCompile(`^[0-9]+\.dkr\.ecr\..*\.amazonaws\.com`)
 
-func registryTypes() []string {
-	return []string{string(anchore.RegistryDocker), string(anchore.RegistryECR)}
-}
-
 func (o registryOptions) add(ctx context.Context, args []string) error {
 	typ := o.typ
 	if typ == "" {
@@ -162,34 +144,44 @@ func (o registryOptions) add(ctx context.Context, args []string) error {
 			o.app.note("WARN: setting registry type to 'awsecr' based on form of input registry name, remove and re-add using '--registry-type docker_v2' to override")
 		}
 	}
-	name := o.name
-	if name == "" {
-		name = args[0]
-	}
-	return o.send(ctx, http.MethodPost, args, &typ, &name)
-}
-
-func (o registryOptions) update(ctx context.Context, args []string) error {
-	return o.send(ctx, http.MethodPut, args, optional(o.typ), optional(o.name))
-}
-
-func (o registryOptions) send(ctx context.Context, method string, args []string, typ, name *string) error {
-	if typ != nil && !slices.Contains(registryTypes(), *typ) {
-		return failf("input registry type not supported (supported registry_types: ['docker_v2', 'awsecr'])")
-	}
-	c, err := o.app.client()
+	name := cmp.Or(o.name, args[0])
+	pass, c, err := o.prepare(args, typ)
 	if err != nil {
 		return err
 	}
-	body := registryBody{Registry: args[0], User: args[1], Type: typ, Verify: !o.insecure, Name: name}
-	if body.Pass, err = o.password(args); err != nil {
+	verify, validate := !o.insecure, !o.skipValidate
+	response, err := c.AddRegistry(ctx, &api.AddRegistryParams{Validate: &validate}, api.RegistryRequest{
+		Registry: args[0], RegistryUser: args[1], RegistryPass: pass, RegistryType: &typ, RegistryVerify: &verify, RegistryName: &name,
+	})
+	return o.show(ctx, c, response, err)
+}
+
+// update sends no type and no name that was not given: they stay as they are.
+func (o registryOptions) update(ctx context.Context, args []string) error {
+	pass, c, err := o.prepare(args, cmp.Or(o.typ, string(anchore.RegistryDocker)))
+	if err != nil {
 		return err
 	}
-	target := c.base() + "/registries"
-	if method == http.MethodPut {
-		target = c.registryURL(args[0])
+	verify, validate := !o.insecure, !o.skipValidate
+	response, err := c.UpdateRegistry(ctx, args[0], &api.UpdateRegistryParams{Validate: &validate}, api.RegistryUpdate{
+		Registry: &args[0], RegistryUser: &args[1], RegistryPass: &pass, RegistryType: optional(o.typ), RegistryVerify: &verify, RegistryName: optional(o.name),
+	})
+	return o.show(ctx, c, response, err)
+}
+
+// prepare checks the type before it asks for a password.
+func (o registryOptions) prepare(args []string, typ string) (pass string, c *client, err error) {
+	if _, err := anchore.ParseRegistryType(typ); err != nil {
+		return "", nil, failf("%s", anchore.MessageOf(err))
 	}
-	response, err := c.send(ctx, method, target+"?validate="+fmt.Sprint(!o.skipValidate), body)
+	if c, err = o.app.client(); err != nil {
+		return "", nil, err
+	}
+	pass, err = o.password(args)
+	return pass, c, err
+}
+
+func (o registryOptions) show(ctx context.Context, c *client, response *http.Response, err error) error {
 	got, err := c.do(ctx, response, err)
 	if err != nil {
 		return err
@@ -221,7 +213,7 @@ func (a *app) runRegistryDel(ctx context.Context, registry string) error {
 	if err != nil {
 		return err
 	}
-	response, err := c.raw(ctx, http.MethodDelete, c.registryURL(registry))
+	response, err := c.DeleteRegistry(ctx, registry)
 	got, err := c.do(ctx, response, err)
 	if err != nil {
 		return err
@@ -232,6 +224,6 @@ func (a *app) runRegistryDel(ctx context.Context, registry string) error {
 // registries asks the engine for the registries that it has credentials for.
 func (a *app) registries(cmd *cobra.Command, _ []string) []string {
 	return a.column(cmd, "registry", func(ctx context.Context, c *client) (*http.Response, error) {
-		return c.raw(ctx, http.MethodGet, c.base()+"/registries")
+		return c.ListRegistries(ctx)
 	})
 }

@@ -2,10 +2,8 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 
 	"github.com/spf13/cobra"
 
@@ -67,12 +65,12 @@ func (o repoAddOptions) run(ctx context.Context, input string) error {
 	if err != nil {
 		return err
 	}
-	response, err := c.send(ctx, http.MethodPost, c.base()+"/repositories?"+o.query(repository).Encode(), nil)
+	response, err := c.AddRepository(ctx, o.params(repository))
 	got, err := c.do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	return o.app.show(got.value, func(w io.Writer) error {
+	err = o.app.show(got.value, func(w io.Writer) error {
 		if o.dryRun {
 			if err := writeAll(w, "DRY RUN: Repository not added\n\n"); err != nil {
 				return err
@@ -80,24 +78,48 @@ func (o repoAddOptions) run(ctx context.Context, input string) error {
 		}
 		return o.app.table(repoTable(items(got.value)))(w)
 	})
+	for _, s := range items(got.value) {
+		o.summary(watchValue(s))
+	}
+	return err
 }
 
-func (o repoAddOptions) query(repository string) url.Values {
-	q := url.Values{"repository": {repository}, "autosubscribe": {fmt.Sprint(!o.noAutoSubscribe)}, "dryrun": {fmt.Sprint(o.dryRun)}}
-	if o.lookupTag != "" {
-		q.Set("lookuptag", o.lookupTag)
-	}
-	if len(o.tags) > 0 {
-		q["tags"] = o.tags
-	}
-	q.Set("max_tags", fmt.Sprint(o.maxTags))
+func (o repoAddOptions) params(repository string) *api.AddRepositoryParams {
+	subscribe := !o.noAutoSubscribe
+	p := api.AddRepositoryParams{Repository: repository, Autosubscribe: &subscribe, Dryrun: &o.dryRun, Lookuptag: optional(o.lookupTag), MaxTags: &o.maxTags}
 	if o.all {
-		q.Set("max_tags", "0")
+		p.All, p.MaxTags = &o.all, nil
 	}
 	if o.excludeExisting {
-		q.Set("exclude_existing", "true")
+		p.ExcludeExisting = &o.excludeExisting
 	}
-	return q
+	if len(o.tags) > 0 {
+		p.Tags = &o.tags
+	}
+	return &p
+}
+
+// summary says what is added and what is left out. The original had no such thing,
+// so that it is on standard error; an engine of the original says nothing of it.
+func (o repoAddOptions) summary(value any) {
+	add, known := at(value, "add").([]any)
+	if !known {
+		return
+	}
+	verb := "The engine adds"
+	if o.dryRun {
+		verb = "The engine would add"
+	}
+	matching, total := at(value, "matching"), at(value, "tagcount")
+	o.app.note("%s %d of the %s tags that match, of %s in the registry", verb, len(add), pyText(matching), pyText(total))
+	if o.dryRun {
+		for _, tag := range add {
+			o.app.note("  %s", pyText(tag))
+		}
+	}
+	if n, ok := matching.(number); ok && !o.excludeExisting && rational(n).Cmp(rational(len(add))) > 0 {
+		o.app.hint("--all adds every tag that matches, --max-tags so many; --tags says which match")
+	}
 }
 
 // repoTable shows repo_update subscriptions.
