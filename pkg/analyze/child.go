@@ -104,41 +104,56 @@ var errTooSlow = errors.New("analyze: the analysis took too long")
 
 // Analyze implements Analyzer.
 func (c *Child) Analyze(ctx context.Context, req sbom.Request) (sbom.Report, error) {
-	temp := filepath.Join(req.Work, "tmp")
-	path := filepath.Join(req.Work, "document.json")
-	if err := os.MkdirAll(temp, 0o700); err != nil {
-		return sbom.Report{}, anchore.E(anchore.Unavailable, "analyze.Child", "the directory for temporary files cannot be written").Because(err)
-	}
-	defer os.RemoveAll(temp)
-	document, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	const name = "document.json"
+	document, err := c.answer(ctx, sbom.ChildRequest{Layout: req.Layout, Digest: req.Digest, Name: req.Name}, req.Work, name, req.Progress)
 	if err != nil {
-		return sbom.Report{}, anchore.E(anchore.Unavailable, "analyze.Child", "the directory for temporary files cannot be written").Because(err)
+		return sbom.Report{}, err
 	}
 	defer document.Close()
+	summary, err := sbom.Summary(document)
+	if err != nil {
+		return sbom.Report{}, anchore.E(anchore.Internal, "analyze.Child", "the analysis gave no readable document").Because(err)
+	}
+	return sbom.Report{Document: filepath.Join(req.Work, name), Summary: summary}, nil
+}
+
+// answer runs a child and returns its answer, a file of the given name in work that
+// stands at its start.
+func (c *Child) answer(ctx context.Context, req sbom.ChildRequest, work, name string, progress func(anchore.Step)) (_ *os.File, err error) {
+	req.Temp, req.Memory, req.Disk = filepath.Join(work, "tmp"), c.cfg.Memory, c.cfg.Disk
+	if err := os.MkdirAll(req.Temp, 0o700); err != nil {
+		return nil, anchore.E(anchore.Unavailable, "analyze.Child", "the directory for temporary files cannot be written").Because(err)
+	}
+	defer os.RemoveAll(req.Temp)
+	document, err := os.OpenFile(filepath.Join(work, name), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, anchore.E(anchore.Unavailable, "analyze.Child", "the directory for temporary files cannot be written").Because(err)
+	}
+	defer func() {
+		if err != nil {
+			document.Close()
+		}
+	}()
 
 	limited, cancel := context.WithTimeoutCause(ctx, c.cfg.Timeout, errTooSlow)
 	defer cancel()
 	run := &childRun{
 		answer: bounded{file: document, left: c.cfg.Document, stop: cancel},
-		notes:  noteReader{progress: req.Progress},
+		notes:  noteReader{progress: progress},
 	}
-	if err := c.run(limited, run, temp, req); err != nil {
-		return sbom.Report{}, anchore.E(anchore.Unavailable, "analyze.Child", "the analysis process could not be started").Because(err)
+	if err := c.run(limited, run, req); err != nil {
+		return nil, anchore.E(anchore.Unavailable, "analyze.Child", "the analysis process could not be started").Because(err)
 	}
 	if run.notes.files {
 		c.files.Store(true)
 	}
 	if err := c.verdict(ctx, context.Cause(limited), run); err != nil {
-		return sbom.Report{}, err
+		return nil, err
 	}
 	if _, err := document.Seek(0, 0); err != nil {
-		return sbom.Report{}, anchore.E(anchore.Unavailable, "analyze.Child", "the document cannot be read").Because(err)
+		return nil, anchore.E(anchore.Unavailable, "analyze.Child", "the document cannot be read").Because(err)
 	}
-	summary, err := sbom.Summary(document)
-	if err != nil {
-		return sbom.Report{}, anchore.E(anchore.Internal, "analyze.Child", "the analysis gave no readable document").Because(err)
-	}
-	return sbom.Report{Document: path, Summary: summary}, nil
+	return document, nil
 }
 
 // childRun is one run of a child.
@@ -152,10 +167,8 @@ type childRun struct {
 
 // run starts a child, and returns when it and its process group are gone. Its
 // error says that no child could be started.
-func (c *Child) run(ctx context.Context, run *childRun, temp string, req sbom.Request) error {
-	line, err := json.Marshal(sbom.ChildRequest{
-		Layout: req.Layout, Temp: temp, Digest: req.Digest, Name: req.Name, Memory: c.cfg.Memory, Disk: c.cfg.Disk,
-	})
+func (c *Child) run(ctx context.Context, run *childRun, req sbom.ChildRequest) error {
+	line, err := json.Marshal(req)
 	if err != nil {
 		return err
 	}
@@ -163,7 +176,7 @@ func (c *Child) run(ctx context.Context, run *childRun, temp string, req sbom.Re
 	// so that thread stays with this goroutine while the child runs.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd, stdin, err := c.start(ctx, run, temp)
+	cmd, stdin, err := c.start(ctx, run, req.Temp)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,10 @@
 package anchore
 
-import "time"
+import (
+	"regexp"
+	"time"
+	"unicode/utf8"
+)
 
 // AdminAccount is the account, and the name of its user, that the first start
 // creates. Its users may act in every account.
@@ -40,4 +44,36 @@ type User struct {
 	Account   string
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	Password  time.Time // when the password was set, zero if the user has none
+}
+
+// nameForm is the form of the names of accounts and users, the original's: 3 to
+// 128 characters, the first and the last a letter or digit.
+var nameForm = regexp.MustCompile("^[a-zA-Z0-9][a-zA-Z0-9@.!#$+-=^_`~;]{1,126}[a-zA-Z0-9]$")
+
+// CheckName checks the name of a new account or user; what is "account" or "user".
+// Errors: Invalid.
+func CheckName(what, name string) error {
+	const op = "anchore.CheckName"
+	switch {
+	case !nameForm.MatchString(name):
+		return E(Invalid, op, "%.140q cannot be the name of a new %s: it takes 3 to 128 characters, letters, digits and most signs but no blanks, with a letter or digit at both ends", name, what)
+	case name == AdminAccount || name == "system" || name == "anchore-system":
+		return E(Invalid, op, "Invalid %s request: Cannot use name %s", what, name)
+	}
+	return nil
+}
+
+// The least and the most characters of a password.
+const (
+	MinPassword = 6
+	MaxPassword = 128
+)
+
+// CheckPassword checks a new password. Errors: Invalid, which does not show it.
+func CheckPassword(password Secret) error {
+	if n := utf8.RuneCountInString(password.Reveal()); n < MinPassword || n > MaxPassword {
+		return E(Invalid, "anchore.CheckPassword", "a password takes %d to %d characters; this one has %d", MinPassword, MaxPassword, n)
+	}
+	return nil
 }

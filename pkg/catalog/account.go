@@ -84,7 +84,7 @@ func (c *Catalog) user(ctx context.Context, name string) (user anchore.User, has
 		if acct == nil {
 			return fmt.Errorf("catalog.User: user %q belongs to no account", name)
 		}
-		user = anchore.User{Name: row.Name, Account: acct.Name, CreatedAt: acct.Domain().CreatedAt, UpdatedAt: acct.Domain().UpdatedAt}
+		user = row.Domain(acct.Name)
 		hash = row.Hash
 		return nil
 	})

@@ -29,7 +29,22 @@ type ChildRequest struct {
 	Name   string `json:"name"`
 	Memory int64  `json:"memory"` // limit of the data segment in bytes, 0 for none
 	Disk   int64  `json:"disk"`   // limit of the temporary files in bytes, 0 for none
+	// Convert asks, instead of an analysis, for the syft document that lies in Layout
+	// under the name ConvertFile, in one of the formats that Formats names.
+	Convert string `json:"convert,omitempty"`
 }
+
+// ConvertFile is the name of the document that a child is to convert.
+const ConvertFile = "document.json"
+
+// The formats that a child converts a syft document to, in JSON.
+const (
+	SPDX      = "spdx"      // SPDX 2.3
+	CycloneDX = "cyclonedx" // CycloneDX 1.6
+)
+
+// Formats returns the formats that a syft document can be converted to.
+func Formats() []string { return []string{SPDX, CycloneDX} }
 
 // Note is a line of JSON on an analysis child's standard error: a step that
 // begins, or why the analysis failed. Other lines there are a crash's.

@@ -3,6 +3,7 @@
 package account
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 
@@ -26,9 +27,10 @@ type Row struct {
 type UserRow struct {
 	Name    string `cbor:"1,keyasint"`
 	Account uint32 `cbor:"2,keyasint"`
-	Hash    string `cbor:"3,keyasint"`
+	Hash    string `cbor:"3,keyasint"` // "" for none: nobody can log in
 	Created int64  `cbor:"4,keyasint"`
 	Updated int64  `cbor:"5,keyasint"`
+	Hashed  int64  `cbor:"6,keyasint,omitempty"` // when the password was last set; 0 is at creation
 }
 
 const byName store.Bucket = "account_name"
@@ -109,5 +111,35 @@ func (r *Row) Domain() anchore.Account {
 	return anchore.Account{
 		Name: r.Name, Type: anchore.AccountType(r.Type), State: anchore.AccountState(r.State), Email: r.Email,
 		CreatedAt: table.Time(r.Created), UpdatedAt: table.Time(r.Updated),
+	}
+}
+
+// Domain returns the user in the engine's words.
+func (r *UserRow) Domain(account string) anchore.User {
+	u := anchore.User{Name: r.Name, Account: account, CreatedAt: table.Time(r.Created), UpdatedAt: table.Time(r.Updated)}
+	if r.Hash != "" {
+		u.Password = table.Time(cmp.Or(r.Hashed, r.Created))
+	}
+	return u
+}
+
+// UsersOf returns the users of the account with that number, by name. There are few
+// users in all, so that it looks at each.
+func UsersOf(tx store.Tx, account uint32) (users []*UserRow, err error) {
+	r := store.Range{Limit: store.MaxPage}
+	for {
+		page, err := Users.Scan(tx, r)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range page {
+			if u.Account == account {
+				users = append(users, u)
+			}
+		}
+		if len(page) < store.MaxPage {
+			return users, nil
+		}
+		r.Start = table.After(Users.Key(page[len(page)-1]))
 	}
 }

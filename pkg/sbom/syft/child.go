@@ -64,7 +64,12 @@ func ChildMain(stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	notes.write(sbom.Note{Step: anchore.Cataloging, Files: confined})
 	out := bufio.NewWriterSize(stdout, 1<<16)
-	err = protected(func() error { return analyze(context.Background(), req, out) })
+	err = protected(func() error {
+		if req.Convert != "" {
+			return convert(req, out)
+		}
+		return analyze(context.Background(), req, out)
+	})
 	if err == nil {
 		err = out.Flush()
 	}

@@ -1,0 +1,84 @@
+package analyze
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/sbom"
+)
+
+// Converter writes syft documents in other formats, each in a child process as
+// confined as an analysis: the library that does it is as large as the analyzer's,
+// and what it reads was made of an image. One document is converted at a time, so
+// that the memory stays bounded.
+type Converter struct {
+	child *Child
+	dir   string
+	turn  chan struct{}
+}
+
+// NewConverter makes a Converter that keeps its temporary files in dir, which is
+// made if it is missing.
+func NewConverter(child *Child, dir string) (*Converter, error) {
+	if child == nil || dir == "" {
+		return nil, errors.New("analyze.NewConverter: child and dir are required")
+	}
+	return &Converter{child: child, dir: dir, turn: make(chan struct{}, 1)}, nil
+}
+
+// Convert writes document, in syft's JSON format, to out in one of sbom.Formats.
+// out gets nothing unless the whole conversion succeeded. Errors: Invalid for
+// another format or a document that cannot be read; Unavailable.
+func (c *Converter) Convert(ctx context.Context, format string, document io.Reader, out io.Writer) error {
+	const op = "analyze.Convert"
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := os.MkdirAll(c.dir, 0o700); err != nil {
+		return anchore.E(anchore.Unavailable, op, "the directory for temporary files cannot be written").Because(err)
+	}
+	work, err := os.MkdirTemp(c.dir, "convert-")
+	if err != nil {
+		return anchore.E(anchore.Unavailable, op, "the directory for temporary files cannot be written").Because(err)
+	}
+	defer os.RemoveAll(work)
+	layout := filepath.Join(work, "in")
+	if err := writeInput(layout, document); err != nil {
+		return err
+	}
+	converted, err := c.child.answer(ctx, sbom.ChildRequest{Layout: layout, Convert: format}, work, "converted.json", nil)
+	if err != nil {
+		return err
+	}
+	defer converted.Close()
+	_, err = io.Copy(out, converted)
+	return err
+}
+
+// writeInput lays the document where a child expects it.
+func writeInput(layout string, document io.Reader) (err error) {
+	full := func(err error) error {
+		return anchore.E(anchore.Unavailable, "analyze.Convert", "the document could not be laid out").Because(err)
+	}
+	if err := os.Mkdir(layout, 0o700); err != nil {
+		return full(err)
+	}
+	f, err := os.OpenFile(filepath.Join(layout, sbom.ConvertFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return full(err)
+	}
+	if _, err := io.Copy(f, document); err != nil {
+		return full(errors.Join(err, f.Close()))
+	}
+	if err := f.Close(); err != nil {
+		return full(err)
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+package catalog_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+)
+
+func TestAccounts(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.AddAccount(t.Context(), "devteam", "dev@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	for name, kind := range map[string]anchore.Kind{
+		"devteam": anchore.Conflict, "admin": anchore.Invalid, "anchore-system": anchore.Invalid, "ab": anchore.Invalid, "a b c": anchore.Invalid, "-abc": anchore.Invalid,
+		strings.Repeat("a", 129): anchore.Invalid,
+	} {
+		if _, err := w.AddAccount(t.Context(), name, ""); anchore.KindOf(err) != kind {
+			t.Errorf("AddAccount(%q) = %v, want %v", name, err, kind)
+		}
+	}
+	if err := w.SetAccountState(t.Context(), "devteam", anchore.AccountDisabled); err != nil {
+		t.Fatal(err)
+	}
+	for name, kind := range map[string]anchore.Kind{"admin": anchore.Invalid, "nobody": anchore.NotFound} {
+		if err := w.SetAccountState(t.Context(), name, anchore.AccountDisabled); anchore.KindOf(err) != kind {
+			t.Errorf("SetAccountState(%s) = %v, want %v", name, err, kind)
+		}
+	}
+	if err := w.SetAccountState(t.Context(), "devteam", anchore.AccountDeleting); anchore.KindOf(err) != anchore.Invalid {
+		t.Errorf("SetAccountState(deleting) = %v", err)
+	}
+	for state, want := range map[anchore.AccountState][]string{"": {"admin", "devteam"}, anchore.AccountEnabled: {"admin"}, anchore.AccountDisabled: {"devteam"}} {
+		list, err := w.Accounts(t.Context(), state)
+		var names []string
+		for _, a := range list {
+			names = append(names, a.Name)
+		}
+		diff(t, "accounts "+string(state), want, names)
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestUsers(t *testing.T) {
+	w := newWorld(t)
+	w.account("alice", anchore.UserAccount)
+	if _, err := w.AddUser(t.Context(), "alice", "ci-bot", "secret1"); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		account, user, password string
+		kind                    anchore.Kind
+	}{
+		{"alice", "ci-bot", "secret1", anchore.Conflict}, {"admin", "ci-bot", "secret1", anchore.Conflict}, {"nobody", "ci-bot2", "secret1", anchore.NotFound},
+		{"alice", "x", "secret1", anchore.Invalid}, {"alice", "ci-bot2", "12345", anchore.Invalid}, {"alice", "ci-bot2", strings.Repeat("x", 129), anchore.Invalid},
+	} {
+		if _, err := w.AddUser(t.Context(), tt.account, tt.user, anchore.Secret(tt.password)); anchore.KindOf(err) != tt.kind {
+			t.Errorf("AddUser(%s, %s) = %v, want %v", tt.account, tt.user, err, tt.kind)
+		}
+	}
+	users, err := w.Users(t.Context(), "alice")
+	if err != nil || len(users) != 2 || users[0].Name != "alice" || users[1].Name != "ci-bot" || users[1].Password.IsZero() {
+		t.Errorf("Users() = %+v, %v", users, err)
+	}
+	for _, account := range []string{"admin", "nobody"} {
+		if _, err := w.AccountUser(t.Context(), account, "ci-bot"); anchore.KindOf(err) != anchore.NotFound {
+			t.Errorf("AccountUser(%s, ci-bot) = %v, want not found", account, err)
+		}
+		if err := w.DeleteUser(t.Context(), account, "ci-bot"); anchore.KindOf(err) != anchore.NotFound {
+			t.Errorf("DeleteUser(%s, ci-bot) = %v, want not found", account, err)
+		}
+	}
+	if err := w.DeleteUser(t.Context(), "admin", "admin"); anchore.KindOf(err) != anchore.Invalid {
+		t.Errorf("DeleteUser(admin) = %v", err)
+	}
+	if err := w.DeleteUser(t.Context(), "alice", "ci-bot"); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.Authenticate(t.Context(), "ci-bot", "secret1"); anchore.KindOf(err) != anchore.Unauthorized {
+		t.Errorf("a deleted user logs in: %v", err)
+	}
+}
+
+// TestPasswordChangeEndsRememberedLogins: the old password was right a moment ago.
+func TestPasswordChangeEndsRememberedLogins(t *testing.T) {
+	w := newWorld(t)
+	login := func(password string) anchore.Kind {
+		_, err := w.Authenticate(t.Context(), "admin", anchore.Secret(password))
+		if err == nil {
+			return -1
+		}
+		return anchore.KindOf(err)
+	}
+	if login("foobar") != -1 || login("foobar") != -1 {
+		t.Fatal("the password is not accepted")
+	}
+	if _, err := w.SetPassword(t.Context(), "admin", "admin", "barfoo"); err != nil {
+		t.Fatal(err)
+	}
+	if got := login("foobar"); got != anchore.Unauthorized {
+		t.Errorf("the old password: %v", got)
+	}
+	if got := login("barfoo"); got != -1 {
+		t.Errorf("the new password: %v", got)
+	}
+	if err := w.RemovePassword(t.Context(), "admin", "admin"); err != nil {
+		t.Fatal(err)
+	}
+	for _, password := range []string{"barfoo", ""} {
+		if got := login(password); got != anchore.Unauthorized {
+			t.Errorf("without a password, %q: %v", password, got)
+		}
+	}
+}
