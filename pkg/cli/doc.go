@@ -6,3 +6,5 @@
 // One file holds one group of commands. Each command has an options struct, a
 // constructor that only reads arguments, and a run method that only works.
 package cli
+
+//go:generate go test -count=1 -run TestReferencePages . -update

@@ -105,11 +105,13 @@ input if that is no terminal. For example:
 
     anchore-cli registry %s registry.example.com:5000 puller - < password-file
 
-The engine tries the credentials first, unless --skip-validate is given.`
+The engine tries the credentials first, unless --skip-validate is given. The option
+--insecure is about the registry here; before the word registry it is about the engine.`
 
 func newRegistryAddCmd(a *app) *cobra.Command {
 	opts := registryOptions{app: a}
-	cmd := newLeaf(a, "add REGISTRY REGISTRY_USER [REGISTRY_PASS]", "Add the credentials of a registry", fmt.Sprintf(registryHelp, "add"),
+	cmd := newLeaf(a, "add REGISTRY REGISTRY_USER [REGISTRY_PASS]", "Add the credentials of a registry",
+		fmt.Sprintf(registryHelp, "add")+"\n\nThe type is docker_v2, or awsecr for a registry with a name of Amazon's.",
 		func(cmd *cobra.Command, args []string) error { return opts.add(cmd.Context(), args) })
 	opts.flags(cmd)
 	return cmd
@@ -127,7 +129,7 @@ func newRegistryUpdateCmd(a *app) *cobra.Command {
 
 func (o *registryOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "the engine does not verify the registry's TLS certificate, and may use plain HTTP")
-	cmd.Flags().StringVar(&o.typ, "registry-type", "", "docker_v2 or awsecr; without it, read off the registry's name")
+	cmd.Flags().StringVar(&o.typ, "registry-type", "", "docker_v2 or awsecr")
 	cmd.Flags().BoolVar(&o.skipValidate, "skip-validate", false, "do not try the credentials first")
 	cmd.Flags().StringVar(&o.name, "registry-name", "", "a name for people")
 }

@@ -47,7 +47,7 @@ func newRepoAddCmd(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&opts.lookupTag, "lookuptag", "", "the tag to look for first, instead of latest")
 	cmd.Flags().BoolVar(&opts.dryRun, "dryrun", false, "only show what would be added")
 	cmd.Flags().StringArrayVar(&opts.tags, "tags", nil, "only tags that match this pattern or version range, for example '3.*' or '>= 3.18'; may be repeated")
-	cmd.Flags().IntVar(&opts.maxTags, "max-tags", anchore.DefaultMaxTags, "how many tags to add at once")
+	cmd.Flags().IntVar(&opts.maxTags, "max-tags", anchore.DefaultMaxTags, "how many tags to add at once (default 50)")
 	cmd.Flags().BoolVar(&opts.all, "all", false, "every tag, however many there are")
 	cmd.Flags().BoolVar(&opts.excludeExisting, "exclude-existing", false, "leave out the tags that are there now, take only those to come")
 	return cmd
