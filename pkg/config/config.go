@@ -30,6 +30,7 @@ type Config struct {
 	Platform                 anchore.Platform // what a multi-platform tag is resolved to
 
 	Watch         Watch
+	Registries    Registries
 	Subscriptions map[anchore.SubscriptionType]bool // what adding a tag creates: active or not
 	Analysis      Analysis
 	Metrics       Metrics

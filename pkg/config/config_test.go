@@ -89,7 +89,8 @@ func TestDefaults(t *testing.T) {
 	want := &Config{
 		File: "config.yaml", DataDir: "/home/me/.anchore_engine", Listen: "127.0.0.1:8228", LogFormat: "text", HostID: got.HostID,
 		AdminEmail: "admin@myanchore", MaxCompressedImageSizeMB: -1, Platform: anchore.DefaultPlatform,
-		Watch: Watch{Interval: 5 * time.Minute, Concurrency: 32, RegistryConcurrency: 8, Registries: map[string]Registry{}},
+		Watch:      Watch{Interval: 5 * time.Minute, Concurrency: 32, RegistryConcurrency: 8, Registries: map[string]Registry{}},
+		Registries: Registries{Hosts: map[string]RegistryAccess{}},
 		Subscriptions: map[anchore.SubscriptionType]bool{
 			anchore.AnalysisUpdate: true, anchore.TagUpdate: true, anchore.PolicyEval: false, anchore.VulnUpdate: false,
 		},
@@ -310,6 +311,30 @@ func TestRegistryOverrides(t *testing.T) {
 		c.Watch.RegistryInterval("b.io"), c.Watch.RegistryLimit("b.io"), c.PlatformOf("b.io"), c.Watch.RegistryLimit("docker.io"))
 	if want := "0s 3 linux/arm64 5m0s 8 linux/amd64 1"; got != want {
 		t.Errorf("overrides = %s, want %s", got, want)
+	}
+}
+
+func TestRegistryAccess(t *testing.T) {
+	c := mustBuild(t, `registries:
+  ca_file: /all.pem
+  mirrors: {index.docker.io: [mirror.example.com, 'Harbor.example.com:444/proxy/hub'], quay.io: localhost:5000}
+  ca_files: {registry.example.com: /one.pem}
+  insecure: {'10.0.0.1:5000': true}
+allow_awsecr_iam_auto: True
+`)
+	want := Registries{CAFile: "/all.pem", Ambient: true, Hosts: map[string]RegistryAccess{
+		"docker.io":            {Mirrors: []string{"mirror.example.com", "harbor.example.com:444/proxy/hub"}},
+		"quay.io":              {Mirrors: []string{"localhost:5000"}},
+		"registry.example.com": {CAFile: "/one.pem"},
+		"10.0.0.1:5000":        {Insecure: true},
+	}}
+	if diff := cmp.Diff(want, c.Registries); diff != "" {
+		t.Errorf("registries (-want +got):\n%s", diff)
+	}
+	for _, wrong := range []string{"mirrors: {docker.io: ['https://mirror.example.com']}", "mirrors: {docker.io: [mirror]}", "mirrors: {docker.io: ['mirror.io/A']}", "insecure: {http://x: true}"} {
+		if _, problems := build("f", []byte("registries: {"+wrong+"}"), nil, nil); len(problems.Errors()) != 1 {
+			t.Errorf("%s: problems %v, want one error", wrong, problems)
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ type draft struct {
 	sslEnable          *bool
 	endpoints          map[string]*Endpoint
 	registries         map[string]*Registry
+	accesses           map[string]*RegistryAccess
 }
 
 func (d *draft) endpoint(name string) *Endpoint {
@@ -56,7 +57,7 @@ const defaultRetry = "259200"
 
 // keys returns the table, with a row for each endpoint's keys.
 func keys() []key {
-	return slices.Concat(engineKeys(), imageKeys(), watchKeys(), subscriptionKeys(), analysisKeys(), eventKeys(), webhookKeys())
+	return slices.Concat(engineKeys(), imageKeys(), watchKeys(), registryKeys(), subscriptionKeys(), analysisKeys(), eventKeys(), webhookKeys())
 }
 
 func engineKeys() []key {

@@ -24,6 +24,7 @@ type value struct {
 	level    slog.Level
 	platform anchore.Platform
 	levels   map[anchore.Level]bool
+	list     []string
 }
 
 // kind is a form of values.

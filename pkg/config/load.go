@@ -293,15 +293,14 @@ func (d *draft) finish(env map[string]string, l *layers) {
 	d.finishTLS(l)
 	d.Watch.Registries = map[string]Registry{}
 	for _, host := range slices.Sorted(maps.Keys(d.registries)) {
-		// The host as references name it: index.docker.io is docker.io.
-		ref, err := anchore.ParseRepository(host + "/a/b")
-		if err != nil || ref.Repository != "a/b" {
-			l.problems = append(l.problems, Problem{Source: d.File, Key: "watch.registries." + host,
-				Message: "is not the host of a registry; expected host or host:port, e.g. docker.io or localhost:5000"})
+		name, ok := referenceHost(host)
+		if !ok {
+			l.problems = append(l.problems, Problem{Source: d.File, Key: "watch.registries." + host, Message: notAHost})
 			continue
 		}
-		d.Watch.Registries[ref.Registry] = *d.registries[host]
+		d.Watch.Registries[name] = *d.registries[host]
 	}
+	d.finishRegistries(l)
 	for _, name := range endpointNames {
 		d.finishEndpoint(d.endpoint(name), l)
 	}

@@ -26,7 +26,7 @@ func obsolete() []retired {
 		{"internal_ssl_verify", oneProcess}, {"auto_restart_services", oneProcess}, {"keys", oneProcess},
 		{"global_client_connect_timeout", oneProcess}, {"global_client_read_timeout", oneProcess},
 		{"server_request_timeout_seconds", unmeasured}, {"skopeo_global_timeout", "registries are asked directly, with fixed timeouts"},
-		{"allow_awsecr_iam_auto", notYet}, {"user_authentication.hashed_passwords", "passwords are always hashed"},
+		{"user_authentication.hashed_passwords", "passwords are always hashed"},
 		{"user_authentication", notYet}, {"enable_swagger_ui", "the API document is at /v1/openapi.json"},
 		{"enable_access_logging", "see log_level"}, {"credentials", noDatabase}, {"license_file", "there is no license to load"},
 		{"feeds", notYet}, {"policy_bundles", notYet}, {"default_bundle_file", notYet},
