@@ -64,7 +64,7 @@ var may = map[string][]string{
 	"cli": {"anchore", "api", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/olekukonko/tablewriter",
 		"golang.org/x/term", "gopkg.in/yaml.v3"},
 	// root
-	"engine": {"anchore", "api", "alarm", "analyze", "catalog", "config", "intake", "notify", "oci", "run", "sbom", "sbom/syft",
+	"engine": {"anchore", "api", "alarm", "analyze", "catalog", "config", "intake", "notify", "oci", "run", "sbom", "sbom/syft", "seal",
 		"server", "store", "store/bolt", "store/dir", "watch", metrics},
 	// programs that drive the built binaries
 	"e2e":        {"oci/ocitest"},

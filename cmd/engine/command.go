@@ -71,7 +71,7 @@ Without a command it serves, as "engine serve" does.`,
 		return usageError{fmt.Errorf("%w; see %q", err, cmd.CommandPath()+" --help")}
 	})
 	config.Flags(root.Flags())
-	root.AddCommand(newServe(), newConfig(), newVersion())
+	root.AddCommand(newServe(), newConfig(), newKey(), newVersion())
 	return root
 }
 

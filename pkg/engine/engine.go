@@ -97,8 +97,12 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 	if err = e.listen(); err != nil { // before the parts that tell others the address
 		return e, err
 	}
+	ring, err := e.openKey(ctx)
+	if err != nil {
+		return e, err
+	}
 	if e.catalog, err = catalog.New(catalog.Config{
-		Store: e.store, Blobs: e.blobs, Endpoints: notify.Route(endpoints), Subscriptions: cfg.Subscriptions,
+		Store: e.store, Blobs: e.blobs, Seal: ring, Endpoints: notify.Route(endpoints), Subscriptions: cfg.Subscriptions,
 		NotifyRebuilds: cfg.Watch.NotifyRebuilds, EventLog: cfg.Events.Notified, HostID: cfg.HostID, BaseURL: e.baseURL(), Log: e.part("catalog"),
 	}); err != nil {
 		return e, err
@@ -106,13 +110,9 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 	if err = e.bootstrap(ctx); err != nil {
 		return e, err
 	}
-	if e.registry, err = oci.New(oci.Config{
-		Concurrency: cfg.Watch.RegistryConcurrency, UserAgent: "anchore-engine/" + cmp.Or(opt.Version, "unknown"), Logger: e.part("oci"),
-		LayerCache: e.layerCache(), LayerCacheBytes: cfg.Analysis.LayerCacheBytes, Registries: registries(cfg.Watch),
-	}); err != nil {
+	if err = e.newRegistryClient(opt); err != nil {
 		return e, err
 	}
-	e.onClose("registry connections", func() error { e.registry.Close(); return nil })
 	in, err := intake.New(intake.Config{
 		Catalog: e.catalog, Registry: e.registry, MaxSizeMB: float64(cfg.MaxCompressedImageSizeMB),
 		Platform: cfg.Platform, Platforms: platforms(cfg.Watch), Logger: e.part("catalog"),
@@ -133,6 +133,23 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 		return e, err
 	}
 	return e, e.newServer(in, opt, metrics)
+}
+
+func (e *Engine) newRegistryClient(opt Options) error {
+	list, roots, err := registries(e.cfg)
+	if err != nil {
+		return err
+	}
+	logins := registryLogins{catalog: e.catalog, log: e.part("oci")}
+	if e.registry, err = oci.New(oci.Config{
+		Credentials: logins, Logins: logins, Sources: e.catalog, Ambient: e.cfg.Registries.Ambient, RootCAs: roots, Registries: list,
+		Concurrency: e.cfg.Watch.RegistryConcurrency, UserAgent: "anchore-engine/" + cmp.Or(opt.Version, "unknown"), Logger: e.part("oci"),
+		LayerCache: e.layerCache(), LayerCacheBytes: e.cfg.Analysis.LayerCacheBytes,
+	}); err != nil {
+		return err
+	}
+	e.onClose("registry connections", func() error { e.registry.Close(); return nil })
+	return nil
 }
 
 func newRegistry() *prometheus.Registry {
@@ -214,7 +231,7 @@ func (e *Engine) newRelay(endpoints []notify.Endpoint, opt Options, metrics prom
 
 func (e *Engine) newServer(in *intake.Intake, opt Options, metrics *prometheus.Registry) error {
 	cfg := server.Config{
-		Catalog: e.catalog, Intake: hinting{in, e.watcher}, Hint: e.watcher.Hint, Looks: e.looks, Progress: e.workers.Progress, Health: e.health,
+		Catalog: e.catalog, VerifyRegistry: e.verifyRegistry, Intake: hinting{in, e.watcher}, Hint: e.watcher.Hint, Looks: e.looks, Progress: e.workers.Progress, Health: e.health,
 		OpenMetrics: e.cfg.Metrics.Open, Version: opt.Version, SchemaVersion: SchemaVersion, HostID: e.cfg.HostID,
 		BaseURL: e.baseURL(), Log: e.part("server"),
 	}

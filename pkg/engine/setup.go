@@ -11,7 +11,6 @@ import (
 	"github.com/anchore/anchore-engine/pkg/config"
 	"github.com/anchore/anchore-engine/pkg/intake"
 	"github.com/anchore/anchore-engine/pkg/notify"
-	"github.com/anchore/anchore-engine/pkg/oci"
 	"github.com/anchore/anchore-engine/pkg/store"
 	"github.com/anchore/anchore-engine/pkg/store/bolt"
 	"github.com/anchore/anchore-engine/pkg/store/dir"
@@ -73,16 +72,6 @@ func platforms(w config.Watch) map[string]anchore.Platform {
 	for host, r := range w.Registries {
 		if r.Platform != (anchore.Platform{}) {
 			list[host] = r.Platform
-		}
-	}
-	return list
-}
-
-func registries(w config.Watch) map[string]oci.Registry {
-	list := map[string]oci.Registry{}
-	for host, r := range w.Registries {
-		if r.Concurrency > 0 {
-			list[host] = oci.Registry{Concurrency: r.Concurrency}
 		}
 	}
 	return list

@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/config"
+	"github.com/anchore/anchore-engine/pkg/oci"
+	"github.com/anchore/anchore-engine/pkg/seal"
+	"github.com/anchore/anchore-engine/pkg/store/bolt"
+)
+
+// openKey opens the file with the key of stored secrets, which the first start
+// makes. An engine that could not read what it has stored does not start.
+func (e *Engine) openKey(ctx context.Context) (*seal.Ring, error) {
+	used, err := catalog.SealsInUse(ctx, e.store)
+	if err != nil {
+		return nil, err
+	}
+	return seal.Open(filepath.Join(e.cfg.DataDir, keyFile), used)
+}
+
+// RotateKey encrypts all stored secrets under a new key and removes the old one. It
+// returns how many those are. The engine of the data directory must not be running.
+// If it fails or is killed it can be called again, and the engine can be started.
+func RotateKey(ctx context.Context, dataDir string, log *slog.Logger) (n int, err error) {
+	file := filepath.Join(dataDir, keyFile)
+	if _, err := os.Stat(file); err != nil {
+		return 0, anchore.E(anchore.Invalid, "engine.RotateKey", "there is no key to rotate: %s does not exist; is data_dir right?", file).Because(err)
+	}
+	s, err := bolt.Open(bolt.Config{Path: filepath.Join(dataDir, "engine.db"), Logger: log})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	used, err := catalog.SealsInUse(ctx, s)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := seal.Open(file, used); err != nil { // a clear error before anything is changed
+		return 0, err
+	}
+	ring, err := seal.Renew(file)
+	if err != nil {
+		return 0, fmt.Errorf("the new key cannot be written: %w", err)
+	}
+	if n, err = catalog.Reseal(ctx, s, ring); err != nil {
+		return n, err
+	}
+	return n, seal.Retire(file)
+}
+
+// registryLogins are the catalog's credentials for the registry client, which says
+// in return what registries make of them.
+type registryLogins struct {
+	catalog *catalog.Catalog
+	log     *slog.Logger
+}
+
+// Credential implements oci.Credentials.
+func (l registryLogins) Credential(ctx context.Context, account string, ref anchore.Reference) (oci.Credential, error) {
+	r, found, err := l.catalog.RegistryFor(ctx, account, ref)
+	if err != nil || !found {
+		return oci.Credential{}, err
+	}
+	return registryCredential(r), nil
+}
+
+// LoginRefused implements oci.Logins.
+func (l registryLogins) LoginRefused(ctx context.Context, account string, ref anchore.Reference, cred oci.Credential, reason string) {
+	r, found, err := l.catalog.RegistryFor(ctx, account, ref)
+	if err == nil && found && registryCredential(r) == cred { // else it was changed meanwhile
+		var first bool
+		if first, err = l.catalog.RegistryRefused(ctx, r, reason); first {
+			l.log.WarnContext(ctx, "registry does not accept a credential", "account", account, "registry", r.Name, "reason", reason)
+		}
+	}
+	l.report(ctx, account, err)
+}
+
+// LoginAccepted implements oci.Logins.
+func (l registryLogins) LoginAccepted(ctx context.Context, account string, ref anchore.Reference, cred oci.Credential) {
+	r, found, err := l.catalog.RegistryFor(ctx, account, ref)
+	if err == nil && found && registryCredential(r) == cred {
+		err = l.catalog.RegistryAccepted(ctx, r)
+	}
+	l.report(ctx, account, err)
+}
+
+func (l registryLogins) report(ctx context.Context, account string, err error) {
+	if err != nil && ctx.Err() == nil {
+		l.log.ErrorContext(ctx, "what a registry said of a login is not recorded", "account", account, "error", err)
+	}
+}
+
+func registryCredential(r anchore.Registry) oci.Credential {
+	c := oci.Credential{Username: r.User, Password: r.Password, Insecure: !r.Verify}
+	switch {
+	case r.Ambient():
+		c.Kind = oci.AmbientLogin
+	case r.Type == anchore.RegistryECR:
+		c.Kind = oci.ECRLogin
+	}
+	return c
+}
+
+// verifyRegistry logs in at a registry before its credential is stored.
+func (e *Engine) verifyRegistry(ctx context.Context, r anchore.Registry) error {
+	return e.registry.Ping(ctx, anchore.RegistryHost(r.Name), registryCredential(r))
+}
+
+// registries is how each registry is reached, and the certificates that are trusted
+// for all others (nil: the system's).
+func registries(cfg *config.Config) (list map[string]oci.Registry, roots *x509.CertPool, err error) {
+	if roots, err = certificates(nil, cfg.Registries.CAFile); err != nil {
+		return nil, nil, err
+	}
+	list = map[string]oci.Registry{}
+	for host, w := range cfg.Watch.Registries {
+		list[host] = oci.Registry{Concurrency: w.Concurrency}
+	}
+	for _, host := range slices.Sorted(maps.Keys(cfg.Registries.Hosts)) {
+		access, r := cfg.Registries.Hosts[host], list[host]
+		r.Mirrors, r.PlainHTTP, r.SkipVerify = access.Mirrors, access.Insecure, access.Insecure
+		if r.RootCAs, err = certificates(roots, access.CAFile); err != nil {
+			return nil, nil, err
+		}
+		list[host] = r
+	}
+	return list, roots, nil
+}
+
+// certificates are those of base (nil: the system's) and of a PEM file; base itself
+// if there is no file.
+func certificates(base *x509.CertPool, file string) (*x509.CertPool, error) {
+	if file == "" {
+		return base, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("the certificates for registries cannot be read: %w", err)
+	}
+	var pool *x509.CertPool
+	if base != nil {
+		pool = base.Clone()
+	} else if pool, err = x509.SystemCertPool(); err != nil {
+		return nil, fmt.Errorf("the system's certificates cannot be read: %w", err)
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", file)
+	}
+	return pool, nil
+}
