@@ -15,14 +15,6 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 )
 
-// The API's names of what can go wrong with a registry, as the original has them.
-const (
-	codePermission    = "REGISTRY_PERMISSION_DENIED"
-	codeNotFound      = "REGISTRY_IMAGE_NOT_FOUND"
-	codeNotAccessible = "REGISTRY_NOT_ACCESSIBLE"
-	codePlatform      = "OSARCH_MISMATCH"
-)
-
 // statusError turns an answer that is no success into the error that says what
 // its receiver can do.
 func statusError(r request, cred Credential, res *http.Response) error {
@@ -35,17 +27,17 @@ func statusError(r request, cred Credential, res *http.Response) error {
 			kind = anchore.Forbidden
 		}
 		if cred == (Credential{}) {
-			return anchore.E(kind, r.op, "registry %s does not let anonymous users read %s; it may not exist, or a registry credential is needed", reg, r.ref.RepositoryName()).WithCodes(codePermission).Because(cause)
+			return anchore.E(kind, r.op, "registry %s does not let anonymous users read %s; it may not exist, or a registry credential is needed", reg, r.ref.RepositoryName()).WithCodes(anchore.CodePermissionDenied).Because(cause)
 		}
-		return anchore.E(kind, r.op, "registry %s does not let user %q read %s; check the registry's credential", reg, cred.Username, r.ref.RepositoryName()).WithCodes(codePermission).Because(cause)
+		return anchore.E(kind, r.op, "registry %s does not let user %q read %s; check the registry's credential", reg, cred.Username, r.ref.RepositoryName()).WithCodes(anchore.CodePermissionDenied).Because(cause)
 	case http.StatusNotFound:
-		return anchore.E(anchore.NotFound, r.op, "registry %s does not have %s", reg, r.ref).WithCodes(codeNotFound).Because(cause)
+		return anchore.E(anchore.NotFound, r.op, "registry %s does not have %s", reg, r.ref).WithCodes(anchore.CodeImageNotFound).Because(cause)
 	case http.StatusTooManyRequests:
 		e := anchore.E(anchore.Limited, r.op, "registry %s allows no more requests for now", reg).Because(cause)
 		e.After = retryAfter(res.Header, time.Now())
 		return e
 	}
-	e := anchore.E(anchore.Unavailable, r.op, "registry %s answered with status %d", reg, res.StatusCode).WithCodes(codeNotAccessible).Because(cause)
+	e := anchore.E(anchore.Unavailable, r.op, "registry %s answered with status %d", reg, res.StatusCode).WithCodes(anchore.CodeNotAccessible).Because(cause)
 	if res.StatusCode == http.StatusServiceUnavailable {
 		e.After = retryAfter(res.Header, time.Now())
 	}
@@ -82,7 +74,7 @@ func connectionError(ctx context.Context, r request, err error) error {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return anchore.E(anchore.Unavailable, r.op, "registry %s cannot be reached, or its answer broke off", r.ref.Registry).WithCodes(codeNotAccessible).Because(err)
+	return anchore.E(anchore.Unavailable, r.op, "registry %s cannot be reached, or its answer broke off", r.ref.Registry).WithCodes(anchore.CodeNotAccessible).Because(err)
 }
 
 // maxAfter bounds what a registry can ask us to wait.

@@ -131,7 +131,7 @@ func (c *Client) manifest(ctx context.Context, op, account string, ref anchore.R
 }
 
 func wrongContent(r request, want string) error {
-	return anchore.E(anchore.Unavailable, r.op, "registry %s answered with content that is not %s; it was cut or altered on its way", r.ref.Registry, want).WithCodes(codeNotAccessible)
+	return anchore.E(anchore.Unavailable, r.op, "registry %s answered with content that is not %s; it was cut or altered on its way", r.ref.Registry, want).WithCodes(anchore.CodeNotAccessible)
 }
 
 // digestOf hashes raw with the algorithm of the digest like.
@@ -165,7 +165,7 @@ func kindOf(r request, header string, raw []byte) (types.MediaType, error) {
 	}
 	switch {
 	case doc.SchemaVersion == 1 || kind.IsSchema1():
-		return "", anchore.E(anchore.Invalid, r.op, "%s has a schema 1 manifest, which is no longer supported; push the image again with a current tool", r.ref)
+		return "", anchore.E(anchore.Invalid, r.op, "%s has a schema 1 manifest, which is no longer supported; push the image again with a current tool", r.ref).WithCodes(anchore.CodeNotSupported)
 	case doc.Manifests != nil && (doc.Layers != nil || doc.Config != nil):
 		return "", anchore.E(anchore.Invalid, r.op, "the manifest of %s is an image and an index at once", r.ref)
 	case kind.IsIndex() && doc.Manifests != nil, kind.IsImage() && doc.Config != nil:
@@ -211,7 +211,7 @@ func pick(op string, ref anchore.Reference, doc document, want anchore.Platform)
 	if len(images) == 0 && len(nested) == 1 {
 		return nested[0], nil
 	}
-	e := anchore.E(anchore.Invalid, op, "%s has no image for %s; it has %s", ref, want, listOf(have)).WithCodes(codePlatform)
+	e := anchore.E(anchore.Invalid, op, "%s has no image for %s; it has %s", ref, want, listOf(have)).WithCodes(anchore.CodePlatformMissing)
 	e.Detail = map[string]any{"platform": want.String(), "available_platforms": have}
 	return v1.Descriptor{}, e
 }

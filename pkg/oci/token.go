@@ -124,10 +124,10 @@ func (c *Client) fetchToken(ctx context.Context, h *host, r request, cred Creden
 	defer cancel()
 	realm, err := url.Parse(ch.params["realm"])
 	if err != nil || realm.Host == "" || realm.Scheme != "https" && realm.Scheme != "http" {
-		return "", 0, anchore.E(anchore.Unavailable, r.op, "registry %s names no usable token service", r.ref.Registry).WithCodes("REGISTRY_NOT_ACCESSIBLE")
+		return "", 0, anchore.E(anchore.Unavailable, r.op, "registry %s names no usable token service", r.ref.Registry).WithCodes(anchore.CodeNotAccessible)
 	}
 	if realm.Scheme == "http" && !(c.mayPlain(realm.Host) && c.mayPlain(r.ref.Registry)) {
-		return "", 0, anchore.E(anchore.Unavailable, r.op, "registry %s wants its token fetched over plain HTTP from %s; that is refused unless the registry is configured as insecure", r.ref.Registry, realm.Host).WithCodes("REGISTRY_NOT_ACCESSIBLE")
+		return "", 0, anchore.E(anchore.Unavailable, r.op, "registry %s wants its token fetched over plain HTTP from %s; that is refused unless the registry is configured as insecure", r.ref.Registry, realm.Host).WithCodes(anchore.CodeNotAccessible)
 	}
 	q := realm.Query()
 	if s := ch.params["service"]; s != "" {
@@ -165,7 +165,7 @@ func readToken(r request, body io.Reader) (string, time.Duration, error) {
 		doc.Token = doc.Access
 	}
 	if err != nil || doc.Token == "" || strings.ContainsAny(doc.Token, "\r\n") {
-		return "", 0, anchore.E(anchore.Unavailable, r.op, "the token service of registry %s did not answer with a token", r.ref.Registry).WithCodes("REGISTRY_NOT_ACCESSIBLE")
+		return "", 0, anchore.E(anchore.Unavailable, r.op, "the token service of registry %s did not answer with a token", r.ref.Registry).WithCodes(anchore.CodeNotAccessible)
 	}
 	life := minTokenLife
 	if doc.ExpiresIn > 0 {
