@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -34,8 +35,11 @@ type Config struct {
 	// NotifyRebuilds asks for a tag_update also when only the index around the
 	// same image changed.
 	NotifyRebuilds bool
-	Log            *slog.Logger // nil discards
-	Random         io.Reader    // of ids and salts; nil is crypto/rand
+	// BaseURL is where clients reach the engine: the links in notifications begin
+	// with it. Empty leaves them as paths.
+	BaseURL string
+	Log     *slog.Logger // nil discards
+	Random  io.Reader    // of ids and salts; nil is crypto/rand
 }
 
 // DefaultSubscriptions is what adding an image by tag creates.
@@ -57,6 +61,7 @@ type Catalog struct {
 	endpoints      func(anchore.SubscriptionType) []string
 	defaults       map[anchore.SubscriptionType]bool
 	notifyRebuilds bool
+	baseURL        string
 	log            *slog.Logger
 	random         io.Reader
 	logins         *logins
@@ -76,7 +81,7 @@ func New(cfg Config) (*Catalog, error) {
 	}
 	c := &Catalog{
 		store: cfg.Store, blobs: cfg.Blobs, endpoints: cfg.Endpoints, defaults: cfg.Subscriptions,
-		notifyRebuilds: cfg.NotifyRebuilds, log: cfg.Log, random: cfg.Random,
+		notifyRebuilds: cfg.NotifyRebuilds, baseURL: strings.TrimSuffix(cfg.BaseURL, "/"), log: cfg.Log, random: cfg.Random,
 		subscriptionsChanged: newHint(), analysisReady: newHint(), causesReady: newHint(), deliveryReady: newHint(),
 	}
 	if c.endpoints == nil {

@@ -91,7 +91,7 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 	}
 	if e.catalog, err = catalog.New(catalog.Config{
 		Store: e.store, Blobs: e.blobs, Endpoints: notify.Route(endpoints), Subscriptions: cfg.Subscriptions,
-		NotifyRebuilds: cfg.Watch.NotifyRebuilds, Log: e.part("catalog"),
+		NotifyRebuilds: cfg.Watch.NotifyRebuilds, BaseURL: cfg.PublicURL, Log: e.part("catalog"),
 	}); err != nil {
 		return e, err
 	}
