@@ -80,6 +80,7 @@ type imageAddOptions struct {
 	app             *app
 	force           bool
 	dockerfile      string
+	platform        string
 	annotations     []string
 	noAutoSubscribe bool
 }
@@ -91,6 +92,7 @@ func newImageAddCmd(a *app) *cobra.Command {
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
 	cmd.Flags().BoolVar(&opts.force, "force", false, "look at the registry and analyze again, even if the image is known")
 	cmd.Flags().StringVar(&opts.dockerfile, "dockerfile", "", "file that the image was built from")
+	cmd.Flags().StringVar(&opts.platform, "platform", "", "os/architecture[/variant] to take of a multi-platform tag, for example linux/arm64")
 	cmd.Flags().StringArrayVar(&opts.annotations, "annotation", nil, "KEY=VALUE to keep with the image; may be repeated")
 	cmd.Flags().BoolVar(&opts.noAutoSubscribe, "noautosubscribe", false, "do not watch the tag")
 	return cmd
@@ -119,7 +121,7 @@ func (o imageAddOptions) run(ctx context.Context, name string) error {
 }
 
 func (o imageAddOptions) body(name string) (api.AddImageJSONRequestBody, error) {
-	body := api.AddImageJSONRequestBody{Tag: &name}
+	body := api.AddImageJSONRequestBody{Tag: &name, Platform: optional(o.platform)}
 	if digestName.MatchString(name) || imageIDName.MatchString(name) {
 		return body, failf("can only add a tag")
 	}
