@@ -108,9 +108,10 @@ func TestLookNow(t *testing.T) {
 		a := reg.push(t, ref, "a")
 		e.mustCLI("image", "add", ref)
 		b := reg.push(t, ref, "b")
-		if status, raw := e.call(http.MethodPost, "/system/hints", map[string]string{"tag": ref}, nil); status != http.StatusAccepted {
-			t.Fatalf("POST /system/hints: %d %s", status, raw)
-		}
+		waitFor(t, "the hint to be accepted", func() bool { // the watcher hears of a new tag after image add returns
+			status, _ := e.call(http.MethodPost, "/system/hints", map[string]string{"tag": ref}, nil)
+			return status == http.StatusAccepted
+		})
 		recv.wait(t, 1, "the tag_update", of("tag_update", ref))
 		if diff := cmp.Diff([]move{{a, b}}, moves(recv, ref)); diff != "" {
 			t.Errorf("moves (-want +got):\n%s", diff)

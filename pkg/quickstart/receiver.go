@@ -23,9 +23,10 @@ type receiver struct {
 
 // request is one notification as it came.
 type request struct {
-	kind string // the notification's type
-	path string
-	body string // indented, digests shortened
+	kind    string // the notification's type
+	path    string
+	body    string // indented, digests shortened
+	summary string // one line
 }
 
 // newReceiver starts a receiver on a free loopback port.
@@ -52,7 +53,10 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	var envelope struct {
 		Data struct {
-			Type string `json:"notification_type"`
+			Type    string `json:"notification_type"`
+			Payload struct {
+				Summary string `json:"summary"`
+			} `json:"notification_payload"`
 		} `json:"data"`
 	}
 	if err := json.Unmarshal(body, &envelope); err != nil {
@@ -61,7 +65,9 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.got = append(r.got, request{kind: envelope.Data.Type, path: req.URL.Path, body: readable(body)})
+	r.got = append(r.got, request{
+		kind: envelope.Data.Type, path: req.URL.Path, body: readable(body), summary: envelope.Data.Payload.Summary,
+	})
 }
 
 // wait polls for the nth notification of a type.
