@@ -26,7 +26,6 @@ type subscriptionListOptions struct {
 	app       *app
 	full      bool
 	typ       string
-	key       string
 	filter    string
 	active    bool
 	inactive  bool
