@@ -18,7 +18,6 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/oci"
 	"github.com/anchore/anchore-engine/pkg/oci/ocitest"
-	"github.com/anchore/anchore-engine/pkg/oci/resolvertest"
 )
 
 // logins are the credentials of a test's accounts.
@@ -368,5 +367,5 @@ func TestFetchRefuses(t *testing.T) {
 }
 
 func TestResolverSuite(t *testing.T) {
-	resolvertest.Run(t, func(t testing.TB) resolvertest.Resolver { return newClient(t, oci.Config{Credentials: admin}) })
+	ocitest.RunResolver(t, func(t testing.TB) ocitest.Resolver { return newClient(t, oci.Config{Credentials: admin}) })
 }

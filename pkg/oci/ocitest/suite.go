@@ -1,6 +1,4 @@
-// Package resolvertest is the suite that every resolver of references passes. It
-// runs against a real registry on loopback that fails as registries do.
-package resolvertest
+package ocitest
 
 import (
 	"context"
@@ -9,7 +7,6 @@ import (
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
-	"github.com/anchore/anchore-engine/pkg/oci/ocitest"
 )
 
 // Resolver is the contract. Head returns the digest of the document that a tag
@@ -24,37 +21,38 @@ type Resolver interface {
 	ListTags(ctx context.Context, account string, repository anchore.Reference) ([]string, error)
 }
 
-// User and Password are what the resolver's account "admin" logs in with.
+// SuiteUser and SuitePassword are what the resolver's account "admin" logs in with.
 const (
-	User     = "user"
-	Password = "correct-horse"
+	SuiteUser     = "user"
+	SuitePassword = "correct-horse"
 )
 
-// Run runs the suite on resolvers made by open, one for each case.
-func Run(t *testing.T, open func(testing.TB) Resolver) {
-	img := ocitest.Image(ocitest.Spec{})
+// RunResolver is the suite that every resolver passes. It runs on resolvers made
+// by open, one for each case, against registries that fail as registries do.
+func RunResolver(t *testing.T, open func(testing.TB) Resolver) {
+	img := Image(Spec{})
 	for _, tc := range []struct {
 		name     string
-		cfg      ocitest.Config
-		fault    ocitest.Fault
+		cfg      Config
+		fault    Fault
 		kind     anchore.Kind // Internal: it resolves
 		min, max time.Duration
 	}{
 		{name: "plain"},
-		{name: "no digest header", fault: ocitest.Fault{Drop: "Docker-Content-Digest"}},
-		{name: "basic", cfg: ocitest.Config{Auth: ocitest.Basic, User: User, Password: Password}},
-		{name: "401 then token", cfg: ocitest.Config{Auth: ocitest.Token, User: User, Password: Password}},
-		{name: "wrong password", cfg: ocitest.Config{Auth: ocitest.Token, User: User, Password: "other"}, kind: anchore.Unauthorized},
-		{name: "403", fault: ocitest.Fault{Status: 403}, kind: anchore.Forbidden},
-		{name: "404", fault: ocitest.Fault{Status: 404}, kind: anchore.NotFound},
-		{name: "503", fault: ocitest.Fault{Status: 503}, kind: anchore.Unavailable},
-		{name: "429 in seconds", fault: ocitest.TooMany(time.Minute), kind: anchore.Limited, min: time.Minute, max: time.Minute},
-		{name: "429 with a date", fault: ocitest.TooManyUntil(time.Now().Add(time.Hour)), kind: anchore.Limited, min: 50 * time.Minute, max: time.Hour},
-		{name: "cut body", fault: ocitest.Fault{Method: "GET", Path: "/manifests/", Cut: true}, kind: anchore.Unavailable},
-		{name: "altered body", fault: ocitest.Fault{Method: "GET", Path: "/blobs/", Flip: true}, kind: anchore.Unavailable},
+		{name: "no digest header", fault: Fault{Drop: "Docker-Content-Digest"}},
+		{name: "basic", cfg: Config{Auth: Basic, User: SuiteUser, Password: SuitePassword}},
+		{name: "401 then token", cfg: Config{Auth: Token, User: SuiteUser, Password: SuitePassword}},
+		{name: "wrong password", cfg: Config{Auth: Token, User: SuiteUser, Password: "other"}, kind: anchore.Unauthorized},
+		{name: "403", fault: Fault{Status: 403}, kind: anchore.Forbidden},
+		{name: "404", fault: Fault{Status: 404}, kind: anchore.NotFound},
+		{name: "503", fault: Fault{Status: 503}, kind: anchore.Unavailable},
+		{name: "429 in seconds", fault: TooMany(time.Minute), kind: anchore.Limited, min: time.Minute, max: time.Minute},
+		{name: "429 with a date", fault: TooManyUntil(time.Now().Add(time.Hour)), kind: anchore.Limited, min: 50 * time.Minute, max: time.Hour},
+		{name: "cut body", fault: Fault{Method: "GET", Path: "/manifests/", Cut: true}, kind: anchore.Unavailable},
+		{name: "altered body", fault: Fault{Method: "GET", Path: "/blobs/", Flip: true}, kind: anchore.Unavailable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			srv := ocitest.StartWith(t, tc.cfg)
+			srv := StartWith(t, tc.cfg)
 			ref, err := anchore.ParseReference(srv.Push(t, "team/app:latest", img))
 			if err != nil {
 				t.Fatal(err)
@@ -83,8 +81,8 @@ func Run(t *testing.T, open func(testing.TB) Resolver) {
 }
 
 func endlessTags(t *testing.T, r Resolver) {
-	srv := ocitest.Start(t)
-	srv.Inject(ocitest.Fault{Path: "tags/list", Status: 200, Body: `{"tags":["a"]}`, Header: http.Header{"Link": {`</v2/app/tags/list?last=a>; rel="next"`}}})
+	srv := Start(t)
+	srv.Inject(Fault{Path: "tags/list", Status: 200, Body: `{"tags":["a"]}`, Header: http.Header{"Link": {`</v2/app/tags/list?last=a>; rel="next"`}}})
 	repository := anchore.Reference{Registry: srv.Host(), Repository: "app"}
 	if tags, err := r.ListTags(t.Context(), "admin", repository); anchore.KindOf(err) != anchore.Invalid {
 		t.Errorf("ListTags = %v, %v; want kind invalid", tags, err)
