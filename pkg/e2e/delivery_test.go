@@ -3,9 +3,6 @@ package e2e
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -96,52 +93,5 @@ func TestStopDrains(t *testing.T) {
 	})
 	if got := recv.deliveries(of("tag_update", ref)); len(got) != 2 {
 		t.Errorf("%d deliveries of two moves: what was answered during the stop was sent again", len(got))
-	}
-}
-
-func TestDataDirectoryInUse(t *testing.T) {
-	t.Parallel()
-	e := startEngine(t, offline)
-	out, err := e.command(t.Context(), freeAddress(t)).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "in use") || !strings.Contains(string(out), e.dataDir()) {
-		t.Errorf("a second engine on the same data directory: %v\n%s", err, out)
-	}
-	e.mustCLI("system", "status") // the first one is unharmed
-}
-
-func TestFirstStart(t *testing.T) {
-	t.Parallel()
-	e := newEngine(t, offline)
-	e.env = nil
-	e.start()
-	file := e.dataDir() + "/admin-password"
-	info, err := os.Stat(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info.Mode().Perm() != 0o600 {
-		t.Errorf("%s has mode %v, want 0600", file, info.Mode().Perm())
-	}
-	if n := strings.Count(e.log.String(), file); n != 1 {
-		t.Errorf("the log names %s %d times, want once:\n%s", file, n, e.log)
-	}
-	password, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	whoami := func(pass string) result {
-		cmd := exec.CommandContext(t.Context(), programs.cli, "--u", "admin", "--p", pass, "--url", e.url(), "account", "whoami")
-		cmd.Env = []string{"HOME=" + e.dir}
-		out, _ := cmd.CombinedOutput() // the exit code is below
-		return result{Stdout: string(out), Code: cmd.ProcessState.ExitCode()}
-	}
-	if r := whoami(strings.TrimSpace(string(password))); r.Code != 0 || !strings.Contains(r.Stdout, "admin") {
-		t.Errorf("with the password of %s: exit code %d\n%s", file, r.Code, r.Stdout)
-	}
-	if r := whoami("foobar"); r.Code != 2 {
-		t.Errorf("with another password: exit code %d\n%s", r.Code, r.Stdout)
-	}
-	if info, err := os.Stat(e.dataDir()); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("the data directory: %v, %v; want mode 0700", info.Mode(), err)
 	}
 }

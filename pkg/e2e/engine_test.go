@@ -29,14 +29,15 @@ const (
 // engine is one data directory, one address, and the process that serves them. It
 // can be stopped, killed and started again.
 type engine struct {
-	t       testing.TB
-	dir     string // holds config.yaml, the data directory and the CLI's home
-	addr    string // host:port, the same for every start
-	env     []string
-	cmd     *exec.Cmd
-	exited  chan struct{} // closed when the process is gone
-	waitErr error         // valid once exited is closed
-	log     *syncBuffer
+	t        testing.TB
+	dir      string // holds config.yaml, the data directory and the CLI's home
+	addr     string // host:port, the same for every start
+	env      []string
+	relative bool // name configuration and data directory from dir, as users do
+	cmd      *exec.Cmd
+	exited   chan struct{} // closed when the process is gone
+	waitErr  error         // valid once exited is closed
+	log      *syncBuffer
 }
 
 // startEngine starts an engine with the given config.yaml and waits until it
@@ -77,8 +78,12 @@ func (e *engine) url() string { return "http://" + e.addr + "/v1" }
 
 // command is the command line that serves the engine's data directory.
 func (e *engine) command(ctx context.Context, listen string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, programs.engine, "serve",
-		"--config", filepath.Join(e.dir, "config.yaml"), "--data-dir", e.dataDir(), "--listen", listen)
+	config, data := filepath.Join(e.dir, "config.yaml"), e.dataDir()
+	if e.relative {
+		config, data = "config.yaml", "data"
+	}
+	cmd := exec.CommandContext(ctx, programs.engine, "serve", "--config", config, "--data-dir", data, "--listen", listen)
+	cmd.Dir = e.dir
 	cmd.Env = append([]string{"HOME=" + e.dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + e.dir}, e.env...)
 	return cmd
 }

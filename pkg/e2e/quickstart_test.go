@@ -57,6 +57,27 @@ func TestQuickstart(t *testing.T) {
 	checkEmpty(t, tmp)
 }
 
+func TestQuickstartWithAnImageOfAnotherRegistry(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	reg, tmp := newRegistry(t), t.TempDir()
+	ref := reg.ref("public/image", "v1")
+	reg.push(t, ref, "a")
+	cmd := quickstart(ctx, t, tmp)
+	cmd.Env = append(cmd.Env, "QUICKSTART_IMAGE="+ref)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("the quickstart failed: %v\n%s", err, out)
+	}
+	for _, landmark := range []string{"$ anchore-cli image add " + ref, "POST /general/analysis_update/admin", "Nobody here can move the tag", "Where to go next"} {
+		if !bytes.Contains(out, []byte(landmark)) {
+			t.Errorf("the transcript has no %q:\n%s", landmark, out)
+		}
+	}
+	checkEmpty(t, tmp)
+}
+
 func TestQuickstartInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -70,13 +70,6 @@ func (d delivery) payload() payload {
 	return p
 }
 
-// digests reads last_eval or curr_eval of a tag_update.
-func digests(raw json.RawMessage) []string {
-	var list []string
-	_ = json.Unmarshal(raw, &list)
-	return list
-}
-
 // reply is how a receiver answers. Drop closes the connection without an answer;
 // Hang keeps it open until the sender gives up.
 type reply struct {
