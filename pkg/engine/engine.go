@@ -73,6 +73,11 @@ type closer struct {
 // the first start, and binds the listener. It starts nothing. If it fails, it
 // closes what it had opened.
 func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err error) {
+	own := *cfg
+	cfg = &own
+	if cfg.DataDir, err = filepath.Abs(cfg.DataDir); err != nil { // children run in directories of their own
+		return nil, err
+	}
 	e = &Engine{cfg: cfg, log: opt.Log}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
