@@ -84,6 +84,24 @@ func TestWatching(t *testing.T) {
 	})
 }
 
+func TestRaisedLimit(t *testing.T) {
+	t.Parallel()
+	reg, recv := newRegistry(t), newReceiver(t)
+	e := startEngine(t, watching+"max_compressed_image_size_mb: 1\n"+general(recv))
+	ref := reg.ref("watch/raised", "v1")
+	small := reg.push(t, ref, "a")
+	e.mustCLI("image", "add", ref)
+	large := reg.pushLarge(t, ref, 2<<20)
+	waitFor(t, "the event of the refusal", func() bool { return len(e.events("system.image_analysis.size_limit", ref)) == 1 })
+	e.stop()
+	e.configure(watching + "max_compressed_image_size_mb: 3\n" + general(recv))
+	e.start()
+	recv.wait(t, 1, "the tag_update under the raised limit", of("tag_update", ref))
+	if diff := cmp.Diff([]move{{small, large}}, moves(recv, ref)); diff != "" {
+		t.Errorf("moves (-want +got):\n%s", diff)
+	}
+}
+
 func TestLookNow(t *testing.T) {
 	t.Parallel()
 	reg, recv := newRegistry(t), newReceiver(t)
