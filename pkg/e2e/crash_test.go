@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -13,7 +14,7 @@ import (
 )
 
 const (
-	crashRounds = 110
+	crashRounds = 120
 	crashTags   = 12
 	crashTime   = 3 * time.Minute // for all rounds together
 )
@@ -99,6 +100,36 @@ func checkNothingLost(t *testing.T, e *engine, recv *receiver, refs []string, la
 		t.Errorf("only %d moves were recorded in %d rounds", total, crashRounds)
 	}
 	t.Logf("%d moves recorded, all told; %d deliveries were repeats", total, repeated)
+	for _, ref := range refs {
+		checkAnalysesTold(t, e, recv, ref)
+	}
+}
+
+// checkAnalysesTold waits until every analysis that was recorded for a tag has
+// been delivered, and checks that each has one id.
+func checkAnalysesTold(t *testing.T, e *engine, recv *receiver, ref string) {
+	t.Helper()
+	var recorded []string
+	for _, completed := range e.events("user.image.analysis.completed", ref) {
+		eval, _ := completed.Event.Details["curr_eval"].(map[string]any)
+		recorded = append(recorded, text(eval["imageDigest"]))
+	}
+	ids := map[string]map[string]bool{} // by digest
+	waitFor(t, "the delivery of all analyses of "+ref, func() bool {
+		for _, d := range recv.deliveries(of("analysis_update", ref)) {
+			p := d.payload()
+			if ids[p.DigestAfter] == nil {
+				ids[p.DigestAfter] = map[string]bool{}
+			}
+			ids[p.DigestAfter][p.NotificationID] = true
+		}
+		return !slices.ContainsFunc(recorded, func(digest string) bool { return len(ids[digest]) == 0 })
+	})
+	for digest, seen := range ids {
+		if len(seen) != 1 {
+			t.Errorf("%s: the analysis of %s was told under %d ids, want 1", ref, digest, len(seen))
+		}
+	}
 }
 
 // recordedMoves returns the moves of a tag in the event log, oldest first.
