@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"os"
@@ -96,6 +97,31 @@ func TestQuickstartInterrupted(t *testing.T) {
 	err := cmd.Wait()
 	if cmd.ProcessState.ExitCode() != 130 {
 		t.Errorf("after Ctrl-C: %v\n%s", err, out.String())
+	}
+	checkEmpty(t, tmp)
+}
+
+func TestQuickstartWithoutAReader(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tmp := t.TempDir()
+	cmd := quickstart(ctx, t, tmp)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "$ anchore-cli image") {
+	}
+	if err := out.Close(); err != nil { // as "| head" does
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("the quickstart went on without a reader")
 	}
 	checkEmpty(t, tmp)
 }

@@ -22,7 +22,8 @@ const longest = 10 * time.Minute
 func main() {
 	bin := flag.String("bin", "bin", "directory of engine and anchore-cli")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// SIGPIPE too: without it, "quickstart | head" would leave an engine behind.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	err := run(ctx, *bin)
 	interrupted := ctx.Err() != nil
 	stop()
