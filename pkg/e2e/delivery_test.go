@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -93,5 +94,47 @@ func TestStopDrains(t *testing.T) {
 	})
 	if got := recv.deliveries(of("tag_update", ref)); len(got) != 2 {
 		t.Errorf("%d deliveries of two moves: what was answered during the stop was sent again", len(got))
+	}
+}
+
+func TestLinksBeginWithThePublicURL(t *testing.T) {
+	t.Parallel()
+	reg, recv := newRegistry(t), newReceiver(t)
+	e := startEngine(t, offline+"public_url: https://anchore.example.com\n"+general(recv))
+	ref := reg.ref("delivery/links", "v1")
+	digest := reg.push(t, ref, "a")
+	e.mustCLI("image", "add", ref)
+	got := recv.wait(t, 1, "the analysis_update", of("analysis_update", ref))[0].payload().ImageURL
+	if want := "https://anchore.example.com/v1/images/" + digest; got != want {
+		t.Errorf("the link to the image is %s, want %s", got, want)
+	}
+}
+
+func TestRemovedEndpointParks(t *testing.T) {
+	t.Parallel()
+	reg, recv := newRegistry(t), newReceiver(t)
+	recv.answers(func(delivery) reply { return reply{Status: http.StatusServiceUnavailable} })
+	e := startEngine(t, offline+general(recv))
+	ref := reg.ref("delivery/removed", "v1")
+	reg.push(t, ref, "a")
+	e.mustCLI("image", "add", ref)
+	recv.wait(t, 1, "the first attempt", of("analysis_update", ref))
+	e.stop()
+	e.configure(offline)
+	e.start()
+	waitFor(t, "the log to say that the delivery was parked", func() bool {
+		return strings.Contains(e.log.String(), "parked deliveries to an endpoint that is no longer configured")
+	})
+	e.stop()
+	sent := len(recv.deliveries(of("analysis_update", ref)))
+	recv.answers(func(delivery) reply { return fine })
+	e.configure(offline + general(recv))
+	e.start()
+	second := reg.ref("delivery/removed", "v2")
+	reg.push(t, second, "b")
+	e.mustCLI("image", "add", second)
+	recv.wait(t, 1, "a later notification", of("analysis_update", second))
+	if got := len(recv.deliveries(of("analysis_update", ref))); got != sent {
+		t.Errorf("what was parked was sent again when the endpoint came back: %d attempts, were %d", got, sent)
 	}
 }

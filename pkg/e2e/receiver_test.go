@@ -62,6 +62,7 @@ type payload struct {
 	Summary        string            `json:"summary"`
 	DigestBefore   string            `json:"digest_before"`
 	DigestAfter    string            `json:"digest_after"`
+	ImageURL       string            `json:"image_url"`
 }
 
 func (d delivery) payload() payload {

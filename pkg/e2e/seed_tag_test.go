@@ -83,13 +83,17 @@ func TestSeedTagUpdates(t *testing.T) {
 		want := payload{
 			NotificationID: got.Envelope.DataID, UserID: "admin", Key: ref, Type: "tag_update",
 			LastEval: []byte(`["` + before + `"]`), CurrEval: []byte(`["` + after + `"]`),
-			Annotations: map[string]string{}, DigestBefore: before, DigestAfter: after, Summary: p.Summary,
+			Annotations: map[string]string{}, DigestBefore: before, DigestAfter: after,
+			Summary: p.Summary, ImageURL: p.ImageURL,
 		}
 		if diff := cmp.Diff(want, p); diff != "" {
 			t.Errorf("payload (-want +got):\n%s", diff)
 		}
 		if !strings.Contains(p.Summary, ref) {
 			t.Errorf("the summary %q does not name the tag", p.Summary)
+		}
+		if status, raw := e.call(http.MethodGet, strings.TrimPrefix(p.ImageURL, "/v1"), nil, nil); status != http.StatusOK {
+			t.Errorf("the link %s: %d %s", p.ImageURL, status, raw)
 		}
 		if got.Envelope.QueueID != "tag_update" || got.Envelope.UserID != "admin" || got.Envelope.Data.User != "admin" {
 			t.Errorf("envelope %s", got.Raw)
