@@ -120,7 +120,7 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 	if err = e.newWatcher(in, metrics); err != nil {
 		return e, err
 	}
-	if err = e.newWorkers(opt); err != nil {
+	if err = e.newWorkers(opt, metrics); err != nil {
 		return e, err
 	}
 	if err = e.newRelay(endpoints, opt, metrics); err != nil {
@@ -181,7 +181,7 @@ func (e *Engine) newWatcher(in *intake.Intake, metrics prometheus.Registerer) er
 	return err
 }
 
-func (e *Engine) newWorkers(opt Options) (err error) {
+func (e *Engine) newWorkers(opt Options, metrics prometheus.Registerer) (err error) {
 	a := e.cfg.Analysis
 	if e.child, err = analyze.NewChild(analyze.ChildConfig{
 		Command: opt.AnalysisCommand, Timeout: a.Timeout, Memory: a.MemoryLimit, Children: a.Concurrency, Logger: e.part("analyze"),
@@ -190,7 +190,7 @@ func (e *Engine) newWorkers(opt Options) (err error) {
 	}
 	e.workers, err = analyze.New(analyze.Config{
 		Catalog: e.catalog, Fetcher: e.registry, Analyzer: e.child, Blobs: e.blobs, Workers: a.Concurrency,
-		Dir: filepath.Join(e.cfg.DataDir, "work"), Logger: e.part("analyze"),
+		Dir: filepath.Join(e.cfg.DataDir, "work"), Logger: e.part("analyze"), Registerer: metrics,
 	})
 	return err
 }
