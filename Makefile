@@ -29,7 +29,7 @@ test: build ## run all tests, those of the built binaries last
 	go test $(filter-out $(E2E),$(HEAVY))
 	ENGINE_BIN=$(CURDIR)/bin/engine ANCHORE_CLI_BIN=$(CURDIR)/bin/anchore-cli go test -count=1 -timeout=30m ./pkg/e2e
 
-quickstart: ## show the whole story on this machine: registry, analysis, webhooks
+quickstart: build ## show the whole story on this machine: registry, analysis, webhooks
 	go run ./pkg/quickstart
 
 bench: ## run the benchmarks

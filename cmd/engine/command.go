@@ -40,13 +40,17 @@ func execute(ctx context.Context, args []string) int {
 }
 
 // describe is the error for whoever started the engine: the message where there is
-// one, with its cause, which on a terminal is no secret.
+// one. The cause stands beside it where the message alone may not help; on the
+// operator's terminal it is no secret.
 func describe(err error) string {
 	var e *anchore.Error
-	if errors.As(err, &e) && e.Err == nil {
+	if !errors.As(err, &e) {
+		return err.Error()
+	}
+	if kind := e.Kind; e.Err == nil || kind != anchore.Internal && kind != anchore.Unavailable {
 		return e.Message
 	}
-	return err.Error()
+	return e.Message + ": " + e.Err.Error()
 }
 
 // usageError is a mistake in flags or arguments.

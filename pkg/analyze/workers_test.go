@@ -192,8 +192,8 @@ func (m *memory) Open(_ context.Context, d store.Digest) (io.ReadCloser, error) 
 	return io.NopCloser(bytes.NewReader(data)), nil
 }
 
-func (m *memory) Delete(context.Context, store.Digest) error             { return nil }
-func (m *memory) List(context.Context, func(store.BlobInfo) error) error { return nil }
+func (m *memory) Delete(context.Context, store.Digest, time.Duration) error { return nil }
+func (m *memory) List(context.Context, func(store.BlobInfo) error) error    { return nil }
 
 func TestAnalyzed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

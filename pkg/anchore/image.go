@@ -93,7 +93,6 @@ type Image struct {
 	Status     AnalysisStatus
 	Reason     string    // why the analysis failed, or why it waits
 	RetryAt    time.Time // when a postponed analysis is taken up again, or zero
-	Progress   Progress  // while Status is Analyzing
 	State      ImageStatus
 	CreatedAt  time.Time
 	UpdatedAt  time.Time

@@ -125,7 +125,7 @@ const (
 // hash and password: the passwords themselves are not kept.
 type logins struct {
 	key     []byte
-	decoy   string // verified against for an unknown user, so that it takes as long
+	decoy   func() (string, error) // a hash to verify against for an unknown user, so that it takes as long
 	hashers chan struct{}
 
 	mu    sync.Mutex
@@ -137,11 +137,12 @@ func newLogins(random io.Reader) (*logins, error) {
 	if _, err := io.ReadFull(random, key); err != nil {
 		return nil, fmt.Errorf("catalog: login key: %w", err)
 	}
-	decoy, err := account.HashPassword(string(key), random)
-	if err != nil {
-		return nil, err
-	}
-	return &logins{key: key, decoy: decoy, hashers: make(chan struct{}, hashersAtOnce), until: map[[sha256.Size]byte]time.Time{}}, nil
+	return &logins{
+		key:     key,
+		decoy:   sync.OnceValues(func() (string, error) { return account.HashPassword(string(key), random) }),
+		hashers: make(chan struct{}, hashersAtOnce),
+		until:   map[[sha256.Size]byte]time.Time{},
+	}, nil
 }
 
 func (l *logins) tag(name, hash string, password anchore.Secret) (tag [sha256.Size]byte) {
@@ -178,7 +179,11 @@ func (l *logins) verify(ctx context.Context, hash string, password anchore.Secre
 	}
 	defer func() { <-l.hashers }()
 	if hash == "" {
-		_, err := account.VerifyPassword(l.decoy, password.Reveal())
+		decoy, err := l.decoy()
+		if err != nil {
+			return false, err
+		}
+		_, err = account.VerifyPassword(decoy, password.Reveal())
 		return false, err
 	}
 	return account.VerifyPassword(hash, password.Reveal())

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -38,10 +39,13 @@ type Config struct {
 	// EventLog says whether events of a level become event_log notifications. Nil:
 	// none do. It is asked inside a transaction.
 	EventLog func(anchore.Level) bool
-	HostID   string       // of this engine, in notifications of events
-	BaseURL  string       // where clients reach it, in notifications of events
-	Log      *slog.Logger // nil discards
-	Random   io.Reader    // of ids and salts; nil is crypto/rand
+	HostID   string // of this engine, in notifications of events
+	BaseURL  string // where it answers, in notifications of events
+	// PublicURL is where clients reach the engine: the links in notifications begin
+	// with it. Empty leaves them as paths.
+	PublicURL string
+	Log       *slog.Logger // nil discards
+	Random    io.Reader    // of ids and salts; nil is crypto/rand
 }
 
 // DefaultSubscriptions is what adding an image by tag creates.
@@ -66,6 +70,7 @@ type Catalog struct {
 	notifyRebuilds bool
 	eventLog       func(anchore.Level) bool
 	hostID         string
+	publicURL      string
 	baseURL        string
 	log            *slog.Logger
 	random         io.Reader
@@ -87,7 +92,7 @@ func New(cfg Config) (*Catalog, error) {
 	}
 	c := &Catalog{
 		store: cfg.Store, blobs: cfg.Blobs, seal: cfg.Seal, endpoints: cfg.Endpoints, defaults: cfg.Subscriptions,
-		notifyRebuilds: cfg.NotifyRebuilds, eventLog: cfg.EventLog, hostID: cfg.HostID, baseURL: cfg.BaseURL, log: cfg.Log, random: cfg.Random,
+		notifyRebuilds: cfg.NotifyRebuilds, eventLog: cfg.EventLog, hostID: cfg.HostID, baseURL: cfg.BaseURL, publicURL: strings.TrimSuffix(cfg.PublicURL, "/"), log: cfg.Log, random: cfg.Random,
 		subscriptionsChanged: newHint(), analysisReady: newHint(), causesReady: newHint(), deliveryReady: newHint(),
 	}
 	if c.endpoints == nil {

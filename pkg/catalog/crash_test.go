@@ -77,9 +77,12 @@ func (s *script) steps() []func(context.Context) error {
 // is due again at once.
 func (s *script) work(ctx context.Context) error {
 	for {
-		job, ok, _, err := s.ClaimAnalysis(ctx, time.Millisecond)
-		if err != nil || !ok {
+		job, ok, next, err := s.ClaimAnalysis(ctx, time.Millisecond)
+		if err != nil || !ok && next.IsZero() {
 			return err
+		}
+		if !ok {
+			continue // the lease of a dead worker ends within a millisecond
 		}
 		report, err := s.config.Blobs.Put(ctx, strings.NewReader("sbom of "+job.Digest))
 		if err != nil {

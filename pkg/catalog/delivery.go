@@ -254,10 +254,14 @@ func (c *Catalog) ParkEndpoint(ctx context.Context, endpoint, reason string) (pa
 }
 
 // ParkExpired parks the deliveries to the endpoint that are due and were created
-// before the given time, and returns how many. It is for an endpoint that is held:
-// what waits there for its turn would otherwise wait much longer than the horizon.
+// before the given time, and returns how many; none if the endpoint is not held.
+// What waits there for its turn would otherwise wait much longer than the horizon.
 func (c *Catalog) ParkExpired(ctx context.Context, endpoint string, before time.Time, reason string) (parked int, err error) {
 	return c.park(ctx, endpoint, reason, func(tx store.Tx) (expired []*outbox.Pending, err error) {
+		ep, _, err := outbox.FindEndpoint(tx, endpoint)
+		if err != nil || ep == nil || ep.Held == 0 {
+			return nil, err
+		}
 		due, _, err := outbox.Due(tx, endpoint, time.Now(), store.MaxPage-1)
 		for _, d := range due {
 			if d.Created < table.Nanos(before) && len(expired) < parkPage {

@@ -234,7 +234,7 @@ func (f *fanOut) analyzed(acct *account.Row, img *image.Row, named *image.NamedR
 		LastEval: eval, CurrEval: eval, Annotations: annotations(img), Context: f.context(img),
 	}
 	payload.CurrEval.AnalysisStatus = anchore.Analyzed
-	payload.Summary = fmt.Sprintf("%s was analyzed: %s", named.Tag, img.Digest)
+	payload.Summary = fmt.Sprintf("%s was analyzed (%s)", named.Tag, shortDigest(img.Digest))
 	err := f.event(acct, anchore.Event{
 		Type: anchore.EventAnalysisCompleted, Level: anchore.Info, Service: "analyzer", Message: "Image analysis available",
 		Resource: anchore.Resource{Type: "image_tag", ID: named.Tag},
@@ -285,7 +285,7 @@ func (f *fanOut) tagMoved() error {
 		payload.Context, payload.Annotations = f.context(img), annotations(img)
 	}
 	payload.DigestBefore, payload.DigestAfter, payload.Cause = f.cause.Before, f.cause.After, f.cause.Why
-	payload.Summary = fmt.Sprintf("%s moved from %s to %s", f.cause.Tag, f.cause.Before, f.cause.After)
+	payload.Summary = fmt.Sprintf("%s moved from %s to %s", f.cause.Tag, shortDigest(f.cause.Before), shortDigest(f.cause.After))
 	return f.notify(acct, anchore.TagUpdate, f.cause.Tag, payload.Summary, func(id string) any {
 		payload.NotificationID = id
 		return payload
@@ -295,9 +295,12 @@ func (f *fanOut) tagMoved() error {
 func (f *fanOut) context(img *image.Row) anchore.Context {
 	return anchore.Context{
 		Cause: f.cause.Why, DigestAfter: img.Digest, Platform: img.Platform().String(),
-		Revision: img.Revision, Source: img.Source, ImageURL: "/v1/images/" + img.Digest,
+		Revision: img.Revision, Source: img.Source, ImageURL: f.c.publicURL + "/v1/images/" + img.Digest,
 	}
 }
+
+// shortDigest is as much of a digest as a person compares: "sha256:" and 12 digits.
+func shortDigest(digest string) string { return digest[:min(len(digest), len("sha256:")+12)] }
 
 func annotations(img *image.Row) map[string]string {
 	if img.Annotations == nil {

@@ -112,6 +112,6 @@ func (c *Catalog) sweepBlobs(ctx context.Context, grace time.Duration) error {
 		if err != nil || used {
 			return err
 		}
-		return c.blobs.Delete(ctx, b.Digest)
+		return c.blobs.Delete(ctx, b.Digest, grace)
 	})
 }

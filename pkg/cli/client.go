@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -51,14 +53,9 @@ func newClient(set settings, program string, debug func(string, ...any)) (*clien
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, c.noAccess("the URL must begin with http:// or https:// and name a host", errors.Join(errors.New("bad URL"), err))
 	}
-	transport := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		TLSHandshakeTimeout:   dialTimeout,
-		ResponseHeaderTimeout: answerTimeout,
-		MaxIdleConnsPerHost:   4,
-		ForceAttemptHTTP2:     true,
-		TLSClientConfig:       &tls.Config{InsecureSkipVerify: !set.verify, MinVersion: tls.VersionTLS12}, //nolint:gosec // --insecure asks for it
+	transport, err := newTransport(set)
+	if err != nil {
+		return nil, err
 	}
 	c.Client, err = api.NewClient(strings.TrimSuffix(set.url, "/"),
 		api.WithHTTPClient(&http.Client{Transport: transport, Timeout: requestTimeout}),
@@ -74,6 +71,29 @@ func newClient(set settings, program string, debug func(string, ...any)) (*clien
 			return nil
 		}))
 	return c, err
+}
+
+func newTransport(set settings) (*http.Transport, error) {
+	trust := &tls.Config{InsecureSkipVerify: !set.verify, MinVersion: tls.VersionTLS12} //nolint:gosec // --insecure asks for it
+	if set.caFile != "" {
+		certificates, err := os.ReadFile(set.caFile)
+		if err != nil {
+			return nil, failf("cannot read the CA file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names: %v", err)
+		}
+		trust.RootCAs = x509.NewCertPool()
+		if !trust.RootCAs.AppendCertsFromPEM(certificates) {
+			return nil, failf("no certificate in the CA file %s", set.caFile)
+		}
+	}
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSHandshakeTimeout:   dialTimeout,
+		ResponseHeaderTimeout: answerTimeout,
+		MaxIdleConnsPerHost:   4,
+		ForceAttemptHTTP2:     true,
+		TLSClientConfig:       trust,
+	}, nil
 }
 
 // do reads the response that a method of the generated client returned. A
@@ -103,7 +123,7 @@ func (c *client) do(ctx context.Context, response *http.Response, err error) (an
 func (c *client) read(response *http.Response, err error) (answer, error) {
 	if err != nil {
 		c.debug("%v", err)
-		return answer{}, c.noAccess("", err).hint("%s", unreachableHint(c.root))
+		return answer{}, c.noAccess("", err).hint("%s", unreachableHint(c.root, err))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
@@ -191,10 +211,17 @@ func (c *client) refused() error {
 		f.status = http.StatusUnauthorized
 		f = f.hint("give --u and --p, set ANCHORE_CLI_USER and ANCHORE_CLI_PASS, or write ~/.anchore/credentials.yaml")
 	}
+	if c.set.adminFile != "" {
+		return f.hint("the engine on this host wrote the first password of the user admin to %s", c.set.adminFile)
+	}
 	return f.hint("an engine writes the first password of the user admin to the file admin-password in its data directory")
 }
 
-func unreachableHint(target string) string {
+func unreachableHint(target string, cause error) string {
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(cause, &untrusted) {
+		return fmt.Sprintf("its certificate is not trusted (%v); name the CA's file in SSL_CERT_FILE, or give --insecure", untrusted.Err)
+	}
 	u, err := url.Parse(target)
 	if err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()) {
 		return "is the engine running? Start it with: engine serve"

@@ -34,6 +34,8 @@ type settings struct {
 	apiVersion string // "" for whatever the engine speaks
 	account    string // "" for the user's own
 	verify     bool   // TLS certificates
+	caFile     string // certificates to trust instead of the system's, "" for those
+	adminFile  string // where an engine on this host, on its defaults, wrote its first password; "" if it did not
 	json       bool   // the original's JSON mode
 	debug      bool
 	output     outputForm
@@ -90,6 +92,8 @@ func loadSettings(f globalFlags, env environment) (settings, error) {
 		verify:     !f.insecure && !isOneOf(pick("", "ANCHORE_CLI_SSL_VERIFY", "y"), "n", "no", "false"),
 		json:       f.json || isOneOf(env("ANCHORE_CLI_JSON"), "y", "yes", "true", "1"),
 		debug:      f.debug || isOneOf(env("ANCHORE_CLI_DEBUG"), "y", "yes", "true", "1"),
+		caFile:     cmp.Or(env("REQUESTS_CA_BUNDLE"), env("CURL_CA_BUNDLE")),
+		adminFile:  adminFile(env),
 		output:     outputForm(cmp.Or(f.output, string(tableOutput))),
 		noHeaders:  f.noHeaders,
 		warnings:   warnings,
@@ -98,6 +102,14 @@ func loadSettings(f globalFlags, env environment) (settings, error) {
 		return s, usagef("Invalid value for '--output': '%s' is not one of '%s'.", s.output, strings.Join(outputForms(), "', '"))
 	}
 	return s, nil
+}
+
+func adminFile(env environment) string {
+	path := filepath.Join(env("HOME"), ".anchore_engine", "admin-password")
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	return path
 }
 
 func isOneOf(s string, words ...string) bool {

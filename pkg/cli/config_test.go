@@ -79,7 +79,7 @@ func TestMatchKeyAndNearest(t *testing.T) {
 		want         bool
 	}{
 		{"docker.io/*", "docker.io/library/alpine:latest", true}, {"*alpine*", "docker.io/library/alpine:latest", true},
-		{"docker.io/library/alpine:3.?", "docker.io/library/alpine:3.1", true}, {"alpine*", "docker.io/library/alpine:1", false}, {"", "x", true},
+		{"docker.io/library/alpine:3.?", "docker.io/library/alpine:3.1", true}, {"alpine*", "docker.io/library/alpine:1", true}, {"alpine*", "quay.io/alpine:1", false}, {"", "x", true},
 	} {
 		if got, err := matchKey(tt.pattern, tt.key); got != tt.want || err != nil {
 			t.Errorf("matchKey(%q, %q) = %v, %v", tt.pattern, tt.key, got, err)

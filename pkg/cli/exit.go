@@ -26,14 +26,12 @@ func usagef(format string, args ...any) error {
 
 // failure is any other error: what the engine answered, or a sentence of ours.
 type failure struct {
-	answer  any    // the error as the engine sent it, or object{message}
-	text    string // shown instead of the answer's own text, "" for that
-	status  int    // HTTP status, 0 if there was no answer
-	code    int    // exit code
-	silent  bool   // everything was said already
-	noBlank bool
-	hints   []string // for standard error
-	cause   error    // shown with --debug
+	answer any      // the error as the engine sent it, or object{message}
+	status int      // HTTP status, 0 if there was no answer
+	code   int      // exit code
+	silent bool     // everything was said already
+	hints  []string // for standard error
+	cause  error    // shown with --debug
 }
 
 func (e *failure) Error() string {
@@ -128,10 +126,7 @@ func (a *app) writeFailure(e *failure) {
 	case a.set.json || a.set.output == jsonOutput || !isObject || !describesError(o):
 		fmt.Fprintln(w, jsonText(e.answer))
 	default:
-		io.WriteString(w, errorText(o))
-		if !e.noBlank {
-			fmt.Fprintln(w)
-		}
+		fmt.Fprintln(w, errorText(o))
 	}
 	a.out.Flush() // what was said before the hints stays before them
 	for _, h := range e.hints {

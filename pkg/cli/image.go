@@ -80,10 +80,10 @@ type imageAddOptions struct {
 	app             *app
 	force           bool
 	dockerfile      string
+	platform        string
 	annotations     []string
 	noAutoSubscribe bool
 	maxSize         float64 // MB of 1048576 bytes; below 0: as the engine is configured
-	platform        string
 }
 
 func newImageAddCmd(a *app) *cobra.Command {
@@ -93,10 +93,10 @@ func newImageAddCmd(a *app) *cobra.Command {
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
 	cmd.Flags().BoolVar(&opts.force, "force", false, "look at the registry and analyze again, even if the image is known")
 	cmd.Flags().StringVar(&opts.dockerfile, "dockerfile", "", "file that the image was built from")
+	cmd.Flags().StringVar(&opts.platform, "platform", "", "os/architecture[/variant] to take of a multi-platform tag, for example linux/arm64")
 	cmd.Flags().StringArrayVar(&opts.annotations, "annotation", nil, "KEY=VALUE to keep with the image; may be repeated")
 	cmd.Flags().BoolVar(&opts.noAutoSubscribe, "noautosubscribe", false, "do not watch the tag")
 	cmd.Flags().Float64Var(&opts.maxSize, "max-size", -1, "MB that the image may have, compressed, instead of the engine's limit; 0 for any")
-	cmd.Flags().StringVar(&opts.platform, "platform", "", "platform to take of several, for example linux/arm64")
 	return cmd
 }
 
@@ -123,7 +123,7 @@ func (o imageAddOptions) run(ctx context.Context, name string) error {
 }
 
 func (o imageAddOptions) body(name string) (api.AddImageJSONRequestBody, error) {
-	body := api.AddImageJSONRequestBody{Tag: &name}
+	body := api.AddImageJSONRequestBody{Tag: &name, Platform: optional(o.platform)}
 	if digestName.MatchString(name) || imageIDName.MatchString(name) {
 		return body, failf("can only add a tag")
 	}
@@ -141,7 +141,6 @@ func (o imageAddOptions) body(name string) (api.AddImageJSONRequestBody, error) 
 	if o.maxSize >= 0 {
 		body.MaxCompressedImageSizeMb = &o.maxSize
 	}
-	body.Platform = optional(o.platform)
 	if o.dockerfile != "" {
 		text, err := os.ReadFile(o.dockerfile)
 		if os.IsNotExist(err) {

@@ -35,7 +35,12 @@ func (o imageWaitOptions) run(ctx context.Context, name string) error {
 	defer bar.end()
 	start := time.Now()
 	for o.timeout < 0 || time.Since(start).Seconds() < o.timeout {
-		got, err := c.lookUp(ctx, name, false)
+		look, cancel := within(ctx, o.timeout, start)
+		got, err := c.lookUp(look, name, false)
+		cancel()
+		if look.Err() == context.DeadlineExceeded {
+			break
+		}
 		if f := asFailure(err); f != nil && f.status == http.StatusNotFound {
 			return failf("Requested image not found in system").hint("add it first: anchore-cli image add %s", name)
 		}
@@ -80,6 +85,15 @@ func (o imageWaitOptions) pause(ctx context.Context, bar *progress, image any, s
 		wait = max(0, min(wait, left))
 	}
 	return sleep(ctx, wait)
+}
+
+// within is ctx until so many seconds after start, or ctx alone if timeout is
+// negative: an engine that never answers must not outlast the user's patience.
+func within(ctx context.Context, timeout float64, start time.Time) (context.Context, context.CancelFunc) {
+	if timeout < 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, start.Add(time.Duration(timeout*float64(time.Second))))
 }
 
 // shortestPause keeps --interval 0 from asking the engine without end.

@@ -191,7 +191,8 @@ func writeHelp(w io.Writer, cmd *cobra.Command) {
 	fmt.Fprintf(w, "%s\n", usageLine(cmd))
 	for _, text := range []string{cmd.Short + ".", cmd.Long} {
 		if text != "" && text != "." {
-			fmt.Fprintf(w, "\n  %s\n", strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  "))
+			indented := strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
+			fmt.Fprintf(w, "\n  %s\n", strings.ReplaceAll(indented, "\n  \n", "\n\n"))
 		}
 	}
 	var rows [][2]string

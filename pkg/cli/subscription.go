@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +26,6 @@ type subscriptionListOptions struct {
 	app       *app
 	full      bool
 	typ       string
-	key       string
 	filter    string
 	active    bool
 	inactive  bool
@@ -221,9 +219,6 @@ func (a *app) runSubscriptionDel(ctx context.Context, id string) error {
 	}
 	response, err := c.DeleteSubscription(ctx, id)
 	got, err := c.do(ctx, response, err)
-	if f := asFailure(err); f != nil && f.status == http.StatusConflict {
-		return f.hint("deactivate it first: anchore-cli subscription deactivate SUBSCRIPTION_TYPE SUBSCRIPTION_KEY")
-	}
 	if err != nil {
 		return err
 	}
@@ -392,19 +387,23 @@ func (a *app) listSubscriptions(ctx context.Context, params *api.ListSubscriptio
 
 func isPattern(key string) bool { return strings.ContainsAny(key, "*?[") }
 
-// matchKey tells whether pattern matches key, where * may match slashes too. An
-// empty pattern matches every key.
+// matchKey tells whether pattern matches key, or the short form in which Docker
+// Hub's images are written; * matches slashes too. An empty pattern matches every
+// key.
 func matchKey(pattern, key string) (bool, error) {
 	if pattern == "" {
 		return true, nil
 	}
 	const slash = "\x00" // path.Match stops * at slashes: hide them
-	ok, err := path.Match(strings.ReplaceAll(pattern, "/", slash), strings.ReplaceAll(key, "/", slash))
-	if err != nil {
-		return false, fmt.Errorf("%q is not a pattern: %w", pattern, err)
+	hidden := strings.ReplaceAll(pattern, "/", slash)
+	for _, form := range []string{key, strings.TrimPrefix(key, "docker.io/"), strings.TrimPrefix(key, "docker.io/library/")} {
+		ok, err := path.Match(hidden, strings.ReplaceAll(form, "/", slash))
+		if err != nil {
+			return false, fmt.Errorf("%q is not a pattern: %w", pattern, err)
+		}
+		if ok {
+			return true, nil
+		}
 	}
-	if !ok && !isPattern(pattern) {
-		ok = slices.Contains([]string{key, strings.TrimPrefix(key, "docker.io/"), strings.TrimPrefix(key, "docker.io/library/")}, pattern)
-	}
-	return ok, nil
+	return false, nil
 }

@@ -139,10 +139,7 @@ func (o systemWaitOptions) phase(ctx context.Context, line string, ready func(co
 			return failf("timed out after %s seconds.", pyFloat(o.timeout))
 		}
 		o.app.note("%s", line)
-		look, cancel := ctx, context.CancelFunc(func() {})
-		if o.timeout >= 0 {
-			look, cancel = context.WithTimeout(ctx, time.Duration(left*float64(time.Second)))
-		}
+		look, cancel := within(ctx, o.timeout, o.start)
 		ok, err := ready(look)
 		cancel()
 		if ok || err != nil {

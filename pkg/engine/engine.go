@@ -76,6 +76,11 @@ type closer struct {
 // the first start, and binds the listener. It starts nothing. If it fails, it
 // closes what it had opened.
 func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err error) {
+	own := *cfg
+	cfg = &own
+	if cfg.DataDir, err = filepath.Abs(cfg.DataDir); err != nil { // children run in directories of their own
+		return nil, err
+	}
 	e = &Engine{cfg: cfg, log: opt.Log}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -103,7 +108,7 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 	}
 	if e.catalog, err = catalog.New(catalog.Config{
 		Store: e.store, Blobs: e.blobs, Seal: ring, Endpoints: notify.Route(endpoints), Subscriptions: cfg.Subscriptions,
-		NotifyRebuilds: cfg.Watch.NotifyRebuilds, EventLog: cfg.Events.Notified, HostID: cfg.HostID, BaseURL: e.baseURL(), Log: e.part("catalog"),
+		NotifyRebuilds: cfg.Watch.NotifyRebuilds, EventLog: cfg.Events.Notified, HostID: cfg.HostID, BaseURL: e.baseURL(), PublicURL: cfg.PublicURL, Log: e.part("catalog"),
 	}); err != nil {
 		return e, err
 	}
@@ -123,7 +128,7 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 	if err = e.newWatcher(in, metrics); err != nil {
 		return e, err
 	}
-	if err = e.newWorkers(opt); err != nil {
+	if err = e.newWorkers(opt, metrics); err != nil {
 		return e, err
 	}
 	if err = e.newRelay(endpoints, opt, metrics); err != nil {
@@ -204,7 +209,7 @@ func (e *Engine) newWatcher(in *intake.Intake, metrics prometheus.Registerer) er
 	return err
 }
 
-func (e *Engine) newWorkers(opt Options) (err error) {
+func (e *Engine) newWorkers(opt Options, metrics prometheus.Registerer) (err error) {
 	a := e.cfg.Analysis
 	if e.child, err = analyze.NewChild(analyze.ChildConfig{
 		Command: opt.AnalysisCommand, Timeout: a.Timeout, Memory: a.MemoryLimit, Children: a.Concurrency, Logger: e.part("analyze"),
@@ -213,7 +218,7 @@ func (e *Engine) newWorkers(opt Options) (err error) {
 	}
 	e.workers, err = analyze.New(analyze.Config{
 		Catalog: e.catalog, Fetcher: e.registry, Analyzer: e.child, Blobs: e.blobs, Workers: a.Concurrency,
-		Dir: filepath.Join(e.cfg.DataDir, "work"), Logger: e.part("analyze"),
+		Dir: filepath.Join(e.cfg.DataDir, "work"), Logger: e.part("analyze"), Registerer: metrics,
 	})
 	return err
 }

@@ -58,6 +58,9 @@ func (e *Engine) bootstrap(ctx context.Context) error {
 // webhookEndpoints are the configured endpoints in the relay's words.
 func webhookEndpoints(w config.Webhooks) (endpoints []notify.Endpoint) {
 	for _, c := range w.Endpoints {
+		if c.RetryFor == 0 {
+			c.RetryFor = -1 // once: 0 is the relay's word for its default
+		}
 		endpoints = append(endpoints, notify.Endpoint{
 			Name: c.Name, URL: c.URL, User: c.User, Password: c.Password, BearerToken: c.BearerToken, Secret: c.Secret, Headers: c.Headers,
 			Insecure: !c.SSLVerify, CAFile: c.CAFile, CertFile: c.ClientCert, KeyFile: c.ClientKey, Proxy: c.Proxy,

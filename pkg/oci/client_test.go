@@ -365,3 +365,7 @@ func TestFetchRefuses(t *testing.T) {
 		})
 	}
 }
+
+func TestResolverSuite(t *testing.T) {
+	ocitest.RunResolver(t, func(t testing.TB) ocitest.Resolver { return newClient(t, oci.Config{Credentials: admin}) })
+}

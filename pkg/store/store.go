@@ -94,10 +94,13 @@ type Blobs interface {
 	// Open returns the blob's content, verified while it is read: the reader
 	// fails at the end if the content is not what the name says. ErrNotFound.
 	Open(ctx context.Context, d Digest) (io.ReadCloser, error)
-	// Delete removes a blob; an absent one is no error.
-	Delete(ctx context.Context, d Digest) error
+	// Delete removes a blob that was last put minAge ago or earlier; a younger or
+	// absent one is no error. The age is looked at together with the removal: a
+	// blob that is put again meanwhile stays.
+	Delete(ctx context.Context, d Digest, minAge time.Duration) error
 	// List calls fn with each blob and the time since it was last put. A sweep
-	// deletes what no row refers to and is older than any transaction may take.
+	// deletes what no row refers to and is older than any time from a Put to the
+	// transaction that refers to it.
 	List(ctx context.Context, fn func(BlobInfo) error) error
 }
 

@@ -46,9 +46,9 @@ const (
 )
 
 // backoff returns how long a registry is left alone after its nth failure in a
-// row, or for as long as it asked.
-func backoff(n int, asked time.Duration) time.Duration {
-	wait := firstBackoff
+// row, or for as long as it asked. It begins with the interval if that is short.
+func backoff(n int, interval, asked time.Duration) time.Duration {
+	wait := min(firstBackoff, interval)
 	for range n - 1 {
 		if wait *= 2; wait >= maxBackoff {
 			wait = maxBackoff

@@ -3,11 +3,18 @@ package watch
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog"
 )
+
+// retriesPerTurn is how often one target is asked for again because its registry
+// failed, while the registry does not count as down: a single repository that is
+// broken must not hold up the others for ever.
+const retriesPerTurn = 3
 
 // finish records what came of a look, and lets the registry be or asks it on.
 func (w *Watcher) finish(ctx context.Context, r result) {
@@ -17,25 +24,53 @@ func (w *Watcher) finish(ctx context.Context, r result) {
 	h := w.hosts[t.ref.Registry]
 	h.running--
 	w.running--
-	t.looking, t.lastLook, t.lastErr = false, now, ""
+	t.looking = false
+	if errors.Is(r.err, context.Canceled) { // we stop; it says nothing about the registry
+		w.mu.Unlock()
+		return
+	}
+	before := t.lastErr
+	t.lastLook, t.lastErr = now, ""
 	if r.err != nil {
 		t.lastErr = anchore.MessageOf(r.err)
 	}
-	told := h.outcome(r.err, now)
+	told := h.outcome(t, r.err, w.interval(h.name), now)
 	t.learn(r, now)
+	if isHostFailure(r.err) && !h.told && anchore.KindOf(r.err) == anchore.Unavailable {
+		t.retries++
+	}
 	switch {
 	case t.hinted && len(t.tags) > 0:
 		w.enqueue(t)
-	case isHostFailure(r.err) && len(t.tags) > 0:
+	case isHostFailure(r.err) && len(t.tags) > 0 && t.retries < retriesPerTurn:
 		w.enqueue(t) // its turn is not over: it waits until the registry answers
 	default:
 		w.schedule(t, now)
 	}
-	failures, reason := h.failures, h.reason
+	failures, reason, tags := h.failures, h.reason, t.tags
 	w.mu.Unlock()
 	w.cfg.Metrics.look(t.ref.Registry, r.err)
 	if told != "" {
 		w.tell(ctx, t.ref.Registry, told, failures, reason)
+	}
+	if kind := anchore.KindOf(r.err); r.err != nil && !isHostFailure(r.err) && kind != anchore.NotFound && anchore.MessageOf(r.err) != before {
+		w.lookFailed(ctx, tags, r.err)
+	}
+}
+
+// lookFailed raises the event of a tag that cannot be looked at, for each account
+// and once until it can or fails for another reason.
+func (w *Watcher) lookFailed(ctx context.Context, tags []catalog.WatchedTag, why error) {
+	for _, tag := range tags {
+		e := anchore.Event{
+			Account: tag.Account, Type: anchore.EventRegistryLookupFailed, Level: anchore.Failure, Service: "catalog",
+			Message:  "Referenced image not found in registry",
+			Resource: anchore.Resource{Type: "image_reference", ID: tag.Ref.FullTag()},
+			Details:  map[string]any{"msg": anchore.MessageOf(why)},
+		}
+		if err := w.cfg.Catalog.Raise(ctx, e); err != nil && ctx.Err() == nil {
+			w.cfg.Log.Error("the event of a failed look was not recorded", "tag", tag.Ref.FullTag(), "error", err)
+		}
 	}
 }
 
@@ -62,20 +97,33 @@ func isHostFailure(err error) bool {
 }
 
 // outcome counts a success or failure of the registry and returns the event that
-// it calls for, "" if none.
-func (h *host) outcome(err error, now time.Time) anchore.EventType {
+// it calls for, "" if none. What ends while the registry is left alone was begun
+// before: it neither counts again nor ends the pause.
+func (h *host) outcome(t *target, err error, interval time.Duration, now time.Time) anchore.EventType {
+	held := h.held.After(now)
 	if !isHostFailure(err) {
+		if held {
+			return ""
+		}
 		up := h.told
-		h.failures, h.held, h.reason, h.told = 0, time.Time{}, "", false
+		h.failures, h.several, h.failed, h.held, h.reason, h.told = 0, false, nil, time.Time{}, "", false
 		if up {
 			return anchore.EventRegistryUp
 		}
 		return ""
 	}
+	asked := anchore.AfterOf(err)
+	h.several = h.several || h.failed != nil && h.failed != t
+	h.failed, h.reason = t, anchore.MessageOf(err)
+	if held {
+		if until := now.Add(asked); until.After(h.held) {
+			h.held = until
+		}
+		return ""
+	}
 	h.failures++
-	h.reason = anchore.MessageOf(err)
-	h.held = now.Add(backoff(h.failures, anchore.AfterOf(err)))
-	if h.failures < downAfter || h.told || anchore.KindOf(err) == anchore.Limited {
+	h.held = now.Add(backoff(h.failures, interval, asked))
+	if h.failures < downAfter || h.told || anchore.KindOf(err) == anchore.Limited || !h.several && h.targets > 1 {
 		return ""
 	}
 	h.told = true
@@ -99,34 +147,50 @@ func (w *Watcher) tell(ctx context.Context, registry string, what anchore.EventT
 }
 
 // Hint makes the watcher look at a tag of the account now, or at all watched tags
-// of a repository if ref has no tag, and reports whether any is watched.
+// of a repository if ref has no tag, and reports whether any is watched. A tag that
+// is not is looked at if the next reading of the watched set has it: somebody may
+// have just subscribed to it.
 func (w *Watcher) Hint(account string, ref anchore.Reference) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	found := false
-	for key, targets := range w.byKey {
-		if ref.Tag != "" && key != ref.FullTag() {
-			continue
-		}
-		for _, t := range targets {
-			if t.ref.RepositoryName() != ref.RepositoryName() || !t.concerns(account) {
-				continue
-			}
+	for _, t := range w.named(ref) {
+		if t.concerns(account) {
 			found = true
-			t.hinted = true
-			if !t.waiting && !t.looking {
-				w.queue.remove(t)
-				w.enqueue(t)
-			}
+			w.hint(t)
 		}
 	}
-	if found {
-		select {
-		case w.nudge <- struct{}{}:
-		default: // the loop is told already
-		}
+	if !found && ref.Tag != "" && len(w.wishes) < maxWishes {
+		w.wishes[wish{account, ref.FullTag()}] = true
+	}
+	select {
+	case w.nudge <- struct{}{}:
+	default: // the loop is told already
 	}
 	return found
+}
+
+// named returns the targets of a tag, or of a repository if ref has no tag.
+func (w *Watcher) named(ref anchore.Reference) []*target {
+	if ref.Tag != "" {
+		return w.byKey[ref.FullTag()]
+	}
+	var list []*target
+	for _, t := range w.targets {
+		if t.ref.RepositoryName() == ref.RepositoryName() {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// hint puts the target before what waits for its registry.
+func (w *Watcher) hint(t *target) {
+	t.hinted = true
+	if !t.waiting && !t.looking {
+		w.queue.remove(t)
+		w.enqueue(t)
+	}
 }
 
 func (t *target) concerns(account string) bool {

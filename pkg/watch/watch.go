@@ -78,6 +78,7 @@ type Watcher struct {
 	byKey   map[string][]*target
 	queue   dueQueue
 	hosts   map[string]*host
+	wishes  map[wish]bool // hints for what was not watched yet when they came
 	running int
 	lastRun time.Time // when the loop last turned
 }
@@ -92,18 +93,28 @@ type target struct {
 	waiting bool
 	looking bool
 	hinted  bool // look again, with this cause, as soon as possible
-	seen    bool // in the reading of the watched set that runs
 
 	lastLook time.Time
 	lastErr  string
+	retries  int // failures of the registry in this turn
 }
+
+// wish is a hint for a tag that may just have been subscribed to: the set that is
+// known does not have it, the next one may.
+type wish struct{ account, key string }
+
+// maxWishes bounds what hints for unknown tags can cost.
+const maxWishes = 1000
 
 // host is one registry.
 type host struct {
 	name     string
 	ready    []*target // due, in the order in which they became so
 	running  int
+	targets  int       // how many it has
 	failures int       // in a row
+	several  bool      // of these failures were of different targets
+	failed   *target   // the last one
 	held     time.Time // nothing is asked before
 	reason   string
 	told     bool // that it is down
@@ -130,7 +141,7 @@ func New(cfg Config) (*Watcher, error) {
 	}
 	return &Watcher{
 		cfg: cfg, results: make(chan result), nudge: make(chan struct{}, 1),
-		targets: map[string]*target{}, byKey: map[string][]*target{}, hosts: map[string]*host{},
+		targets: map[string]*target{}, byKey: map[string][]*target{}, hosts: map[string]*host{}, wishes: map[wish]bool{},
 	}, nil
 }
 
@@ -156,6 +167,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	stale := true
 	for ctx.Err() == nil {
 		now := time.Now()
+		stale = stale || w.wished()
 		if stale && now.Sub(readAt) >= w.cfg.ReloadWait || now.Sub(readAt) >= reread {
 			if err := w.reload(ctx, now); err != nil && ctx.Err() == nil {
 				w.cfg.Log.Error("the watched tags could not be read; trying again", "error", err)
@@ -181,6 +193,12 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 	w.drain()
 	return nil
+}
+
+func (w *Watcher) wished() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.wishes) > 0
 }
 
 // drain waits for the looks under way.
@@ -249,8 +267,15 @@ func (w *Watcher) replace(found map[string]*target, now time.Time) {
 	}
 	w.targets = found
 	w.byKey = make(map[string][]*target, len(found))
+	for _, h := range w.hosts {
+		h.targets = 0
+	}
 	for _, t := range found {
 		w.byKey[t.key] = append(w.byKey[t.key], t)
+		w.host(t).targets++
+	}
+	w.grant()
+	for _, t := range found {
 		if t.place < 0 && !t.waiting && !t.looking {
 			w.schedule(t, now)
 		}
@@ -258,8 +283,21 @@ func (w *Watcher) replace(found map[string]*target, now time.Time) {
 	w.cfg.Metrics.watched(len(found))
 }
 
+// grant turns the wishes for what is watched now into hints, and forgets the rest.
+func (w *Watcher) grant() {
+	for want := range w.wishes {
+		for _, t := range w.byKey[want.key] {
+			if t.concerns(want.account) {
+				w.hint(t)
+			}
+		}
+	}
+	clear(w.wishes)
+}
+
 // schedule puts the target back in the queue for its next look.
 func (w *Watcher) schedule(t *target, now time.Time) {
+	t.retries = 0
 	if len(t.tags) == 0 {
 		return
 	}
@@ -327,13 +365,19 @@ func (w *Watcher) allowed(h *host, now time.Time) int {
 	return w.perHost(h.name)
 }
 
-// enqueue lets the target wait for its registry.
-func (w *Watcher) enqueue(t *target) {
+// host is the target's registry.
+func (w *Watcher) host(t *target) *host {
 	h := w.hosts[t.ref.Registry]
 	if h == nil {
 		h = &host{name: t.ref.Registry}
 		w.hosts[t.ref.Registry] = h
 	}
+	return h
+}
+
+// enqueue lets the target wait for its registry.
+func (w *Watcher) enqueue(t *target) {
+	h := w.host(t)
 	t.waiting = true
 	if t.hinted {
 		h.ready = append([]*target{t}, h.ready...) // somebody waits for it

@@ -50,6 +50,7 @@ func Run(t *testing.T, b Backend) {
 		{"same content at once", sameAtOnce},
 		{"list", list},
 		{"age begins anew", young},
+		{"renewed blob stays", renewed},
 		{"sweep beside puts", sweep},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, b, b.Open(t)) })
@@ -106,7 +107,7 @@ func kept(t *testing.T, _ Backend, s store.Blobs) {
 		d := put(t, s, content)
 		put(t, s, content) // twice is once
 		wantContent(t, s, content)
-		if err := s.Delete(t.Context(), d); err != nil {
+		if err := s.Delete(t.Context(), d, 0); err != nil {
 			t.Error(err)
 		}
 		if _, err := s.Open(t.Context(), d); !errors.Is(err, store.ErrNotFound) {
@@ -120,7 +121,7 @@ func absent(t *testing.T, _ Backend, s store.Blobs) {
 	if _, err := s.Open(t.Context(), d); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Open: %v, want ErrNotFound", err)
 	}
-	if err := s.Delete(t.Context(), d); err != nil {
+	if err := s.Delete(t.Context(), d, 0); err != nil {
 		t.Errorf("Delete: %v", err)
 	}
 	if n := len(infos(t, s)); n != 0 {
@@ -135,7 +136,7 @@ func notDigest(t *testing.T, _ Backend, s store.Blobs) {
 		if _, err := s.Open(t.Context(), d); anchore.KindOf(err) != anchore.Invalid {
 			t.Errorf("Open(%q): %v, want kind Invalid", d, err)
 		}
-		if err := s.Delete(t.Context(), d); anchore.KindOf(err) != anchore.Invalid {
+		if err := s.Delete(t.Context(), d, 0); anchore.KindOf(err) != anchore.Invalid {
 			t.Errorf("Delete(%q): %v, want kind Invalid", d, err)
 		}
 	}
@@ -174,7 +175,7 @@ func contextEnded(t *testing.T, _ Backend, s store.Blobs) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Put: %v, want the context's error", err)
 	}
-	if err := s.Delete(ctx, d); !errors.Is(err, context.Canceled) {
+	if err := s.Delete(ctx, d, 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("Delete: %v, want the context's error", err)
 	}
 	err = s.List(ctx, func(store.BlobInfo) error { return nil })
@@ -252,6 +253,19 @@ func young(t *testing.T, b Backend, s store.Blobs) {
 	}
 }
 
+// renewed asks for an old blob's removal after it was put again, as a sweep does
+// that listed it before: it stays.
+func renewed(t *testing.T, b Backend, s store.Blobs) {
+	content := []byte("old, then young")
+	d := put(t, s, content)
+	b.Grow(t, d, 3*time.Hour)
+	put(t, s, content)
+	if err := s.Delete(t.Context(), d, time.Hour); err != nil {
+		t.Errorf("Delete: %v", err)
+	}
+	wantContent(t, s, content)
+}
+
 // sweep deletes old blobs while young ones are put: no young one may go.
 func sweep(t *testing.T, b Backend, s store.Blobs) {
 	var old []store.Digest
@@ -271,7 +285,7 @@ func sweep(t *testing.T, b Backend, s store.Blobs) {
 			if i.Age < time.Hour {
 				return nil
 			}
-			return s.Delete(t.Context(), i.Digest) // while it is listed
+			return s.Delete(t.Context(), i.Digest, time.Hour) // while it is listed
 		})
 		if err != nil {
 			t.Errorf("sweep: %v", err)

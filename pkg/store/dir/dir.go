@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,7 +39,10 @@ type Config struct {
 
 // Blobs is a store.Blobs in one directory. Its methods may be called from many
 // goroutines.
-type Blobs struct{ path string }
+type Blobs struct {
+	path string
+	mu   sync.Mutex // held while a blob gets its name, and while its age is looked at and it goes
+}
 
 var _ store.Blobs = (*Blobs)(nil)
 
@@ -104,7 +108,10 @@ func (b *Blobs) keep(tmp string, d store.Digest) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, path); err != nil {
+	b.mu.Lock()
+	err = os.Rename(tmp, path)
+	b.mu.Unlock()
+	if err != nil {
 		return err
 	}
 	return syncFolder(filepath.Dir(path))
@@ -131,9 +138,10 @@ func (b *Blobs) Open(ctx context.Context, d store.Digest) (io.ReadCloser, error)
 	return &verified{source: source{ctx: ctx, r: f}, file: f, want: d, sum: sha256.New()}, nil
 }
 
-// Delete removes a blob; an absent one is no error. That it is gone may be lost
-// in a power failure: then the next sweep finds it again.
-func (b *Blobs) Delete(ctx context.Context, d store.Digest) error {
+// Delete removes a blob that is old enough; see store.Blobs. That it is gone may be
+// lost in a power failure: then the next sweep finds it again.
+func (b *Blobs) Delete(ctx context.Context, d store.Digest, minAge time.Duration) error {
+	const op = "dir.Delete"
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -141,11 +149,21 @@ func (b *Blobs) Delete(ctx context.Context, d store.Digest) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return failed("dir.Delete", err)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	info, err := os.Stat(path)
+	if err == nil && age(info) >= minAge {
+		err = os.Remove(path)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return failed(op, err)
 	}
 	return nil
 }
+
+// age is the time since a blob was put. A clock that was set back must not make it
+// older than it is.
+func age(info fs.FileInfo) time.Duration { return max(time.Since(info.ModTime()), 0) }
 
 // List calls fn with each blob, in order of the digests. Blobs put or deleted
 // meanwhile may be missing or not. An error of fn ends the list and is returned.
@@ -185,9 +203,7 @@ func (b *Blobs) listFolder(ctx context.Context, folder string, fn func(store.Blo
 		if err != nil {
 			return failed("dir.List", err)
 		}
-		// A clock that was set back must not make a blob older than it is.
-		age := max(time.Since(info.ModTime()), 0)
-		if err := fn(store.BlobInfo{Digest: d, Size: info.Size(), Age: age}); err != nil {
+		if err := fn(store.BlobInfo{Digest: d, Size: info.Size(), Age: age(info)}); err != nil {
 			return err
 		}
 	}

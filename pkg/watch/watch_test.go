@@ -1,0 +1,500 @@
+package watch_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/intake"
+	"github.com/anchore/anchore-engine/pkg/oci"
+	"github.com/anchore/anchore-engine/pkg/oci/ocitest"
+	"github.com/anchore/anchore-engine/pkg/store/bolt"
+	"github.com/anchore/anchore-engine/pkg/store/dir"
+	"github.com/anchore/anchore-engine/pkg/watch"
+)
+
+// world is a watcher on the real catalog, store, intake and registry client. Its
+// registries answer without a network, so that it lives in a synctest bubble.
+type world struct {
+	*testing.T
+	catalog    *catalog.Catalog
+	intake     *intake.Intake
+	client     *oci.Client
+	watcher    *watch.Watcher
+	registries map[string]*ocitest.Registry
+	log        strings.Builder
+	logins     logins
+}
+
+type logins map[string]oci.Credential
+
+func (l logins) Credential(_ context.Context, account string, _ anchore.Reference) (oci.Credential, error) {
+	return l[account], nil
+}
+
+// RoundTrip sends a request to the registry of its host.
+func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
+	return w.registries[r.URL.Host].Transport().RoundTrip(r)
+}
+
+// newWorld starts a watcher. It ends with the bubble.
+func newWorld(t *testing.T, cfg watch.Config, maxMB float64) *world {
+	t.Helper()
+	w := &world{T: t, registries: map[string]*ocitest.Registry{"registry.test": ocitest.NewHandler(ocitest.Config{})}, logins: logins{}}
+	base := t.TempDir()
+	s, err := bolt.Open(bolt.Config{Path: filepath.Join(base, "db")})
+	w.must(err)
+	t.Cleanup(func() { _ = s.Close() })
+	blobs, err := dir.New(dir.Config{Path: filepath.Join(base, "blobs")})
+	w.must(err)
+	w.catalog, err = catalog.New(catalog.Config{Store: s, Blobs: blobs})
+	w.must(err)
+	for _, name := range []string{"admin", "team"} {
+		w.must(w.catalog.CreateAccount(t.Context(), anchore.Account{Name: name}, "foobar"))
+	}
+	w.client, err = oci.New(oci.Config{Transport: w, Credentials: w.logins})
+	w.must(err)
+	logger := slog.New(slog.NewTextHandler(&w.log, nil))
+	w.intake, err = intake.New(intake.Config{Registry: w.client, Catalog: w.catalog, MaxSizeMB: maxMB, Logger: logger})
+	w.must(err)
+	cfg.Catalog, cfg.Registry, cfg.Intake, cfg.Log = w.catalog, w.client, w.intake, logger
+	w.watcher, err = watch.New(cfg)
+	w.must(err)
+	return w
+}
+
+// run starts the watcher, and ends it with the test.
+func (w *world) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := w.watcher.Run(ctx); err != nil {
+			w.Errorf("Run: %v", err)
+		}
+	}()
+	w.Cleanup(func() { cancel(); <-done })
+}
+
+func (w *world) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) registry() *ocitest.Registry { return w.registries["registry.test"] }
+
+func (w *world) ref(name string) anchore.Reference {
+	w.Helper()
+	ref, err := anchore.ParseReference("registry.test/" + name)
+	w.must(err)
+	return ref
+}
+
+// add is an image add of a tag, which subscribes to it.
+func (w *world) add(account, name string) anchore.Image {
+	w.Helper()
+	img, err := w.intake.Add(w.Context(), intake.Request{Account: account, Ref: w.ref(name), AutoSubscribe: true})
+	w.must(err)
+	return img
+}
+
+func (w *world) push(name string, a ocitest.Artifact) ocitest.Artifact {
+	w.Helper()
+	w.registry().Push(w, name, a)
+	return a
+}
+
+// wait lets time pass, and what it starts end.
+func wait(d time.Duration) {
+	time.Sleep(d) // the bubble's time
+	synctest.Wait()
+}
+
+// events lists the account's events of a type, oldest first, as "resource".
+func (w *world) events(account string, kind anchore.EventType) []string {
+	w.Helper()
+	list, _, err := w.catalog.Events(w.Context(), account, catalog.EventFilter{Type: string(kind)}, 1, 100)
+	w.must(err)
+	ids := make([]string, 0, len(list))
+	for _, e := range list {
+		ids = append(ids, e.Resource.ID)
+	}
+	return ids
+}
+
+// current is the digest that the account has recorded for a tag.
+func (w *world) current(account, name string) string {
+	w.Helper()
+	tags, _, err := w.catalog.WatchedTags(w.Context(), "", 0)
+	w.must(err)
+	for _, tag := range tags {
+		if tag.Account == account && tag.Ref == w.ref(name) {
+			return tag.Digest
+		}
+	}
+	return ""
+}
+
+func (w *world) heads() int { return w.registry().Requests("HEAD", "/manifests/") }
+
+func TestOneHeadPerCycleAndNoMoreForAnUnchangedTag(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.run()
+		wait(time.Minute)
+		w.registry().Reset()
+		wait(10 * time.Minute)
+		if heads, all := w.heads(), w.registry().Requests("", ""); heads != 10 || all != 10 {
+			t.Errorf("%d HEAD of %d requests in ten cycles, want 10 of 10", heads, all)
+		}
+		if w.log.Len() != 0 {
+			t.Errorf("an unchanged tag was logged:\n%s", w.log.String())
+		}
+	})
+}
+
+func TestAMoveIsTakenWithinOneCycleAlsoBackAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Second}, 0)
+		one, two := ocitest.Image(ocitest.Spec{}), ocitest.Image(ocitest.Spec{Version: "2"})
+		w.push("app:latest", one)
+		w.add("admin", "app:latest")
+		w.run()
+		wait(3 * time.Second)
+		for i, a := range []ocitest.Artifact{two, one, two} {
+			w.push("app:latest", a)
+			wait(2 * time.Second)
+			if got := w.current("admin", "app:latest"); got != a.Digest {
+				t.Errorf("move %d: recorded %s, want %s", i, got, a.Digest)
+			}
+		}
+		if got := w.events("admin", anchore.EventTagMoved); len(got) != 3 {
+			t.Errorf("%d events of moves, want 3", len(got))
+		}
+	})
+}
+
+func TestAnInactiveSubscriptionCostsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Second}, 0)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.run()
+		wait(5 * time.Second)
+		if w.heads() == 0 {
+			t.Fatal("the active subscription was not looked at")
+		}
+		off := false
+		id := anchore.SubscriptionID("admin", "registry.test/app:latest", anchore.TagUpdate)
+		_, err := w.catalog.UpdateSubscription(t.Context(), "admin", id, catalog.SubscriptionUpdate{Active: &off})
+		w.must(err)
+		wait(2 * time.Second)
+		w.registry().Reset()
+		wait(time.Hour)
+		if n := w.registry().Requests("", ""); n != 0 {
+			t.Errorf("%d requests for an inactive subscription, want 0", n)
+		}
+		if w.watcher.Hint("admin", w.ref("app:latest")) {
+			t.Error("Hint says that a tag is watched whose subscription is inactive")
+		}
+		wait(time.Minute)
+		if n := w.registry().Requests("", ""); n != 0 {
+			t.Errorf("%d requests after a hint for an inactive subscription, want 0", n)
+		}
+	})
+}
+
+func TestAccountsShareALookIfTheyShareACredential(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		team  oci.Credential
+		heads int
+	}{{"same", oci.Credential{}, 10}, {"own", oci.Credential{Username: "u", Password: "p"}, 20}} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+				w.logins["team"] = tc.team
+				w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+				w.add("admin", "app:latest")
+				w.add("team", "app:latest")
+				w.run()
+				wait(time.Minute)
+				w.registry().Reset()
+				wait(10 * time.Minute)
+				if n := w.heads(); n != tc.heads {
+					t.Errorf("%d HEAD in ten cycles, want %d", n, tc.heads)
+				}
+				two := w.push("app:latest", ocitest.Image(ocitest.Spec{Version: "2"}))
+				wait(2 * time.Minute)
+				for _, account := range []string{"admin", "team"} {
+					if got := w.current(account, "app:latest"); got != two.Digest {
+						t.Errorf("%s: recorded %s, want %s", account, got, two.Digest)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestTooManyRequestsHoldTheWholeRegistry(t *testing.T) {
+	for name, fault := range map[string]func() ocitest.Fault{
+		"seconds": func() ocitest.Fault { return ocitest.TooMany(10 * time.Minute) },
+		"date":    func() ocitest.Fault { return ocitest.TooManyUntil(time.Now().Add(10 * time.Minute)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+				other := ocitest.NewHandler(ocitest.Config{})
+				w.registries["other.test"] = other
+				for i := range 20 {
+					name := fmt.Sprintf("app%d:latest", i)
+					w.push(name, ocitest.Image(ocitest.Spec{}))
+					w.add("admin", name)
+				}
+				w.must(other.Put("registry:2", ocitest.Image(ocitest.Spec{})))
+				w.run()
+				wait(2 * time.Minute)
+				f := fault()
+				f.Times = 1
+				w.registry().Inject(f)
+				w.registry().Reset()
+				wait(9 * time.Minute)
+				if n := w.registry().Requests("", ""); n > 2 {
+					t.Errorf("%d requests while the registry wanted none, want the one refused", n)
+				}
+				status, _ := w.watcher.Status()
+				if len(status) != 1 || status[0].Failures != 1 || status[0].Until.IsZero() {
+					t.Errorf("Status = %+v, want one failure of the registry", status)
+				}
+				wait(3 * time.Minute)
+				if n := w.heads(); n < 20 {
+					t.Errorf("%d requests after the pause, want one for each of 20 tags at least", n)
+				}
+				if got := w.events("admin", anchore.EventRegistryDown); len(got) != 0 {
+					t.Errorf("a limit was told as a registry that is down: %v", got)
+				}
+			})
+		})
+	}
+}
+
+func TestARegistryThatFailsBacksOffAloneAndIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+		w.registries["other.test"] = ocitest.NewHandler(ocitest.Config{})
+		w.must(w.registries["other.test"].Put("app:latest", ocitest.Image(ocitest.Spec{})))
+		_, _, err := w.catalog.AddSubscription(t.Context(), anchore.Subscription{Account: "admin", Key: "other.test/app:latest", Type: anchore.TagUpdate, Active: true})
+		w.must(err)
+		for i := range 10 {
+			name := fmt.Sprintf("app%d:latest", i)
+			w.push(name, ocitest.Image(ocitest.Spec{}))
+			w.add("admin", name)
+		}
+		w.run()
+		wait(2 * time.Minute)
+		remove := w.registry().Inject(ocitest.Fault{Status: 502})
+		w.registry().Reset()
+		w.registries["other.test"].Reset()
+		wait(time.Hour)
+		if n := w.heads(); n > 15 {
+			t.Errorf("%d requests to a dead registry in an hour, want few", n)
+		}
+		if n := w.registries["other.test"].Requests("HEAD", ""); n != 60 {
+			t.Errorf("%d looks at the other registry in an hour, want 60", n)
+		}
+		if got := w.events("admin", anchore.EventRegistryDown); !cmp.Equal(got, []string{"registry.test"}) {
+			t.Errorf("events of a registry down: %v, want one", got)
+		}
+		if n := strings.Count(w.log.String(), "\n"); n != 1 {
+			t.Errorf("%d log lines, want 1:\n%s", n, w.log.String())
+		}
+		remove()
+		wait(20 * time.Minute)
+		if got := w.events("admin", anchore.EventRegistryUp); !cmp.Equal(got, []string{"registry.test"}) {
+			t.Errorf("events of a registry up: %v, want one", got)
+		}
+		if look := w.watcher.TagLook("admin", "registry.test/app3:latest"); look.Error != "" || time.Since(look.Last) > time.Minute {
+			t.Errorf("TagLook = %+v, want a look within the last cycle", look)
+		}
+	})
+}
+
+func TestOneBrokenRepositoryDoesNotHoldUpTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+		for i := range 10 {
+			name := fmt.Sprintf("app%d:latest", i)
+			w.push(name, ocitest.Image(ocitest.Spec{}))
+			w.add("admin", name)
+		}
+		w.run()
+		w.registry().Inject(ocitest.Fault{Path: "/app3/", Status: 500})
+		wait(time.Hour)
+		for i := range 10 {
+			look := w.watcher.TagLook("admin", fmt.Sprintf("registry.test/app%d:latest", i))
+			if time.Since(look.Last) > 2*time.Minute || (look.Error != "") != (i == 3) {
+				t.Errorf("app%d: %+v at %v, want a look in the last two cycles, an error for app3 alone", i, look, time.Now())
+			}
+		}
+		if got := w.events("admin", anchore.EventRegistryDown); len(got) != 0 {
+			t.Errorf("one broken repository was told as a registry that is down: %v", got)
+		}
+	})
+}
+
+func TestADeletedTagIsToldOnceAndAskedForLessAndLess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+		one := w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.run()
+		wait(2 * time.Minute)
+		w.must(w.registry().Delete("app:latest"))
+		w.registry().Reset()
+		wait(24 * time.Hour)
+		if n := w.heads(); n < 5 || n > 40 {
+			t.Errorf("%d looks at a deleted tag in a day, want some, not 1440", n)
+		}
+		if got := w.events("admin", anchore.EventTagDeleted); len(got) != 1 {
+			t.Errorf("%d events, want 1", len(got))
+		}
+		w.push("app:latest", one)
+		wait(24 * time.Hour)
+		w.registry().Reset()
+		wait(10 * time.Minute)
+		if n := w.heads(); n != 10 {
+			t.Errorf("%d looks in ten cycles after the tag came back, want 10", n)
+		}
+		if got := w.events("admin", anchore.EventTagMoved); len(got) != 0 {
+			t.Errorf("the same image under the tag again was told as a move: %v", got)
+		}
+	})
+}
+
+func TestATooLargeImageIsToldOncePerDigestAndLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute}, 1)
+		one := w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.run()
+		wait(2 * time.Minute)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{Version: "2", Padding: 2 << 20}))
+		wait(2 * time.Minute)
+		w.registry().Reset()
+		wait(10 * time.Minute)
+		if gets := w.registry().Requests("GET", ""); gets != 0 {
+			t.Errorf("%d pulls of a refused image, want 0", gets)
+		}
+		if got := w.events("admin", anchore.EventImageTooLarge); len(got) != 1 {
+			t.Errorf("%d events, want 1", len(got))
+		}
+		if log := w.log.String(); strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, "service=catalog") {
+			t.Errorf("log, want one error of the catalog:\n%s", log)
+		}
+		if got := w.current("admin", "app:latest"); got != one.Digest {
+			t.Errorf("the tag's state changed to %s, want %s", got, one.Digest)
+		}
+	})
+}
+
+func TestARebuiltIndexIsRecordedAndNobodyIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+		img := ocitest.Image(ocitest.Spec{})
+		w.push("app:latest", ocitest.Attested("1", img))
+		w.add("admin", "app:latest")
+		w.run()
+		wait(2 * time.Minute)
+		w.push("app:latest", ocitest.Attested("2", img))
+		wait(2 * time.Minute)
+		w.registry().Reset()
+		wait(10 * time.Minute)
+		if gets := w.registry().Requests("GET", ""); gets != 0 {
+			t.Errorf("%d pulls of a rebuilt index that was seen, want 0", gets)
+		}
+		if got := w.events("admin", anchore.EventTagMoved); len(got) != 0 || w.current("admin", "app:latest") != img.Digest {
+			t.Errorf("a rebuilt index was told as a move: %v", got)
+		}
+	})
+}
+
+func TestHintLooksNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Hour}, 0)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.run()
+		wait(time.Second)
+		two := w.push("app:latest", ocitest.Image(ocitest.Spec{Version: "2"}))
+		if !w.watcher.Hint("admin", w.ref("app:latest")) {
+			t.Error("Hint says that the tag is not watched")
+		}
+		synctest.Wait()
+		if got := w.current("admin", "app:latest"); got != two.Digest {
+			t.Errorf("recorded %s after the hint, want %s", got, two.Digest)
+		}
+		// A hint that is faster than the news of its subscription is not lost.
+		w.push("new:latest", two)
+		_, _, err := w.catalog.AddSubscription(t.Context(), anchore.Subscription{Account: "admin", Key: "registry.test/new:latest", Type: anchore.TagUpdate, Active: true})
+		w.must(err)
+		w.watcher.Hint("admin", w.ref("new:latest"))
+		wait(2 * time.Second)
+		if got := w.current("admin", "new:latest"); got != two.Digest {
+			t.Errorf("new tag: recorded %s after the hint, want %s", got, two.Digest)
+		}
+	})
+}
+
+func TestLooksAreSpreadAndBoundedAndARestartMakesNoBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute, PerHost: 2}, 0)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		for i := range 120 {
+			_, _, err := w.catalog.AddSubscription(t.Context(), anchore.Subscription{Account: "admin", Key: fmt.Sprintf("registry.test/app%d:latest", i), Type: anchore.TagUpdate, Active: true})
+			w.must(err)
+		}
+		w.run()
+		synctest.Wait()
+		for second := range 60 {
+			w.registry().Reset()
+			wait(time.Second)
+			if n := w.heads(); n > 10 {
+				t.Errorf("second %d: %d looks, want about 2", second, n)
+			}
+		}
+		if peak := w.registry().Peak(); peak > 2 {
+			t.Errorf("%d requests at once, want 2 at most", peak)
+		}
+	})
+}
+
+func TestRefusedCredentialsAreToldOncePerTag(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.registry().Inject(ocitest.Fault{Status: 403})
+		w.run()
+		wait(10 * time.Minute)
+		if got := w.events("admin", anchore.EventRegistryLookupFailed); len(got) != 1 {
+			t.Errorf("%d events, want 1", len(got))
+		}
+		if look := w.watcher.TagLook("admin", "registry.test/app:latest"); look.Error == "" || look.Last.IsZero() || look.Next.IsZero() {
+			t.Errorf("TagLook = %+v, want times and an error", look)
+		}
+	})
+}
