@@ -32,7 +32,9 @@ test: build ## run all tests, those of the built binaries last
 quickstart: build ## show the whole story on this machine: registry, analysis, webhooks
 	go run ./pkg/quickstart
 
-bench: ## run the benchmarks
+bench: ## measure, and write docs/benchmarks.md; then the benchmarks of single functions
+	go build -ldflags '-s -w $(LDFLAGS)' -o bin/bench/ ./cmd/...
+	go run ./pkg/bench -bin bin/bench -out docs/benchmarks.md
 	go test -run '^$$' -bench . -benchmem $(LIGHT)
 
 lint: ## gofmt, go vet, staticcheck

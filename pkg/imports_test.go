@@ -67,6 +67,8 @@ var may = map[string][]string{
 	"engine": {"anchore", "api", "alarm", "analyze", "catalog", "config", "intake", "notify", "oci", "run", "sbom", "sbom/syft", "seal",
 		"server", "store", "store/bolt", "store/dir", "watch", metrics},
 	// programs that drive the built binaries
+	"bench": {"anchore", "api", "catalog", "intake", "oci", "oci/ocitest", "server", "store", "store/bolt", "store/dir", "watch",
+		metrics, "golang.org/x/sync"},
 	"e2e":        {"oci/ocitest"},
 	"quickstart": {"oci/ocitest", "github.com/google/go-containerregistry"},
 }
