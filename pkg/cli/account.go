@@ -2,15 +2,20 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
 
 func newAccountCmd(a *app) *cobra.Command {
-	cmd := newGroup(a, "account", "Show who you are to the engine")
-	cmd.AddCommand(newAccountWhoamiCmd(a))
+	cmd := newGroup(a, "account", "Manage accounts and their users")
+	cmd.AddCommand(newAccountWhoamiCmd(a), newAccountListCmd(a), newAccountGetCmd(a), newAccountAddCmd(a),
+		newAccountStateCmd(a, "enable", "Let the users of an account in again"), newAccountStateCmd(a, "disable", "Let the users of an account in no more, and stop all work for it"),
+		newAccountDelCmd(a), newUserCmd(a))
 	return cmd
 }
 
@@ -19,23 +24,28 @@ func newAccountWhoamiCmd(a *app) *cobra.Command {
 		func(cmd *cobra.Command, _ []string) error { return a.runAccountWhoami(cmd.Context()) })
 }
 
+// ask gets one of the records of the user itself. A failure ends with exit code 2,
+// as the original's requests before every account command did.
+func (c *client) ask(ctx context.Context, response *http.Response, err error) (any, error) {
+	got, err := c.do(ctx, response, err)
+	if f := asFailure(err); f != nil {
+		return nil, f.exit(2)
+	}
+	return got.value, err
+}
+
 func (a *app) runAccountWhoami(ctx context.Context) error {
 	c, err := a.client()
 	if err != nil {
 		return err
 	}
-	ask := func(response *http.Response, err error) (any, error) {
-		got, err := c.do(ctx, response, err)
-		if f := asFailure(err); f != nil {
-			return nil, f.exit(2) // as the original's requests before every account command
-		}
-		return got.value, err
-	}
-	account, err := ask(c.GetAccount(ctx))
+	response, err := c.GetAccount(ctx)
+	account, err := c.ask(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	user, err := ask(c.GetUser(ctx))
+	response, err = c.GetUser(ctx)
+	user, err := c.ask(ctx, response, err)
 	if err != nil {
 		return err
 	}
@@ -48,4 +58,152 @@ func (a *app) runAccountWhoami(ctx context.Context) error {
 		k.blank()
 		return k.write(w)
 	})
+}
+
+func (c *client) accountURL(name string, parts ...string) string {
+	target := c.base() + "/accounts/" + url.PathEscape(name)
+	for _, p := range parts {
+		target += "/" + url.PathEscape(p)
+	}
+	return target
+}
+
+func newAccountListCmd(a *app) *cobra.Command {
+	return newLeaf(a, "list", "List accounts", "",
+		func(cmd *cobra.Command, _ []string) error { return a.runAccountList(cmd.Context()) })
+}
+
+func (a *app) runAccountList(ctx context.Context) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	response, err := c.raw(ctx, http.MethodGet, c.base()+"/accounts")
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	t := columnsTable(items(got.value), []string{"Name", "Email", "Type", "State", "Created"}, []string{"name", "email", "type", "state", "created_at"})
+	t.sortBy, t.trailing = 4, true
+	return a.show(got.value, a.table(t))
+}
+
+// accounts asks the engine for the names of accounts.
+func (a *app) accounts(cmd *cobra.Command, _ []string) []string {
+	return a.column(cmd, "name", func(ctx context.Context, c *client) (*http.Response, error) {
+		return c.raw(ctx, http.MethodGet, c.base()+"/accounts")
+	})
+}
+
+// showRecord prints one record as key lines; a key that is not there is None.
+func (a *app) showRecord(v any, lines [][2]string) error {
+	return a.show(v, func(w io.Writer) error {
+		var k keyLines
+		for _, l := range lines {
+			k.add(l[0], at(v, l[1]))
+		}
+		k.blank()
+		return k.write(w)
+	})
+}
+
+func (a *app) showAccount(v any) error {
+	return a.showRecord(v, [][2]string{{"Name", "name"}, {"Email", "email"}, {"Type", "type"}, {"State", "state"}, {"Created", "created_at"}})
+}
+
+func newAccountGetCmd(a *app) *cobra.Command {
+	cmd := newLeaf(a, "get NAME", "Show an account", "",
+		func(cmd *cobra.Command, args []string) error { return a.runAccountGet(cmd.Context(), args[0]) })
+	cmd.ValidArgsFunction = a.complete(a.accounts)
+	return cmd
+}
+
+func (a *app) runAccountGet(ctx context.Context, name string) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	response, err := c.raw(ctx, http.MethodGet, c.accountURL(name))
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return a.showAccount(got.value)
+}
+
+func newAccountAddCmd(a *app) *cobra.Command {
+	var email string
+	cmd := newLeaf(a, "add NAME", "Add an account", "It has no users yet: 'anchore-cli account user add --account NAME' adds one.",
+		func(cmd *cobra.Command, args []string) error { return a.runAccountAdd(cmd.Context(), args[0], email) })
+	cmd.Flags().StringVar(&email, "email", "", "an address for the account, for people and for webhooks")
+	return cmd
+}
+
+func (a *app) runAccountAdd(ctx context.Context, name, email string) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	body := map[string]string{"name": name}
+	if email != "" {
+		body["email"] = email
+	}
+	response, err := c.send(ctx, http.MethodPost, c.base()+"/accounts", body)
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return a.showAccount(got.value)
+}
+
+// newAccountStateCmd is enable or disable.
+func newAccountStateCmd(a *app, name, short string) *cobra.Command {
+	cmd := newLeaf(a, name+" NAME", short, "",
+		func(cmd *cobra.Command, args []string) error { return a.runAccountState(cmd.Context(), args[0], name+"d") })
+	cmd.ValidArgsFunction = a.complete(a.accounts)
+	return cmd
+}
+
+func (a *app) runAccountState(ctx context.Context, name, state string) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	response, err := c.send(ctx, http.MethodPut, c.accountURL(name, "state"), map[string]string{"state": state})
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return a.success(got.value)
+}
+
+func newAccountDelCmd(a *app) *cobra.Command {
+	var dontAsk bool
+	cmd := newLeaf(a, "del NAME", "Delete an account with all that it has", "It must be disabled first.",
+		func(cmd *cobra.Command, args []string) error { return a.runAccountDel(cmd.Context(), args[0], dontAsk) })
+	cmd.ValidArgsFunction = a.complete(a.accounts)
+	cmd.Flags().BoolVar(&dontAsk, "dontask", false, "do not ask for confirmation")
+	return cmd
+}
+
+func (a *app) runAccountDel(ctx context.Context, name string, dontAsk bool) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	if !dontAsk {
+		fmt.Fprintf(a.out, "This operation is irreversible. Really delete account %s along with *all* users and resources associated with this account? (y/N)", clean(name, false))
+		if !a.answeredYes() {
+			return nil
+		}
+	}
+	response, err := c.raw(ctx, http.MethodDelete, c.accountURL(name))
+	got, err := c.do(ctx, response, err)
+	if f := asFailure(err); f != nil && strings.Contains(f.Error(), "Invalid account state change requested") {
+		return f.hint("accounts must be disabled (anchore-cli account disable %s) in order to be deleted", name)
+	}
+	if err != nil {
+		return err
+	}
+	return a.success(got.value)
 }

@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+)
+
+func newUserCmd(a *app) *cobra.Command {
+	cmd := newGroup(a, "user", "Manage the users of an account")
+	cmd.AddCommand(newUserListCmd(a), newUserGetCmd(a), newUserAddCmd(a), newUserDelCmd(a), newUserSetPasswordCmd(a))
+	return cmd
+}
+
+// userOptions are those of all commands about users.
+type userOptions struct {
+	app     *app
+	account string // "" for the one that the command line acts in
+	user    string // of setpassword; "" for oneself
+}
+
+func (o *userOptions) flags(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().StringVar(&o.account, "account", "", "the account, instead of the one of this command line")
+	return cmd
+}
+
+// client returns the client and the account that is meant.
+func (o userOptions) client(ctx context.Context) (*client, string, error) {
+	c, err := o.app.client()
+	if err != nil || o.account != "" {
+		return c, o.account, err
+	}
+	response, err := c.GetAccount(ctx)
+	account, err := c.ask(ctx, response, err)
+	if err != nil {
+		return nil, "", err
+	}
+	name, ok := at(account, "name").(string)
+	if !ok {
+		return nil, "", failf("the engine does not say which account this is; give --account")
+	}
+	return c, name, nil
+}
+
+func newUserListCmd(a *app) *cobra.Command {
+	o := userOptions{app: a}
+	return o.flags(newLeaf(a, "list", "List the users of an account", "",
+		func(cmd *cobra.Command, _ []string) error { return o.list(cmd.Context()) }))
+}
+
+func (o userOptions) list(ctx context.Context) error {
+	c, account, err := o.client(ctx)
+	if err != nil {
+		return err
+	}
+	response, err := c.raw(ctx, http.MethodGet, c.accountURL(account, "users"))
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	t := columnsTable(items(got.value), []string{"Name", "Type", "Source", "Created"}, []string{"username", "type", "source", "created_at"})
+	t.sortBy, t.trailing = 3, true
+	return o.app.show(got.value, o.app.table(t))
+}
+
+func (o userOptions) show(ctx context.Context, c *client, response *http.Response, err error) error {
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return o.app.showRecord(got.value, [][2]string{{"Name", "username"}, {"Type", "type"}, {"Source", "source"}, {"Created", "created_at"}})
+}
+
+func newUserGetCmd(a *app) *cobra.Command {
+	o := userOptions{app: a}
+	return o.flags(newLeaf(a, "get NAME", "Show a user", "",
+		func(cmd *cobra.Command, args []string) error {
+			c, account, err := o.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			response, err := c.raw(cmd.Context(), http.MethodGet, c.accountURL(account, "users", args[0]))
+			return o.show(cmd.Context(), c, response, err)
+		}))
+}
+
+func newUserAddCmd(a *app) *cobra.Command {
+	o := userOptions{app: a}
+	return o.flags(newLeaf(a, "add NAME [PASSWORD]", "Add a user to an account",
+		"Without PASSWORD, or with -, it is asked for, or read from standard input if that is\nno terminal. It has 6 to 128 characters.",
+		func(cmd *cobra.Command, args []string) error { return o.add(cmd.Context(), args) }))
+}
+
+func (o userOptions) add(ctx context.Context, args []string) error {
+	c, account, err := o.client(ctx)
+	if err != nil {
+		return err
+	}
+	password, err := o.app.secret(args, 1, args[0])
+	if err != nil {
+		return err
+	}
+	if n := utf8.RuneCountInString(password); n < 6 || n > 128 {
+		return failf("Please enter a password of 6 to 128 characters.")
+	}
+	response, err := c.send(ctx, http.MethodPost, c.accountURL(account, "users"), map[string]string{"username": args[0], "password": password})
+	return o.show(ctx, c, response, err)
+}
+
+func newUserDelCmd(a *app) *cobra.Command {
+	o := userOptions{app: a}
+	return o.flags(newLeaf(a, "del NAME", "Delete a user", "",
+		func(cmd *cobra.Command, args []string) error { return o.del(cmd.Context(), args[0]) }))
+}
+
+func (o userOptions) del(ctx context.Context, name string) error {
+	c, account, err := o.client(ctx)
+	if err != nil {
+		return err
+	}
+	response, err := c.raw(ctx, http.MethodDelete, c.accountURL(account, "users", name))
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return o.app.success(got.value)
+}
+
+func newUserSetPasswordCmd(a *app) *cobra.Command {
+	o := userOptions{app: a}
+	cmd := o.flags(newLeaf(a, "setpassword [PASSWORD]", "Set the password of a user, of your own without --username",
+		"Without PASSWORD, or with -, it is asked for, or read from standard input if that is\nno terminal. It has 6 to 128 characters.",
+		func(cmd *cobra.Command, args []string) error { return o.setPassword(cmd.Context(), args) }))
+	cmd.Flags().StringVar(&o.user, "username", "", "the user, instead of the one of this command line")
+	return cmd
+}
+
+func (o userOptions) setPassword(ctx context.Context, args []string) error {
+	c, account, err := o.client(ctx)
+	if err != nil {
+		return err
+	}
+	if o.user == "" {
+		response, err := c.GetUser(ctx)
+		user, err := c.ask(ctx, response, err)
+		if err != nil {
+			return err
+		}
+		o.user = pyText(at(user, "username"))
+	}
+	password, err := o.app.secret(args, 0, o.user)
+	if err != nil {
+		return err
+	}
+	response, err := c.send(ctx, http.MethodPost, c.accountURL(account, "users", o.user, "credentials"), map[string]string{"type": "password", "value": password})
+	got, err := c.do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	const note = "NOTE: Be sure to change the password you're using for this client if you have reset your own password"
+	text := false
+	err = o.app.show(got.value, func(w io.Writer) error {
+		text = true
+		return writeAll(w, "Password (re)set success\n", note, "\n")
+	})
+	if !text {
+		o.app.note("%s", note)
+	}
+	return err
+}
