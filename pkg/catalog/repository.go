@@ -156,20 +156,23 @@ const firstListPage = 45
 
 // TakeFirstList records that the watch chose from the tags that the repository had
 // when it began: those in pass are not wanted, the others are new. Tags that were
-// added stay so. It goes page by page; a crash in between leaves the first list
-// not taken.
+// added stay so. It does nothing if the first list was taken already. It goes page
+// by page; a crash in between leaves the list not taken.
 func (c *Catalog) TakeFirstList(ctx context.Context, w WatchedRepository, pass []string) error {
 	for {
 		page := pass[:min(firstListPage, len(pass))]
 		pass = pass[len(page):]
 		err := c.updateWatch(ctx, w, func(tx store.Tx, row *subscription.Row) error {
+			state := row.WatchState()
+			if state.Taken {
+				return nil
+			}
 			for _, tag := range page {
 				if err := passTag(tx, row, tag); err != nil {
 					return err
 				}
 			}
-			state := row.WatchState()
-			if len(pass) > 0 || state.Taken {
+			if len(pass) > 0 {
 				return nil
 			}
 			next := *row
@@ -178,7 +181,7 @@ func (c *Catalog) TakeFirstList(ctx context.Context, w WatchedRepository, pass [
 			return subscription.Table.Replace(tx, row, &next)
 		})
 		if err != nil || len(pass) == 0 {
-			c.subscriptionsChanged.wake()
+			c.subscriptionsChanged.wake() // also of what WatchRepository stored before
 			return err
 		}
 	}
@@ -345,12 +348,14 @@ func (c *Catalog) RepositoryListFailed(ctx context.Context, w WatchedRepository,
 	})
 	if err == nil && first {
 		c.deliveryReady.wake()
+		c.subscriptionsChanged.wake()
 	}
 	return first, err
 }
 
 // RepositoryListed records that a repository can be listed again.
 func (c *Catalog) RepositoryListed(ctx context.Context, w WatchedRepository) error {
+	defer c.subscriptionsChanged.wake()
 	return c.updateWatch(ctx, w, func(tx store.Tx, sub *subscription.Row) error {
 		next, state := *sub, sub.WatchState()
 		state.Failed = 0

@@ -47,6 +47,7 @@ type TLS struct {
 // Watch says how registries are asked for changes.
 type Watch struct {
 	Interval            time.Duration // one look at each watched tag per interval; 0: never
+	RepositoryInterval  time.Duration // one list of each watched repository per interval; 0: never
 	Concurrency         int           // requests at once, over all registries
 	RegistryConcurrency int           // requests at once to one registry
 	NotifyRebuilds      bool          // tell when only the index around the platform's manifest moved

@@ -89,7 +89,7 @@ func TestDefaults(t *testing.T) {
 	want := &Config{
 		File: "config.yaml", DataDir: "/home/me/.anchore_engine", Listen: "127.0.0.1:8228", LogFormat: "text", HostID: got.HostID,
 		AdminEmail: "admin@myanchore", MaxCompressedImageSizeMB: -1, Platform: anchore.DefaultPlatform,
-		Watch:      Watch{Interval: 5 * time.Minute, Concurrency: 32, RegistryConcurrency: 8, Registries: map[string]Registry{}},
+		Watch:      Watch{Interval: 5 * time.Minute, RepositoryInterval: time.Minute, Concurrency: 32, RegistryConcurrency: 8, Registries: map[string]Registry{}},
 		Registries: Registries{Hosts: map[string]RegistryAccess{}},
 		Subscriptions: map[anchore.SubscriptionType]bool{
 			anchore.AnalysisUpdate: true, anchore.TagUpdate: true, anchore.PolicyEval: false, anchore.VulnUpdate: false,
@@ -153,6 +153,7 @@ func TestValues(t *testing.T) {
 		{"file beats default", "watch: {interval: 1}", nil, nil, func(c *Config) any { return c.Watch.Interval }, time.Second},
 		{"environment beats file", "watch: {interval: 1}", []string{"ANCHORE_WATCH__INTERVAL=2"}, nil, func(c *Config) any { return c.Watch.Interval }, 2 * time.Second},
 		{"flag beats environment", "listen: ':1'", []string{"ANCHORE_LISTEN=:2"}, []string{"--listen=:3"}, func(c *Config) any { return c.Listen }, ":3"},
+		{"original timer of repositories", "services: {catalog: {cycle_timers: {repo_watcher: 120}}}", nil, nil, func(c *Config) any { return c.Watch.RepositoryInterval }, 2 * time.Minute},
 		{"original timer", "services: {catalog: {cycle_timers: {image_watcher: 3600}}}", nil, nil, func(c *Config) any { return c.Watch.Interval }, time.Hour},
 		{"negative timer", "watch: {interval: -7}", nil, nil, func(c *Config) any { return c.Watch.Interval }, 7 * time.Second},
 		{"timer off", "watch: {interval: 0}", nil, nil, func(c *Config) any { return c.Watch.Interval }, never},

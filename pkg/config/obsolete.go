@@ -30,7 +30,6 @@ func obsolete() []retired {
 		{"user_authentication", notYet}, {"enable_swagger_ui", "the API document is at /v1/openapi.json"},
 		{"enable_access_logging", "see log_level"}, {"credentials", noDatabase}, {"license_file", "there is no license to load"},
 		{"feeds", notYet}, {"policy_bundles", notYet}, {"default_bundle_file", notYet},
-		{"services.catalog.cycle_timers.repo_watcher", notYet},
 		{"services.catalog.cycle_timers.policy_eval", notYet},
 		{"services.catalog.cycle_timers.vulnerability_scan", notYet},
 		{"services.catalog.cycle_timers.notifications", "notifications are sent when they arise"},

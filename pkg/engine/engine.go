@@ -202,6 +202,9 @@ func (e *Engine) newWatcher(in *intake.Intake, metrics prometheus.Registerer) er
 	if w.Interval == 0 {
 		cfg.Interval = -1
 	}
+	if cfg.ListEvery = w.RepositoryInterval; cfg.ListEvery == 0 {
+		cfg.ListEvery = -1
+	}
 	for host := range w.Registries {
 		cfg.Intervals[host], cfg.PerHosts[host] = w.RegistryInterval(host), w.RegistryLimit(host)
 	}

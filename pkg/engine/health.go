@@ -16,9 +16,6 @@ func (e *Engine) looks(ctx context.Context, account string) (func(anchore.Subscr
 		return nil, err
 	}
 	return func(s anchore.Subscription) server.Look {
-		if s.Type == anchore.RepoUpdate {
-			return server.Look{}
-		}
 		look := e.watcher.TagLook(account, s.Key)
 		return server.Look{Last: look.Last, Change: changes[s.Key], Next: look.Next, Error: look.Error}
 	}, nil

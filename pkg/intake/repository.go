@@ -67,9 +67,6 @@ func (i *Intake) AddRepository(ctx context.Context, r RepositoryRequest) (Reposi
 	if added.Add, err = i.unseen(ctx, w, take); err != nil {
 		return added, err
 	}
-	if w.Taken {
-		pass = nil // the tags that were passed over before are so still
-	}
 	return added, i.cfg.Catalog.TakeFirstList(ctx, w, pass)
 }
 

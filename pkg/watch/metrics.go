@@ -19,13 +19,13 @@ type Metrics struct {
 func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		looks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "anchore_watch_looks_total", Help: "Looks at tags, by registry and result.",
+			Name: "anchore_watch_looks_total", Help: "Looks at tags and lists of repositories, by registry and result.",
 		}, []string{"registry", "result"}),
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "anchore_watch_lag_seconds", Help: "How late a look was started.", Buckets: prometheus.ExponentialBuckets(0.01, 4, 8),
 		}),
 		tags: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "anchore_watch_tags", Help: "Tags that are watched.",
+			Name: "anchore_watch_tags", Help: "Tags and repositories that are watched.",
 		}),
 	}
 	for _, c := range []prometheus.Collector{m.looks, m.lag, m.tags} {

@@ -40,9 +40,10 @@ func (w *Watcher) finish(ctx context.Context, r result) {
 		t.retries++
 	}
 	switch {
-	case t.hinted && len(t.tags) > 0:
+	case t.wanted() && (t.hinted || r.more):
+		t.retries = 0
 		w.enqueue(t)
-	case isHostFailure(r.err) && len(t.tags) > 0 && t.retries < retriesPerTurn:
+	case isHostFailure(r.err) && t.wanted() && t.retries < retriesPerTurn:
 		w.enqueue(t) // its turn is not over: it waits until the registry answers
 	default:
 		w.schedule(t, now)
@@ -146,8 +147,8 @@ func (w *Watcher) tell(ctx context.Context, registry string, what anchore.EventT
 	}
 }
 
-// Hint makes the watcher look at a tag of the account now, or at all watched tags
-// of a repository if ref has no tag, and reports whether any is watched. A tag that
+// Hint makes the watcher look at a tag of the account now, or, if ref has no tag, at
+// all watched tags of a repository and at its list, and reports whether any is watched. A tag that
 // is not is looked at if the next reading of the watched set has it: somebody may
 // have just subscribed to it.
 func (w *Watcher) Hint(account string, ref anchore.Reference) bool {
@@ -199,6 +200,11 @@ func (t *target) concerns(account string) bool {
 			return true
 		}
 	}
+	for _, repo := range t.repos {
+		if repo.Account == account {
+			return true
+		}
+	}
 	return false
 }
 
@@ -210,21 +216,25 @@ type Look struct {
 	Error   string    // of the last look, for the user
 }
 
-// TagLook returns what is known of the looks at a tag of the account.
+// TagLook returns what is known of the looks at a tag of the account, or at a
+// repository, whose list has no time of change.
 func (w *Watcher) TagLook(account, key string) Look {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, t := range w.byKey[key] {
-		for _, tag := range t.tags {
-			if tag.Account != account {
-				continue
-			}
-			next := t.next
-			if h := w.hosts[t.ref.Registry]; h != nil && h.held.After(next) {
-				next = h.held
-			}
-			return Look{Last: t.lastLook, Changed: tag.ChangedAt, Next: next, Error: t.lastErr}
+		if !t.concerns(account) {
+			continue
 		}
+		look := Look{Last: t.lastLook, Next: t.next, Error: t.lastErr}
+		if h := w.hosts[t.ref.Registry]; h != nil && h.held.After(look.Next) {
+			look.Next = h.held
+		}
+		for _, tag := range t.tags {
+			if tag.Account == account {
+				look.Changed = tag.ChangedAt
+			}
+		}
+		return look
 	}
 	return Look{}
 }

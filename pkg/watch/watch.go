@@ -1,7 +1,8 @@
 // Package watch decides when to look at which tag, and looks: one HEAD per cycle
 // for each tag that an active tag_update asks for, however many accounts with the
 // same credentials do. What it finds changed it hands to intake; an unchanged tag
-// costs no write.
+// costs no write. Repositories that an active repo_update asks for are listed in a
+// cycle of their own, under the same limits.
 package watch
 
 import (
@@ -22,6 +23,7 @@ type Catalog interface {
 	SubscriptionsChanged() <-chan struct{}
 	TagGone(ctx context.Context, account string, ref anchore.Reference) (first bool, err error)
 	Raise(ctx context.Context, e anchore.Event) error
+	repositories
 }
 
 // Registry is what the watcher asks of registries.
@@ -31,11 +33,14 @@ type Registry interface {
 	// Identity names the credentials with which the account asks for ref: accounts
 	// of the same identity get the same answers.
 	Identity(ctx context.Context, account string, ref anchore.Reference) (string, error)
+	// ListTags returns the tags of ref's repository, sorted.
+	ListTags(ctx context.Context, account string, ref anchore.Reference) ([]string, error)
 }
 
-// Intake takes in what changed; see intake.Intake.Look.
+// Intake takes in what changed; see intake.Intake.
 type Intake interface {
 	Look(ctx context.Context, tag catalog.WatchedTag, digest, why string) (catalog.Seen, error)
+	LookRepository(ctx context.Context, w catalog.WatchedRepository, tags []string) (more bool, err error)
 }
 
 // Config is what a Watcher is built from. Catalog, Registry and Intake are
@@ -47,6 +52,7 @@ type Config struct {
 
 	Interval   time.Duration            // between two looks at a tag; 0 is five minutes, less switches the watcher off
 	Intervals  map[string]time.Duration // replaces Interval for single registries
+	ListEvery  time.Duration            // between two lists of a repository; 0 is one minute, less lists none
 	Looks      int                      // at once, overall; 0 is 32
 	PerHost    int                      // at once, in one registry; 0 is 8
 	PerHosts   map[string]int           // replaces PerHost for single registries
@@ -57,6 +63,7 @@ type Config struct {
 
 const (
 	defaultInterval = 5 * time.Minute
+	defaultListing  = time.Minute
 	defaultLooks    = 32
 	defaultPerHost  = 8
 	// reread is how often the set of watched tags is read without a hint, for
@@ -83,11 +90,14 @@ type Watcher struct {
 	lastRun time.Time // when the loop last turned
 }
 
-// target is one tag asked for with one identity, for all its accounts.
+// target is one tag, or one repository, asked for with one identity, for all its
+// accounts.
 type target struct {
-	key     string // FullTag
+	key     string // FullTag, or RepositoryName
 	ref     anchore.Reference
-	tags    []catalog.WatchedTag // one for each account
+	tags    []catalog.WatchedTag        // one for each account
+	repos   []catalog.WatchedRepository // the same of a repository
+	rushed  time.Time                   // of a repository: the change after which it was listed at once
 	next    time.Time
 	place   int // in the queue, -1 if it is not there
 	waiting bool
@@ -124,6 +134,7 @@ type host struct {
 type result struct {
 	target *target
 	digest string
+	more   bool // of a repository: there is more to take at once
 	err    error
 }
 
@@ -133,6 +144,7 @@ func New(cfg Config) (*Watcher, error) {
 		return nil, errors.New("watch.New: Catalog, Registry and Intake are required")
 	}
 	cfg.Interval = cmp.Or(cfg.Interval, defaultInterval)
+	cfg.ListEvery = cmp.Or(cfg.ListEvery, defaultListing)
 	cfg.Looks = cmp.Or(cfg.Looks, defaultLooks)
 	cfg.PerHost = cmp.Or(cfg.PerHost, defaultPerHost)
 	cfg.ReloadWait = cmp.Or(cfg.ReloadWait, 500*time.Millisecond)
@@ -248,6 +260,9 @@ func (w *Watcher) reload(ctx context.Context, now time.Time) error {
 			break
 		}
 	}
+	if err := w.readRepositories(ctx, found); err != nil {
+		return err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.replace(found, now)
@@ -258,11 +273,11 @@ func (w *Watcher) reload(ctx context.Context, now time.Time) error {
 func (w *Watcher) replace(found map[string]*target, now time.Time) {
 	for id, old := range w.targets {
 		if fresh := found[id]; fresh != nil {
-			old.tags = fresh.tags
+			old.tags, old.repos = fresh.tags, fresh.repos
 			found[id] = old
 			continue
 		}
-		old.tags = nil // a look that runs, or waits in its host's queue, comes to nothing
+		old.tags, old.repos = nil, nil // a look that runs, or waits in its host's queue, comes to nothing
 		w.queue.remove(old)
 	}
 	w.targets = found
@@ -279,6 +294,7 @@ func (w *Watcher) replace(found map[string]*target, now time.Time) {
 		if t.place < 0 && !t.waiting && !t.looking {
 			w.schedule(t, now)
 		}
+		w.rush(t, now)
 	}
 	w.cfg.Metrics.watched(len(found))
 }
@@ -298,17 +314,30 @@ func (w *Watcher) grant() {
 // schedule puts the target back in the queue for its next look.
 func (w *Watcher) schedule(t *target, now time.Time) {
 	t.retries = 0
-	if len(t.tags) == 0 {
+	if !t.wanted() {
 		return
 	}
-	t.next = nextLook(t.key, w.interval(t.ref.Registry), t.goneSince(), now)
+	interval := w.interval(t.ref.Registry)
+	if len(t.repos) > 0 {
+		interval = w.listing(t.ref.Registry)
+	}
+	t.next = nextLook(t.key, interval, t.goneSince(), now)
 	w.queue.add(t)
 }
 
-// goneSince is since when the registry does not have the tag, zero if any account
-// has seen it.
+// wanted reports whether any account still asks for the target.
+func (t *target) wanted() bool { return len(t.tags) > 0 || len(t.repos) > 0 }
+
+// goneSince is since when the registry does not have the tag, or does not list the
+// repository, zero if any account has seen it.
 func (t *target) goneSince() time.Time {
 	var since time.Time
+	for _, repo := range t.repos {
+		if repo.FailedSince.IsZero() {
+			return time.Time{}
+		}
+		since = repo.FailedSince
+	}
 	for _, tag := range t.tags {
 		if tag.GoneSince.IsZero() {
 			return time.Time{}
@@ -339,7 +368,7 @@ func (w *Watcher) start(ctx context.Context, now time.Time) (wake time.Time) {
 			t := h.ready[0]
 			h.ready = h.ready[1:]
 			t.waiting = false
-			if len(t.tags) > 0 {
+			if t.wanted() {
 				w.look(ctx, h, t)
 			}
 		}
@@ -391,13 +420,17 @@ func (w *Watcher) look(ctx context.Context, h *host, t *target) {
 	t.looking = true
 	h.running++
 	w.running++
-	tags, why := t.tags, "watcher"
+	tags, repos, why := t.tags, t.repos, "watcher"
 	if t.hinted {
 		why, t.hinted = "hint", false
 	}
 	go func() {
 		r := result{target: t}
-		r.digest, r.err = w.lookAt(ctx, t.ref, tags, why)
+		if len(repos) > 0 {
+			r.more, r.err = w.list(ctx, t.ref, repos)
+		} else {
+			r.digest, r.err = w.lookAt(ctx, t.ref, tags, why)
+		}
 		w.results <- r
 	}()
 }
