@@ -159,7 +159,9 @@ func (a *app) runAccountAdd(ctx context.Context, name, email string) error {
 // newAccountStateCmd is enable or disable.
 func newAccountStateCmd(a *app, name, short string) *cobra.Command {
 	cmd := newLeaf(a, name+" NAME", short, "",
-		func(cmd *cobra.Command, args []string) error { return a.runAccountState(cmd.Context(), args[0], name+"d") })
+		func(cmd *cobra.Command, args []string) error {
+			return a.runAccountState(cmd.Context(), args[0], name+"d")
+		})
 	cmd.ValidArgsFunction = a.complete(a.accounts)
 	return cmd
 }

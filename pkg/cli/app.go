@@ -30,6 +30,8 @@ type app struct {
 	out     *bufio.Writer // answers; flushed before anything that must come after
 	err     io.Writer     // all talk
 	rawOut  io.Writer
+	colours palette // of out
+	talk    palette // of err
 	env     environment
 	version string
 	commit  string
@@ -50,6 +52,7 @@ func Main(ctx context.Context, c Config) int {
 	}
 	a := &app{in: c.In, out: bufio.NewWriterSize(c.Out, 64<<10), rawOut: c.Out, err: c.Err,
 		env: newEnvironment(c.Environ), version: c.Version, commit: c.Commit}
+	a.colours, a.talk = newPalette(isTerminal(c.Out), a.env), newPalette(isTerminal(c.Err), a.env)
 	root := newRootCmd(a)
 	a.current = root
 	args := c.Args
@@ -72,7 +75,7 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	var err error
 	a.set, err = loadSettings(flags, a.env)
 	for _, w := range a.set.warnings {
-		fmt.Fprintf(a.err, "WARN: %s\n", clean(w, false))
+		fmt.Fprintf(a.err, "%s %s\n", a.talk.careful("WARN:"), clean(w, false))
 	}
 	return err
 }

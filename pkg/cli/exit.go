@@ -106,27 +106,28 @@ func (a *app) finish(ctx context.Context, err error) int {
 // writeUsage prints a usage error in click's frame.
 func (a *app) writeUsage(e *usageError) {
 	if e.bare {
-		fmt.Fprintf(a.err, "Error: %s\n", clean(e.message, false))
+		fmt.Fprintf(a.err, "%s %s\n", a.talk.bad("Error:"), clean(e.message, false))
 		return
 	}
 	cmd := e.cmd
 	if cmd == nil {
 		cmd = a.current
 	}
-	fmt.Fprintf(a.err, "%s\nTry '%s -h' for help.\n\nError: %s\n", usageLine(cmd), cmd.CommandPath(), clean(e.message, false))
+	fmt.Fprintf(a.err, "%s\nTry '%s -h' for help.\n\n%s %s\n", usageLine(cmd), cmd.CommandPath(), a.talk.bad("Error:"), clean(e.message, false))
 }
 
 func (a *app) writeFailure(e *failure) {
 	var w io.Writer = a.out
+	colours := a.colours
 	if a.set.output != tableOutput && a.set.output != "" {
-		w = a.err
+		w, colours = a.err, a.talk
 	}
 	o, isObject := e.answer.(object)
 	switch {
 	case a.set.json || a.set.output == jsonOutput || !isObject || !describesError(o):
 		fmt.Fprintln(w, jsonText(e.answer))
 	default:
-		fmt.Fprintln(w, errorText(o))
+		fmt.Fprintln(w, errorText(o, colours))
 	}
 	a.out.Flush() // what was said before the hints stays before them
 	for _, h := range e.hints {
@@ -149,10 +150,10 @@ func describesError(o object) bool {
 var requiredProperty = regexp.MustCompile(`'(\w+)'`)
 
 // errorText is the original's error block, without its closing blank line.
-func errorText(o object) string {
+func errorText(o object, colours palette) string {
 	var b strings.Builder
 	if m, ok := o.lookup("message"); ok {
-		fmt.Fprintf(&b, "Error: %s\n", clean(pyText(m), true))
+		fmt.Fprintf(&b, "%s %s\n", colours.bad("Error:"), clean(pyText(m), true))
 	}
 	if c, ok := o.lookup("httpcode"); ok {
 		fmt.Fprintf(&b, "HTTP Code: %s\n", clean(pyText(c), false))
@@ -188,7 +189,7 @@ func isEmpty(v any) bool {
 
 // hint prints advice on standard error.
 func (a *app) hint(format string, args ...any) {
-	fmt.Fprintf(a.err, "Hint: %s\n", clean(fmt.Sprintf(format, args...), true))
+	fmt.Fprintf(a.err, "%s %s\n", a.talk.careful("Hint:"), clean(fmt.Sprintf(format, args...), true))
 }
 
 func (a *app) debugf(format string, args ...any) {

@@ -35,20 +35,20 @@ func (a *app) runSystemStatus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.show(got.value, func(w io.Writer) error { return writeStatus(w, items(at(got.value, "service_states")), a.wide()) })
+	return a.show(got.value, func(w io.Writer) error { return a.writeStatus(w, items(at(got.value, "service_states"))) })
 }
 
-func writeStatus(w io.Writer, services []any, wide bool) error {
+func (a *app) writeStatus(w io.Writer, services []any) error {
 	for _, s := range services {
-		state := "up"
+		line := fmt.Sprintf("Service %s (%s, %s): ", pyText(at(s, "servicename")), pyText(at(s, "hostid")), pyText(at(s, "base_url")))
+		state, why := a.colours.good("up"), ""
 		if at(s, "status") != true {
-			state = "down (" + pyText(at(s, "status_message")) + ")"
+			state, why = a.colours.bad("down"), " ("+pyText(at(s, "status_message"))+")"
 		}
-		line := fmt.Sprintf("Service %s (%s, %s): %s", pyText(at(s, "servicename")), pyText(at(s, "hostid")), pyText(at(s, "base_url")), state)
-		if err := writeAll(w, clean(line, false), "\n"); err != nil {
+		if err := writeAll(w, clean(line, false), state, clean(why, false), "\n"); err != nil {
 			return err
 		}
-		if !wide {
+		if !a.wide() {
 			continue
 		}
 		details, _ := at(s, "service_detail", "detail").(object)
