@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -130,12 +132,37 @@ func (a *app) writeFailure(e *failure) {
 		fmt.Fprintln(w, errorText(o, colours))
 	}
 	a.out.Flush() // what was said before the hints stays before them
-	for _, h := range e.hints {
+	for _, h := range a.hints(e) {
 		a.hint("%s", h)
 	}
 	if a.set.debug && e.cause != nil {
 		a.debugf("cause: %v", e.cause)
 	}
+}
+
+// hints are those of the failure itself, or, where people read,
+// what can be said of any with its status.
+func (a *app) hints(e *failure) []string {
+	forPeople := !a.set.json && (a.set.output == tableOutput || a.set.output == wideOutput)
+	if len(e.hints) > 0 || e.status == 0 || !forPeople {
+		return e.hints
+	}
+	switch parent := a.current.Parent(); {
+	case e.status == http.StatusForbidden:
+		return []string{"'anchore-cli account whoami' shows who you are to the engine"}
+	case e.status == http.StatusNotFound && parent != nil && a.current.Name() != "list" && hasCommand(parent, "list"):
+		return []string{fmt.Sprintf("'%s list' shows what there is", parent.CommandPath())}
+	case e.status >= http.StatusInternalServerError:
+		return []string{"'anchore-cli --output wide system status' shows how the engine is doing; its log says more"}
+	}
+	if codes := items(at(e.answer, "detail", "error_codes")); len(codes) > 0 {
+		return []string{fmt.Sprintf("'anchore-cli system errorcodes' explains %s", pyText(codes[0]))}
+	}
+	return nil
+}
+
+func hasCommand(parent *cobra.Command, name string) bool {
+	return slices.ContainsFunc(parent.Commands(), func(c *cobra.Command) bool { return c.Name() == name })
 }
 
 func describesError(o object) bool {
