@@ -22,10 +22,13 @@ type Converter struct {
 }
 
 // NewConverter makes a Converter that keeps its temporary files in dir, which is
-// made if it is missing.
+// its own: what a killed engine left in it is removed.
 func NewConverter(child *Child, dir string) (*Converter, error) {
 	if child == nil || dir == "" {
 		return nil, errors.New("analyze.NewConverter: child and dir are required")
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, anchore.E(anchore.Unavailable, "analyze.NewConverter", "the directory for temporary files cannot be emptied").Because(err)
 	}
 	return &Converter{child: child, dir: dir, turn: make(chan struct{}, 1)}, nil
 }

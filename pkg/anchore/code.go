@@ -9,3 +9,17 @@ const (
 	CodeNotSupported     = "REGISTRY_NOT_SUPPORTED"
 	CodePlatformMissing  = "OSARCH_MISMATCH"
 )
+
+// Code is a name in the API's detail.error_codes, with what it means.
+type Code struct{ Name, Description string }
+
+// Codes returns every code that errors carry, by name.
+func Codes() []Code {
+	return []Code{
+		{CodePlatformMissing, "The tag names an index that holds no image for the configured operating system and architecture"},
+		{CodeImageNotFound, "The registry does not have the image, tag or repository"},
+		{CodeNotAccessible, "The registry cannot be reached, or does not answer as a registry"},
+		{CodeNotSupported, "The registry does not speak the protocol that is needed"},
+		{CodePermissionDenied, "The registry does not let the user, or anonymous users, read the repository"},
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/oapi-codegen/runtime"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for AccountState.
@@ -61,6 +62,69 @@ func (e AccountType) Valid() bool {
 	}
 }
 
+// Defines values for AccountRequestType.
+const (
+	AccountRequestTypeUser AccountRequestType = "user"
+)
+
+// Valid indicates whether the value is a known member of the AccountRequestType enum.
+func (e AccountRequestType) Valid() bool {
+	switch e {
+	case AccountRequestTypeUser:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountStateRequestState.
+const (
+	AccountStateRequestStateDisabled AccountStateRequestState = "disabled"
+	AccountStateRequestStateEnabled  AccountStateRequestState = "enabled"
+)
+
+// Valid indicates whether the value is a known member of the AccountStateRequestState enum.
+func (e AccountStateRequestState) Valid() bool {
+	switch e {
+	case AccountStateRequestStateDisabled:
+		return true
+	case AccountStateRequestStateEnabled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CredentialType.
+const (
+	CredentialTypePassword CredentialType = "password"
+)
+
+// Valid indicates whether the value is a known member of the CredentialType enum.
+func (e CredentialType) Valid() bool {
+	switch e {
+	case CredentialTypePassword:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CredentialRequestType.
+const (
+	CredentialRequestTypePassword CredentialRequestType = "password"
+)
+
+// Valid indicates whether the value is a known member of the CredentialRequestType enum.
+func (e CredentialRequestType) Valid() bool {
+	switch e {
+	case CredentialRequestTypePassword:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EventLevel.
 const (
 	EventLevelError EventLevel = "error"
@@ -76,6 +140,27 @@ func (e EventLevel) Valid() bool {
 	case EventLevelFatal:
 		return true
 	case EventLevelInfo:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EventTypeLevel.
+const (
+	EventTypeLevelError EventTypeLevel = "error"
+	EventTypeLevelFatal EventTypeLevel = "fatal"
+	EventTypeLevelInfo  EventTypeLevel = "info"
+)
+
+// Valid indicates whether the value is a known member of the EventTypeLevel enum.
+func (e EventTypeLevel) Valid() bool {
+	switch e {
+	case EventTypeLevelError:
+		return true
+	case EventTypeLevelFatal:
+		return true
+	case EventTypeLevelInfo:
 		return true
 	default:
 		return false
@@ -145,27 +230,69 @@ func (e ImageDeletionStatus) Valid() bool {
 	}
 }
 
+// Defines values for ImageTagAnalysisStatus.
+const (
+	ImageTagAnalysisStatusAnalysisFailed ImageTagAnalysisStatus = "analysis_failed"
+	ImageTagAnalysisStatusAnalyzed       ImageTagAnalysisStatus = "analyzed"
+	ImageTagAnalysisStatusAnalyzing      ImageTagAnalysisStatus = "analyzing"
+	ImageTagAnalysisStatusNotAnalyzed    ImageTagAnalysisStatus = "not_analyzed"
+)
+
+// Valid indicates whether the value is a known member of the ImageTagAnalysisStatus enum.
+func (e ImageTagAnalysisStatus) Valid() bool {
+	switch e {
+	case ImageTagAnalysisStatusAnalysisFailed:
+		return true
+	case ImageTagAnalysisStatusAnalyzed:
+		return true
+	case ImageTagAnalysisStatusAnalyzing:
+		return true
+	case ImageTagAnalysisStatusNotAnalyzed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImageTagImageStatus.
+const (
+	ImageTagImageStatusActive   ImageTagImageStatus = "active"
+	ImageTagImageStatusDeleting ImageTagImageStatus = "deleting"
+)
+
+// Valid indicates whether the value is a known member of the ImageTagImageStatus enum.
+func (e ImageTagImageStatus) Valid() bool {
+	switch e {
+	case ImageTagImageStatusActive:
+		return true
+	case ImageTagImageStatusDeleting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SubscriptionType.
 const (
-	AnalysisUpdate SubscriptionType = "analysis_update"
-	PolicyEval     SubscriptionType = "policy_eval"
-	RepoUpdate     SubscriptionType = "repo_update"
-	TagUpdate      SubscriptionType = "tag_update"
-	VulnUpdate     SubscriptionType = "vuln_update"
+	SubscriptionTypeAnalysisUpdate SubscriptionType = "analysis_update"
+	SubscriptionTypePolicyEval     SubscriptionType = "policy_eval"
+	SubscriptionTypeRepoUpdate     SubscriptionType = "repo_update"
+	SubscriptionTypeTagUpdate      SubscriptionType = "tag_update"
+	SubscriptionTypeVulnUpdate     SubscriptionType = "vuln_update"
 )
 
 // Valid indicates whether the value is a known member of the SubscriptionType enum.
 func (e SubscriptionType) Valid() bool {
 	switch e {
-	case AnalysisUpdate:
+	case SubscriptionTypeAnalysisUpdate:
 		return true
-	case PolicyEval:
+	case SubscriptionTypePolicyEval:
 		return true
-	case RepoUpdate:
+	case SubscriptionTypeRepoUpdate:
 		return true
-	case TagUpdate:
+	case SubscriptionTypeTagUpdate:
 		return true
-	case VulnUpdate:
+	case SubscriptionTypeVulnUpdate:
 		return true
 	default:
 		return false
@@ -187,6 +314,63 @@ func (e UserType) Valid() bool {
 	case UserTypeInternal:
 		return true
 	case UserTypeNative:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WebhookState.
+const (
+	Failing WebhookState = "failing"
+	Paused  WebhookState = "paused"
+	Working WebhookState = "working"
+)
+
+// Valid indicates whether the value is a known member of the WebhookState enum.
+func (e WebhookState) Valid() bool {
+	switch e {
+	case Failing:
+		return true
+	case Paused:
+		return true
+	case Working:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListAccountsParamsState.
+const (
+	ListAccountsParamsStateDeleting ListAccountsParamsState = "deleting"
+	ListAccountsParamsStateDisabled ListAccountsParamsState = "disabled"
+	ListAccountsParamsStateEnabled  ListAccountsParamsState = "enabled"
+)
+
+// Valid indicates whether the value is a known member of the ListAccountsParamsState enum.
+func (e ListAccountsParamsState) Valid() bool {
+	switch e {
+	case ListAccountsParamsStateDeleting:
+		return true
+	case ListAccountsParamsStateDisabled:
+		return true
+	case ListAccountsParamsStateEnabled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeleteCredentialParamsCredentialType.
+const (
+	DeleteCredentialParamsCredentialTypePassword DeleteCredentialParamsCredentialType = "password"
+)
+
+// Valid indicates whether the value is a known member of the DeleteCredentialParamsCredentialType enum.
+func (e DeleteCredentialParamsCredentialType) Valid() bool {
+	switch e {
+	case DeleteCredentialParamsCredentialTypePassword:
 		return true
 	default:
 		return false
@@ -238,6 +422,57 @@ func (e ListImagesParamsAnalysisStatus) Valid() bool {
 	}
 }
 
+// Defines values for ListImageTagsParamsImageStatus.
+const (
+	ListImageTagsParamsImageStatusActive   ListImageTagsParamsImageStatus = "active"
+	ListImageTagsParamsImageStatusAll      ListImageTagsParamsImageStatus = "all"
+	ListImageTagsParamsImageStatusDeleting ListImageTagsParamsImageStatus = "deleting"
+)
+
+// Valid indicates whether the value is a known member of the ListImageTagsParamsImageStatus enum.
+func (e ListImageTagsParamsImageStatus) Valid() bool {
+	switch e {
+	case ListImageTagsParamsImageStatusActive:
+		return true
+	case ListImageTagsParamsImageStatusAll:
+		return true
+	case ListImageTagsParamsImageStatusDeleting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TestWebhookParamsNotificationType.
+const (
+	TestWebhookParamsNotificationTypeAnalysisUpdate TestWebhookParamsNotificationType = "analysis_update"
+	TestWebhookParamsNotificationTypeErrorEvent     TestWebhookParamsNotificationType = "error_event"
+	TestWebhookParamsNotificationTypeEventLog       TestWebhookParamsNotificationType = "event_log"
+	TestWebhookParamsNotificationTypePolicyEval     TestWebhookParamsNotificationType = "policy_eval"
+	TestWebhookParamsNotificationTypeTagUpdate      TestWebhookParamsNotificationType = "tag_update"
+	TestWebhookParamsNotificationTypeVulnUpdate     TestWebhookParamsNotificationType = "vuln_update"
+)
+
+// Valid indicates whether the value is a known member of the TestWebhookParamsNotificationType enum.
+func (e TestWebhookParamsNotificationType) Valid() bool {
+	switch e {
+	case TestWebhookParamsNotificationTypeAnalysisUpdate:
+		return true
+	case TestWebhookParamsNotificationTypeErrorEvent:
+		return true
+	case TestWebhookParamsNotificationTypeEventLog:
+		return true
+	case TestWebhookParamsNotificationTypePolicyEval:
+		return true
+	case TestWebhookParamsNotificationTypeTagUpdate:
+		return true
+	case TestWebhookParamsNotificationTypeVulnUpdate:
+		return true
+	default:
+		return false
+	}
+}
+
 // Account defines model for Account.
 type Account struct {
 	// CreatedAt Example: 2021-06-01T12:00:00Z
@@ -261,6 +496,32 @@ type AccountState string
 // AccountType defines model for Account.Type.
 type AccountType string
 
+// AccountRequest defines model for AccountRequest.
+type AccountRequest struct {
+	// Email Example: dev@example.com
+	Email *string `json:"email,omitempty"`
+
+	// Name 3 to 128 characters, a letter or digit at both ends
+	//
+	// Example: devteam
+	Name string `json:"name"`
+
+	// Type If given, user
+	Type *AccountRequestType `json:"type,omitempty"`
+}
+
+// AccountRequestType If given, user
+type AccountRequestType string
+
+// AccountStateRequest defines model for AccountStateRequest.
+type AccountStateRequest struct {
+	// State Example: disabled
+	State AccountStateRequestState `json:"state"`
+}
+
+// AccountStateRequestState Example: disabled
+type AccountStateRequestState string
+
 // AnalysisProgress How far the running analysis has come
 type AnalysisProgress struct {
 	// Done Bytes fetched so far, 0 in other steps
@@ -273,6 +534,20 @@ type AnalysisProgress struct {
 	Total int64 `json:"total"`
 }
 
+// Certificate defines model for Certificate.
+type Certificate struct {
+	Issuer string `json:"issuer"`
+
+	// Names DNS names and addresses that it is for
+	Names []string `json:"names"`
+
+	// NotAfter Example: 2031-06-01T12:00:00Z
+	NotAfter string `json:"not_after"`
+
+	// Subject Example: CN=hooks.example.com
+	Subject string `json:"subject"`
+}
+
 // Content defines model for Content.
 type Content struct {
 	// Content Packages have at least `package`, `version`, `type`, `license` and `licenses`;
@@ -283,6 +558,35 @@ type Content struct {
 	ContentType string `json:"content_type"`
 	ImageDigest string `json:"imageDigest"`
 }
+
+// Credential defines model for Credential.
+type Credential struct {
+	// CreatedAt Example: 2021-06-01T12:00:00Z
+	CreatedAt string         `json:"created_at"`
+	Type      CredentialType `json:"type"`
+
+	// Value Always six stars
+	//
+	// Example: ******
+	Value string `json:"value"`
+}
+
+// CredentialType defines model for Credential.Type.
+type CredentialType string
+
+// CredentialList defines model for CredentialList.
+type CredentialList = []Credential
+
+// CredentialRequest defines model for CredentialRequest.
+type CredentialRequest struct {
+	Type CredentialRequestType `json:"type"`
+
+	// Value 6 to 128 characters
+	Value string `json:"value"`
+}
+
+// CredentialRequestType defines model for CredentialRequest.Type.
+type CredentialRequestType string
 
 // DigestSource defines model for DigestSource.
 type DigestSource struct {
@@ -307,6 +611,17 @@ type Error struct {
 	// Message What was wrong, with which value, and what to do
 	Message string `json:"message"`
 }
+
+// ErrorCode defines model for ErrorCode.
+type ErrorCode struct {
+	Description string `json:"description"`
+
+	// Name Example: REGISTRY_IMAGE_NOT_FOUND
+	Name string `json:"name"`
+}
+
+// ErrorCodeList defines model for ErrorCodeList.
+type ErrorCodeList = []ErrorCode
 
 // ErrorDetail defines model for ErrorDetail.
 type ErrorDetail struct {
@@ -336,6 +651,15 @@ type Event struct {
 
 // EventLevel defines model for Event.Level.
 type EventLevel string
+
+// EventCategory defines model for EventCategory.
+type EventCategory struct {
+	Description string `json:"description"`
+
+	// Name Example: system
+	Name          string             `json:"name"`
+	Subcategories []EventSubcategory `json:"subcategories"`
+}
 
 // EventPage defines model for EventPage.
 type EventPage struct {
@@ -384,6 +708,38 @@ type EventSource struct {
 	// Servicename Example: catalog
 	Servicename string `json:"servicename"`
 }
+
+// EventSubcategory defines model for EventSubcategory.
+type EventSubcategory struct {
+	Description string      `json:"description"`
+	Events      []EventType `json:"events"`
+
+	// Name Example: webhook
+	Name string `json:"name"`
+}
+
+// EventType defines model for EventType.
+type EventType struct {
+	Level   EventTypeLevel `json:"level"`
+	Message string         `json:"message"`
+
+	// Name The type without its category
+	//
+	// Example: endpoint_dead
+	Name string `json:"name"`
+
+	// ResourceType Example: webhook
+	ResourceType string `json:"resource_type"`
+
+	// Type Example: system.webhook.endpoint_dead
+	Type string `json:"type"`
+}
+
+// EventTypeLevel defines model for EventType.Level.
+type EventTypeLevel string
+
+// EventTypeList defines model for EventTypeList.
+type EventTypeList = []EventCategory
 
 // Hint defines model for Hint.
 type Hint struct {
@@ -583,6 +939,49 @@ type ImageSource struct {
 	// Import Not available in this version
 	Import *map[string]interface{} `json:"import,omitempty"`
 	Tag    *TagSource              `json:"tag,omitempty"`
+}
+
+// ImageTag defines model for ImageTag.
+type ImageTag struct {
+	AnalysisStatus ImageTagAnalysisStatus `json:"analysis_status"`
+
+	// AnalyzedAt Example: 1622548900
+	AnalyzedAt *int64 `json:"analyzed_at"`
+
+	// CreatedAt Seconds since 1970-01-01 UTC
+	//
+	// Example: 1622548800
+	CreatedAt int64 `json:"created_at"`
+
+	// Fulltag Example: docker.io/library/alpine:3.13
+	Fulltag      string              `json:"fulltag"`
+	ImageDigest  string              `json:"imageDigest"`
+	ImageID      string              `json:"imageId"`
+	ImageStatus  ImageTagImageStatus `json:"image_status"`
+	ParentDigest string              `json:"parentDigest"`
+
+	// TagDetectedAt Example: 1622548800
+	TagDetectedAt int64 `json:"tag_detected_at"`
+}
+
+// ImageTagAnalysisStatus defines model for ImageTag.AnalysisStatus.
+type ImageTagAnalysisStatus string
+
+// ImageTagImageStatus defines model for ImageTag.ImageStatus.
+type ImageTagImageStatus string
+
+// ImageTagList defines model for ImageTagList.
+type ImageTagList = []ImageTag
+
+// Metadata defines model for Metadata.
+type Metadata struct {
+	ImageDigest string `json:"imageDigest"`
+
+	// Metadata In base64
+	Metadata string `json:"metadata"`
+
+	// MetadataType Example: manifest
+	MetadataType string `json:"metadata_type"`
 }
 
 // Registry defines model for Registry.
@@ -859,6 +1258,17 @@ type User struct {
 // UserType defines model for User.Type.
 type UserType string
 
+// UserRequest defines model for UserRequest.
+type UserRequest struct {
+	// Password 6 to 128 characters
+	Password string `json:"password"`
+
+	// Username 3 to 128 characters, a letter or digit at both ends
+	//
+	// Example: ci-bot
+	Username string `json:"username"`
+}
+
 // Version defines model for Version.
 type Version struct {
 	API struct {
@@ -873,6 +1283,105 @@ type Version struct {
 		Version string `json:"version"`
 	} `json:"service"`
 }
+
+// Webhook defines model for Webhook.
+type Webhook struct {
+	// ConfigurationKeys The keys of the configuration that made the endpoint, each with the place where it is set
+	//
+	// Example: ["webhooks.general.url (config.yaml line 12)"]
+	ConfigurationKeys []string `json:"configuration_keys"`
+
+	// Failures Failures in a row
+	Failures int `json:"failures"`
+
+	// InFlight Attempts under way
+	InFlight int `json:"in_flight"`
+
+	// LastError Why the last attempt failed
+	LastError *string `json:"last_error"`
+
+	// LastFailure Example: 2021-06-01T12:00:00Z
+	LastFailure *string `json:"last_failure"`
+
+	// LastSuccess Example: 2021-06-01T12:00:00Z
+	LastSuccess *string `json:"last_success"`
+
+	// Name Example: general
+	Name string `json:"name"`
+
+	// OldestDue When the delivery that waits longest is, or was, due
+	//
+	// Example: 2021-06-01T12:00:00Z
+	OldestDue *string `json:"oldest_due"`
+
+	// Parked Deliveries that were given up
+	Parked int `json:"parked"`
+
+	// Pending Deliveries that have not ended
+	Pending int `json:"pending"`
+
+	// State paused: it answered 410 and is sent nothing until it is resumed
+	State WebhookState `json:"state"`
+
+	// URL Scheme and host
+	//
+	// Example: https://hooks.example.com
+	URL string `json:"url"`
+}
+
+// WebhookState paused: it answered 410 and is sent nothing until it is resumed
+type WebhookState string
+
+// WebhookList defines model for WebhookList.
+type WebhookList = []Webhook
+
+// WebhookTLS The endpoint's certificates, null over plain HTTP or if it showed none
+type WebhookTLS struct {
+	// Chain The endpoint's own certificate first
+	Chain []Certificate `json:"chain"`
+
+	// Trusted Whether the chain ends at an authority that the configuration trusts
+	Trusted bool `json:"trusted"`
+
+	// Version null if the certificate was refused
+	//
+	// Example: TLS 1.3
+	Version *string `json:"version"`
+}
+
+// WebhookTest defines model for WebhookTest.
+type WebhookTest struct {
+	// ConfigurationKeys The keys of the configuration that chose the endpoint, each with the place where it is set
+	ConfigurationKeys []string `json:"configuration_keys"`
+
+	// Endpoint Example: general
+	Endpoint string `json:"endpoint"`
+
+	// LatencyMs Until the answer or the failure
+	//
+	// Example: 12.5
+	LatencyMs float64 `json:"latency_ms"`
+
+	// NotificationType Example: tag_update
+	NotificationType string `json:"notification_type"`
+
+	// Reason Why it did not take the sample, null if it did
+	Reason *string `json:"reason"`
+
+	// Status The endpoint's HTTP status, null if it did not answer
+	Status *int `json:"status"`
+
+	// TLS The endpoint's certificates, null over plain HTTP or if it showed none
+	TLS *WebhookTLS `json:"tls"`
+
+	// URL Scheme and host
+	//
+	// Example: https://hooks.example.com
+	URL string `json:"url"`
+}
+
+// AccountName defines model for AccountName.
+type AccountName = string
 
 // Before defines model for Before.
 type Before = string
@@ -907,8 +1416,14 @@ type Since = string
 // SubscriptionDetail defines model for SubscriptionDetail.
 type SubscriptionDetail = bool
 
+// UserName defines model for UserName.
+type UserName = string
+
 // ValidateRegistry defines model for ValidateRegistry.
 type ValidateRegistry = bool
+
+// WebhookName defines model for WebhookName.
+type WebhookName = string
 
 // BadRequest Example: {"detail":{"error_codes":[]},"httpcode":404,"message":"image not found in DB"}
 type BadRequest = Error
@@ -918,6 +1433,9 @@ type Conflict = Error
 
 // ContentTypes defines model for ContentTypes.
 type ContentTypes = []string
+
+// Credentials defines model for Credentials.
+type Credentials = CredentialList
 
 // Done defines model for Done.
 type Done = bool
@@ -948,6 +1466,24 @@ type RegistryConflict = Error
 
 // Services defines model for Services.
 type Services = ServiceList
+
+// ListAccountsParams defines parameters for ListAccounts.
+type ListAccountsParams struct {
+	// State Only accounts in this state.
+	State *ListAccountsParamsState `form:"state,omitempty" json:"state,omitempty"`
+}
+
+// ListAccountsParamsState defines parameters for ListAccounts.
+type ListAccountsParamsState string
+
+// DeleteCredentialParams defines parameters for DeleteCredential.
+type DeleteCredentialParams struct {
+	// CredentialType The type of credential.
+	CredentialType DeleteCredentialParamsCredentialType `form:"credential_type" json:"credential_type"`
+}
+
+// DeleteCredentialParamsCredentialType defines parameters for DeleteCredential.
+type DeleteCredentialParamsCredentialType string
 
 // DeleteEventsParams defines parameters for DeleteEvents.
 type DeleteEventsParams struct {
@@ -1117,6 +1653,36 @@ type GetSubscriptionParams struct {
 	Detail *SubscriptionDetail `form:"detail,omitempty" json:"detail,omitempty"`
 }
 
+// ListImageTagsParams defines parameters for ListImageTags.
+type ListImageTagsParams struct {
+	// ImageStatus Only images in these states, separated by commas.
+	ImageStatus *[]ListImageTagsParamsImageStatus `form:"image_status,omitempty" json:"image_status,omitempty"`
+}
+
+// ListImageTagsParamsImageStatus defines parameters for ListImageTags.
+type ListImageTagsParamsImageStatus string
+
+// TestWebhookParams defines parameters for TestWebhook.
+type TestWebhookParams struct {
+	// NotificationType The type of the sample. Absent, the type that the endpoint is named after, or tag_update.
+	NotificationType *TestWebhookParamsNotificationType `form:"notification_type,omitempty" json:"notification_type,omitempty"`
+}
+
+// TestWebhookParamsNotificationType defines parameters for TestWebhook.
+type TestWebhookParamsNotificationType string
+
+// AddAccountJSONRequestBody defines body for AddAccount for application/json ContentType.
+type AddAccountJSONRequestBody = AccountRequest
+
+// SetAccountStateJSONRequestBody defines body for SetAccountState for application/json ContentType.
+type SetAccountStateJSONRequestBody = AccountStateRequest
+
+// AddUserJSONRequestBody defines body for AddUser for application/json ContentType.
+type AddUserJSONRequestBody = UserRequest
+
+// SetCredentialJSONRequestBody defines body for SetCredential for application/json ContentType.
+type SetCredentialJSONRequestBody = CredentialRequest
+
 // AddImageJSONRequestBody defines body for AddImage for application/json ContentType.
 type AddImageJSONRequestBody = ImageRequest
 
@@ -1134,6 +1700,9 @@ type UpdateSubscriptionJSONRequestBody = SubscriptionUpdate
 
 // AddHintJSONRequestBody defines body for AddHint for application/json ContentType.
 type AddHintJSONRequestBody = Hint
+
+// SetOwnCredentialJSONRequestBody defines body for SetOwnCredential for application/json ContentType.
+type SetOwnCredentialJSONRequestBody = CredentialRequest
 
 // Getter for additional properties for ErrorDetail. Returns the specified
 // element and whether it was found
@@ -1289,6 +1858,135 @@ type ClientInterface interface {
 	// Corresponds with GET /account (the `GetAccount` operationId).
 	GetAccount(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListAccounts List accounts
+	//
+	// For users of the admin account.
+	//
+	// Corresponds with GET /accounts (the `ListAccounts` operationId).
+	ListAccounts(ctx context.Context, params *ListAccountsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddAccountWithBody Add an account
+	//
+	// For users of the admin account. It has no users at first.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /accounts (the `AddAccount` operationId).
+	AddAccountWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddAccount Add an account
+	//
+	// For users of the admin account. It has no users at first.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /accounts (the `AddAccount` operationId).
+	AddAccount(ctx context.Context, body AddAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAccountByName Get an account
+	//
+	// For users of the admin account, and of the account itself.
+	//
+	// Corresponds with GET /accounts/{accountname} (the `GetAccountByName` operationId).
+	GetAccountByName(ctx context.Context, accountname AccountName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetAccountStateWithBody Enable or disable an account
+	//
+	// For users of the admin account. The users of a disabled account cannot log in, and
+	// its tags are not watched.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /accounts/{accountname}/state (the `SetAccountState` operationId).
+	SetAccountStateWithBody(ctx context.Context, accountname AccountName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetAccountState Enable or disable an account
+	//
+	// For users of the admin account. The users of a disabled account cannot log in, and
+	// its tags are not watched.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /accounts/{accountname}/state (the `SetAccountState` operationId).
+	SetAccountState(ctx context.Context, accountname AccountName, body SetAccountStateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListUsers List the users of an account
+	//
+	// For users of the admin account, and of the account itself.
+	//
+	// Corresponds with GET /accounts/{accountname}/users (the `ListUsers` operationId).
+	ListUsers(ctx context.Context, accountname AccountName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddUserWithBody Add a user to an account
+	//
+	// For users of the admin account, and of the account itself.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /accounts/{accountname}/users (the `AddUser` operationId).
+	AddUserWithBody(ctx context.Context, accountname AccountName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddUser Add a user to an account
+	//
+	// For users of the admin account, and of the account itself.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /accounts/{accountname}/users (the `AddUser` operationId).
+	AddUser(ctx context.Context, accountname AccountName, body AddUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteUser Delete a user
+	//
+	// For users of the admin account, and of the account itself; nobody can delete the user of the request.
+	//
+	// Corresponds with DELETE /accounts/{accountname}/users/{username} (the `DeleteUser` operationId).
+	DeleteUser(ctx context.Context, accountname AccountName, username UserName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetUserByName Get a user of an account
+	//
+	// For users of the admin account, and of the account itself.
+	//
+	// Corresponds with GET /accounts/{accountname}/users/{username} (the `GetUserByName` operationId).
+	GetUserByName(ctx context.Context, accountname AccountName, username UserName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCredential Remove the password of a user
+	//
+	// For users of the admin account, and of the account itself; nobody can remove the
+	// password of the request. Nobody can log in as the user until there is a new one.
+	//
+	// Corresponds with DELETE /accounts/{accountname}/users/{username}/credentials (the `DeleteCredential` operationId).
+	DeleteCredential(ctx context.Context, accountname AccountName, username UserName, params *DeleteCredentialParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCredentials The credentials of a user
+	//
+	// For users of the admin account, and of the account itself.
+	//
+	// Corresponds with GET /accounts/{accountname}/users/{username}/credentials (the `ListCredentials` operationId).
+	ListCredentials(ctx context.Context, accountname AccountName, username UserName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetCredentialWithBody Change the password of a user
+	//
+	// For users of the admin account, and of the account itself.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /accounts/{accountname}/users/{username}/credentials (the `SetCredential` operationId).
+	SetCredentialWithBody(ctx context.Context, accountname AccountName, username UserName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetCredential Change the password of a user
+	//
+	// For users of the admin account, and of the account itself.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /accounts/{accountname}/users/{username}/credentials (the `SetCredential` operationId).
+	SetCredential(ctx context.Context, accountname AccountName, username UserName, body SetCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListEventTypes List the types of events
+	//
+	// Corresponds with GET /event_types (the `ListEventTypes` operationId).
+	ListEventTypes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// DeleteEvents Delete events
 	//
 	// Deletes the account's events that match every filter; without filters, all.
@@ -1404,12 +2102,40 @@ type ClientInterface interface {
 	// Corresponds with GET /images/{imageDigest}/content/{ctype} (the `GetImageContent` operationId).
 	GetImageContent(ctx context.Context, imageDigest ImageDigest, ctype ContentType, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListImageMetadata List the types of metadata
+	//
+	// Corresponds with GET /images/{imageDigest}/metadata (the `ListImageMetadata` operationId).
+	ListImageMetadata(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetImageMetadata A document about an image
+	//
+	// The manifest as the registry gave it, the history of the image's layers as JSON,
+	// or its Dockerfile: the one that came with the image, or one guessed from the
+	// history. Each in base64, in lines of 76 characters.
+	//
+	// Corresponds with GET /images/{imageDigest}/metadata/{mtype} (the `GetImageMetadata` operationId).
+	GetImageMetadata(ctx context.Context, imageDigest ImageDigest, mtype string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCyclonedxSbom The software bill of materials in CycloneDX
+	//
+	// CycloneDX in JSON, converted from the analyzer's document.
+	//
+	// Corresponds with GET /images/{imageDigest}/sboms/cyclonedx (the `GetCyclonedxSbom` operationId).
+	GetCyclonedxSbom(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetNativeSbom The software bill of materials as the analyzer wrote it
 	//
 	// Syft's JSON format, compressed with gzip.
 	//
 	// Corresponds with GET /images/{imageDigest}/sboms/native (the `GetNativeSbom` operationId).
 	GetNativeSbom(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSpdxSbom The software bill of materials in SPDX
+	//
+	// SPDX 2.3 in JSON, converted from the analyzer's document.
+	//
+	// Corresponds with GET /images/{imageDigest}/sboms/spdx (the `GetSpdxSbom` operationId).
+	GetSpdxSbom(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetOpenapi This document
 	//
@@ -1559,6 +2285,13 @@ type ClientInterface interface {
 	// Corresponds with PUT /subscriptions/{subscriptionId} (the `UpdateSubscription` operationId).
 	UpdateSubscription(ctx context.Context, subscriptionID string, body UpdateSubscriptionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListImageTags List the tags of images
+	//
+	// One record for each tag and image that it names or named, the newest images first.
+	//
+	// Corresponds with GET /summaries/imagetags (the `ListImageTags` operationId).
+	ListImageTags(ctx context.Context, params *ListImageTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetSwagger A short description in the form that older clients read
 	//
 	// Older clients read the property `info.version` to learn which requests the
@@ -1571,6 +2304,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /system (the `GetSystem` operationId).
 	GetSystem(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListErrorCodes List the names of known causes
+	//
+	// They stand in `detail.error_codes` of errors.
+	//
+	// Corresponds with GET /system/error_codes (the `ListErrorCodes` operationId).
+	ListErrorCodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// AddHintWithBody Look at a tag or repository now
 	//
@@ -1615,10 +2355,58 @@ type ClientInterface interface {
 	// Corresponds with GET /system/services/{servicename}/{hostid} (the `GetService` operationId).
 	GetService(ctx context.Context, servicename ServiceName, hostid string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListWebhooks List the webhook endpoints
+	//
+	// For users of the admin account. Of their URLs only scheme and host are shown.
+	//
+	// Corresponds with GET /system/webhooks (the `ListWebhooks` operationId).
+	ListWebhooks(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeWebhook Send to a webhook endpoint again
+	//
+	// For users of the admin account. Lifts the pause after a 410 and the waiting after
+	// failures: what waits for the endpoint is sent now.
+	//
+	// Corresponds with POST /system/webhooks/{webhook_type}/resume (the `ResumeWebhook` operationId).
+	ResumeWebhook(ctx context.Context, webhookType WebhookName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TestWebhook Send a sample to a webhook endpoint
+	//
+	// For users of the admin account. Makes one attempt, as a real notification would
+	// be sent; in the endpoint's URL the word `test` stands for the type. If the
+	// endpoint does not take the sample, the answer is 502, with the same facts in
+	// `detail`.
+	//
+	// Corresponds with POST /system/webhooks/{webhook_type}/test (the `TestWebhook` operationId).
+	TestWebhook(ctx context.Context, webhookType WebhookName, params *TestWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetUser The user that the request is made by
 	//
 	// Corresponds with GET /user (the `GetUser` operationId).
 	GetUser(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListOwnCredentials The credentials of the user that the request is made by
+	//
+	// Corresponds with GET /user/credentials (the `ListOwnCredentials` operationId).
+	ListOwnCredentials(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetOwnCredentialWithBody Change the own password
+	//
+	// The old one is not accepted any more from then on.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /user/credentials (the `SetOwnCredential` operationId).
+	SetOwnCredentialWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetOwnCredential Change the own password
+	//
+	// The old one is not accepted any more from then on.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /user/credentials (the `SetOwnCredential` operationId).
+	SetOwnCredential(ctx context.Context, body SetOwnCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetVersion The versions of the program and of its data
 	//
@@ -1648,6 +2436,295 @@ func (c *Client) GetRoot(ctx context.Context, reqEditors ...RequestEditorFn) (*h
 // Corresponds with GET /account (the `GetAccount` operationId).
 func (c *Client) GetAccount(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetAccountRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAccounts List accounts
+//
+// For users of the admin account.
+//
+// Corresponds with GET /accounts (the `ListAccounts` operationId).
+func (c *Client) ListAccounts(ctx context.Context, params *ListAccountsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAccountsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddAccountWithBody Add an account
+//
+// For users of the admin account. It has no users at first.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /accounts (the `AddAccount` operationId).
+func (c *Client) AddAccountWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddAccountRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddAccount Add an account
+//
+// For users of the admin account. It has no users at first.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /accounts (the `AddAccount` operationId).
+func (c *Client) AddAccount(ctx context.Context, body AddAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddAccountRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAccountByName Get an account
+//
+// For users of the admin account, and of the account itself.
+//
+// Corresponds with GET /accounts/{accountname} (the `GetAccountByName` operationId).
+func (c *Client) GetAccountByName(ctx context.Context, accountname AccountName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAccountByNameRequest(c.Server, accountname)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetAccountStateWithBody Enable or disable an account
+//
+// For users of the admin account. The users of a disabled account cannot log in, and
+// its tags are not watched.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /accounts/{accountname}/state (the `SetAccountState` operationId).
+func (c *Client) SetAccountStateWithBody(ctx context.Context, accountname AccountName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetAccountStateRequestWithBody(c.Server, accountname, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetAccountState Enable or disable an account
+//
+// For users of the admin account. The users of a disabled account cannot log in, and
+// its tags are not watched.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /accounts/{accountname}/state (the `SetAccountState` operationId).
+func (c *Client) SetAccountState(ctx context.Context, accountname AccountName, body SetAccountStateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetAccountStateRequest(c.Server, accountname, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListUsers List the users of an account
+//
+// For users of the admin account, and of the account itself.
+//
+// Corresponds with GET /accounts/{accountname}/users (the `ListUsers` operationId).
+func (c *Client) ListUsers(ctx context.Context, accountname AccountName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListUsersRequest(c.Server, accountname)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddUserWithBody Add a user to an account
+//
+// For users of the admin account, and of the account itself.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /accounts/{accountname}/users (the `AddUser` operationId).
+func (c *Client) AddUserWithBody(ctx context.Context, accountname AccountName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddUserRequestWithBody(c.Server, accountname, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddUser Add a user to an account
+//
+// For users of the admin account, and of the account itself.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /accounts/{accountname}/users (the `AddUser` operationId).
+func (c *Client) AddUser(ctx context.Context, accountname AccountName, body AddUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddUserRequest(c.Server, accountname, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteUser Delete a user
+//
+// For users of the admin account, and of the account itself; nobody can delete the user of the request.
+//
+// Corresponds with DELETE /accounts/{accountname}/users/{username} (the `DeleteUser` operationId).
+func (c *Client) DeleteUser(ctx context.Context, accountname AccountName, username UserName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteUserRequest(c.Server, accountname, username)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetUserByName Get a user of an account
+//
+// For users of the admin account, and of the account itself.
+//
+// Corresponds with GET /accounts/{accountname}/users/{username} (the `GetUserByName` operationId).
+func (c *Client) GetUserByName(ctx context.Context, accountname AccountName, username UserName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetUserByNameRequest(c.Server, accountname, username)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCredential Remove the password of a user
+//
+// For users of the admin account, and of the account itself; nobody can remove the
+// password of the request. Nobody can log in as the user until there is a new one.
+//
+// Corresponds with DELETE /accounts/{accountname}/users/{username}/credentials (the `DeleteCredential` operationId).
+func (c *Client) DeleteCredential(ctx context.Context, accountname AccountName, username UserName, params *DeleteCredentialParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCredentialRequest(c.Server, accountname, username, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCredentials The credentials of a user
+//
+// For users of the admin account, and of the account itself.
+//
+// Corresponds with GET /accounts/{accountname}/users/{username}/credentials (the `ListCredentials` operationId).
+func (c *Client) ListCredentials(ctx context.Context, accountname AccountName, username UserName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCredentialsRequest(c.Server, accountname, username)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetCredentialWithBody Change the password of a user
+//
+// For users of the admin account, and of the account itself.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /accounts/{accountname}/users/{username}/credentials (the `SetCredential` operationId).
+func (c *Client) SetCredentialWithBody(ctx context.Context, accountname AccountName, username UserName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetCredentialRequestWithBody(c.Server, accountname, username, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetCredential Change the password of a user
+//
+// For users of the admin account, and of the account itself.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /accounts/{accountname}/users/{username}/credentials (the `SetCredential` operationId).
+func (c *Client) SetCredential(ctx context.Context, accountname AccountName, username UserName, body SetCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetCredentialRequest(c.Server, accountname, username, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListEventTypes List the types of events
+//
+// Corresponds with GET /event_types (the `ListEventTypes` operationId).
+func (c *Client) ListEventTypes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEventTypesRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -1943,6 +3020,57 @@ func (c *Client) GetImageContent(ctx context.Context, imageDigest ImageDigest, c
 	return c.Client.Do(req)
 }
 
+// ListImageMetadata List the types of metadata
+//
+// Corresponds with GET /images/{imageDigest}/metadata (the `ListImageMetadata` operationId).
+func (c *Client) ListImageMetadata(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListImageMetadataRequest(c.Server, imageDigest)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetImageMetadata A document about an image
+//
+// The manifest as the registry gave it, the history of the image's layers as JSON,
+// or its Dockerfile: the one that came with the image, or one guessed from the
+// history. Each in base64, in lines of 76 characters.
+//
+// Corresponds with GET /images/{imageDigest}/metadata/{mtype} (the `GetImageMetadata` operationId).
+func (c *Client) GetImageMetadata(ctx context.Context, imageDigest ImageDigest, mtype string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetImageMetadataRequest(c.Server, imageDigest, mtype)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCyclonedxSbom The software bill of materials in CycloneDX
+//
+// CycloneDX in JSON, converted from the analyzer's document.
+//
+// Corresponds with GET /images/{imageDigest}/sboms/cyclonedx (the `GetCyclonedxSbom` operationId).
+func (c *Client) GetCyclonedxSbom(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCyclonedxSbomRequest(c.Server, imageDigest)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetNativeSbom The software bill of materials as the analyzer wrote it
 //
 // Syft's JSON format, compressed with gzip.
@@ -1950,6 +3078,23 @@ func (c *Client) GetImageContent(ctx context.Context, imageDigest ImageDigest, c
 // Corresponds with GET /images/{imageDigest}/sboms/native (the `GetNativeSbom` operationId).
 func (c *Client) GetNativeSbom(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetNativeSbomRequest(c.Server, imageDigest)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSpdxSbom The software bill of materials in SPDX
+//
+// SPDX 2.3 in JSON, converted from the analyzer's document.
+//
+// Corresponds with GET /images/{imageDigest}/sboms/spdx (the `GetSpdxSbom` operationId).
+func (c *Client) GetSpdxSbom(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSpdxSbomRequest(c.Server, imageDigest)
 	if err != nil {
 		return nil, err
 	}
@@ -2278,6 +3423,23 @@ func (c *Client) UpdateSubscription(ctx context.Context, subscriptionID string, 
 	return c.Client.Do(req)
 }
 
+// ListImageTags List the tags of images
+//
+// One record for each tag and image that it names or named, the newest images first.
+//
+// Corresponds with GET /summaries/imagetags (the `ListImageTags` operationId).
+func (c *Client) ListImageTags(ctx context.Context, params *ListImageTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListImageTagsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetSwagger A short description in the form that older clients read
 //
 // Older clients read the property `info.version` to learn which requests the
@@ -2301,6 +3463,23 @@ func (c *Client) GetSwagger(ctx context.Context, reqEditors ...RequestEditorFn) 
 // Corresponds with GET /system (the `GetSystem` operationId).
 func (c *Client) GetSystem(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetSystemRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListErrorCodes List the names of known causes
+//
+// They stand in `detail.error_codes` of errors.
+//
+// Corresponds with GET /system/error_codes (the `ListErrorCodes` operationId).
+func (c *Client) ListErrorCodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListErrorCodesRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -2404,11 +3583,119 @@ func (c *Client) GetService(ctx context.Context, servicename ServiceName, hostid
 	return c.Client.Do(req)
 }
 
+// ListWebhooks List the webhook endpoints
+//
+// For users of the admin account. Of their URLs only scheme and host are shown.
+//
+// Corresponds with GET /system/webhooks (the `ListWebhooks` operationId).
+func (c *Client) ListWebhooks(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListWebhooksRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeWebhook Send to a webhook endpoint again
+//
+// For users of the admin account. Lifts the pause after a 410 and the waiting after
+// failures: what waits for the endpoint is sent now.
+//
+// Corresponds with POST /system/webhooks/{webhook_type}/resume (the `ResumeWebhook` operationId).
+func (c *Client) ResumeWebhook(ctx context.Context, webhookType WebhookName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeWebhookRequest(c.Server, webhookType)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TestWebhook Send a sample to a webhook endpoint
+//
+// For users of the admin account. Makes one attempt, as a real notification would
+// be sent; in the endpoint's URL the word `test` stands for the type. If the
+// endpoint does not take the sample, the answer is 502, with the same facts in
+// `detail`.
+//
+// Corresponds with POST /system/webhooks/{webhook_type}/test (the `TestWebhook` operationId).
+func (c *Client) TestWebhook(ctx context.Context, webhookType WebhookName, params *TestWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTestWebhookRequest(c.Server, webhookType, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetUser The user that the request is made by
 //
 // Corresponds with GET /user (the `GetUser` operationId).
 func (c *Client) GetUser(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetUserRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListOwnCredentials The credentials of the user that the request is made by
+//
+// Corresponds with GET /user/credentials (the `ListOwnCredentials` operationId).
+func (c *Client) ListOwnCredentials(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListOwnCredentialsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetOwnCredentialWithBody Change the own password
+//
+// The old one is not accepted any more from then on.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /user/credentials (the `SetOwnCredential` operationId).
+func (c *Client) SetOwnCredentialWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetOwnCredentialRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetOwnCredential Change the own password
+//
+// The old one is not accepted any more from then on.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /user/credentials (the `SetOwnCredential` operationId).
+func (c *Client) SetOwnCredential(ctx context.Context, body SetOwnCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetOwnCredentialRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2471,6 +3758,530 @@ func NewGetAccountRequest(server string) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/account")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListAccountsRequest constructs an http.Request for the ListAccounts method
+func NewListAccountsRequest(server string, params *ListAccountsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/accounts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddAccountRequest calls the generic AddAccount builder with application/json body
+func NewAddAccountRequest(server string, body AddAccountJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddAccountRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewAddAccountRequestWithBody constructs an http.Request for the AddAccount method, with any body, and a specified content type
+func NewAddAccountRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/accounts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetAccountByNameRequest constructs an http.Request for the GetAccountByName method
+func NewGetAccountByNameRequest(server string, accountname AccountName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "accountname", accountname, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/accounts/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetAccountStateRequest calls the generic SetAccountState builder with application/json body
+func NewSetAccountStateRequest(server string, accountname AccountName, body SetAccountStateJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetAccountStateRequestWithBody(server, accountname, "application/json", bodyReader)
+}
+
+// NewSetAccountStateRequestWithBody constructs an http.Request for the SetAccountState method, with any body, and a specified content type
+func NewSetAccountStateRequestWithBody(server string, accountname AccountName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "accountname", accountname, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/accounts/%s/state", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListUsersRequest constructs an http.Request for the ListUsers method
+func NewListUsersRequest(server string, accountname AccountName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "accountname", accountname, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/accounts/%s/users", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddUserRequest calls the generic AddUser builder with application/json body
+func NewAddUserRequest(server string, accountname AccountName, body AddUserJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddUserRequestWithBody(server, accountname, "application/json", bodyReader)
+}
+
+// NewAddUserRequestWithBody constructs an http.Request for the AddUser method, with any body, and a specified content type
+func NewAddUserRequestWithBody(server string, accountname AccountName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "accountname", accountname, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/accounts/%s/users", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteUserRequest constructs an http.Request for the DeleteUser method
+func NewDeleteUserRequest(server string, accountname AccountName, username UserName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "accountname", accountname, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "username", username, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/accounts/%s/users/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetUserByNameRequest constructs an http.Request for the GetUserByName method
+func NewGetUserByNameRequest(server string, accountname AccountName, username UserName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "accountname", accountname, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "username", username, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/accounts/%s/users/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteCredentialRequest constructs an http.Request for the DeleteCredential method
+func NewDeleteCredentialRequest(server string, accountname AccountName, username UserName, params *DeleteCredentialParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "accountname", accountname, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "username", username, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/accounts/%s/users/%s/credentials", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "credential_type", params.CredentialType, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListCredentialsRequest constructs an http.Request for the ListCredentials method
+func NewListCredentialsRequest(server string, accountname AccountName, username UserName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "accountname", accountname, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "username", username, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/accounts/%s/users/%s/credentials", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetCredentialRequest calls the generic SetCredential builder with application/json body
+func NewSetCredentialRequest(server string, accountname AccountName, username UserName, body SetCredentialJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetCredentialRequestWithBody(server, accountname, username, "application/json", bodyReader)
+}
+
+// NewSetCredentialRequestWithBody constructs an http.Request for the SetCredential method, with any body, and a specified content type
+func NewSetCredentialRequestWithBody(server string, accountname AccountName, username UserName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "accountname", accountname, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "username", username, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/accounts/%s/users/%s/credentials", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListEventTypesRequest constructs an http.Request for the ListEventTypes method
+func NewListEventTypesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/event_types")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -3422,6 +5233,115 @@ func NewGetImageContentRequest(server string, imageDigest ImageDigest, ctype Con
 	return req, nil
 }
 
+// NewListImageMetadataRequest constructs an http.Request for the ListImageMetadata method
+func NewListImageMetadataRequest(server string, imageDigest ImageDigest) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "imageDigest", imageDigest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/images/%s/metadata", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetImageMetadataRequest constructs an http.Request for the GetImageMetadata method
+func NewGetImageMetadataRequest(server string, imageDigest ImageDigest, mtype string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "imageDigest", imageDigest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "mtype", mtype, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/images/%s/metadata/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetCyclonedxSbomRequest constructs an http.Request for the GetCyclonedxSbom method
+func NewGetCyclonedxSbomRequest(server string, imageDigest ImageDigest) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "imageDigest", imageDigest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/images/%s/sboms/cyclonedx", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetNativeSbomRequest constructs an http.Request for the GetNativeSbom method
 func NewGetNativeSbomRequest(server string, imageDigest ImageDigest) (*http.Request, error) {
 	var err error
@@ -3439,6 +5359,40 @@ func NewGetNativeSbomRequest(server string, imageDigest ImageDigest) (*http.Requ
 	}
 
 	operationPath := fmt.Sprintf("/images/%s/sboms/native", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetSpdxSbomRequest constructs an http.Request for the GetSpdxSbom method
+func NewGetSpdxSbomRequest(server string, imageDigest ImageDigest) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "imageDigest", imageDigest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/images/%s/sboms/spdx", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -4164,6 +6118,60 @@ func NewUpdateSubscriptionRequestWithBody(server string, subscriptionID string, 
 	return req, nil
 }
 
+// NewListImageTagsRequest constructs an http.Request for the ListImageTags method
+func NewListImageTagsRequest(server string, params *ListImageTagsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/summaries/imagetags")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ImageStatus != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "image_status", *params.ImageStatus, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetSwaggerRequest constructs an http.Request for the GetSwagger method
 func NewGetSwaggerRequest(server string) (*http.Request, error) {
 	var err error
@@ -4201,6 +6209,33 @@ func NewGetSystemRequest(server string) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/system")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListErrorCodesRequest constructs an http.Request for the ListErrorCodes method
+func NewListErrorCodesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/system/error_codes")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -4360,6 +6395,128 @@ func NewGetServiceRequest(server string, servicename ServiceName, hostid string)
 	return req, nil
 }
 
+// NewListWebhooksRequest constructs an http.Request for the ListWebhooks method
+func NewListWebhooksRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/system/webhooks")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewResumeWebhookRequest constructs an http.Request for the ResumeWebhook method
+func NewResumeWebhookRequest(server string, webhookType WebhookName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook_type", webhookType, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/system/webhooks/%s/resume", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewTestWebhookRequest constructs an http.Request for the TestWebhook method
+func NewTestWebhookRequest(server string, webhookType WebhookName, params *TestWebhookParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook_type", webhookType, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/system/webhooks/%s/test", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.NotificationType != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "notification_type", *params.NotificationType, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetUserRequest constructs an http.Request for the GetUser method
 func NewGetUserRequest(server string) (*http.Request, error) {
 	var err error
@@ -4383,6 +6540,73 @@ func NewGetUserRequest(server string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewListOwnCredentialsRequest constructs an http.Request for the ListOwnCredentials method
+func NewListOwnCredentialsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/credentials")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetOwnCredentialRequest calls the generic SetOwnCredential builder with application/json body
+func NewSetOwnCredentialRequest(server string, body SetOwnCredentialJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetOwnCredentialRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSetOwnCredentialRequestWithBody constructs an http.Request for the SetOwnCredential method, with any body, and a specified content type
+func NewSetOwnCredentialRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/credentials")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -4473,6 +6697,151 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /account (the `GetAccount` operationId).
 	GetAccountWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAccountResponse, error)
+
+	// ListAccountsWithResponse List accounts
+	//
+	// For users of the admin account.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /accounts (the `ListAccounts` operationId).
+	ListAccountsWithResponse(ctx context.Context, params *ListAccountsParams, reqEditors ...RequestEditorFn) (*ListAccountsResponse, error)
+
+	// AddAccountWithBodyWithResponse Add an account
+	//
+	// For users of the admin account. It has no users at first.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /accounts (the `AddAccount` operationId).
+	AddAccountWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddAccountResponse, error)
+
+	// AddAccountWithResponse Add an account
+	//
+	// For users of the admin account. It has no users at first.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /accounts (the `AddAccount` operationId).
+	AddAccountWithResponse(ctx context.Context, body AddAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*AddAccountResponse, error)
+
+	// GetAccountByNameWithResponse Get an account
+	//
+	// For users of the admin account, and of the account itself.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /accounts/{accountname} (the `GetAccountByName` operationId).
+	GetAccountByNameWithResponse(ctx context.Context, accountname AccountName, reqEditors ...RequestEditorFn) (*GetAccountByNameResponse, error)
+
+	// SetAccountStateWithBodyWithResponse Enable or disable an account
+	//
+	// For users of the admin account. The users of a disabled account cannot log in, and
+	// its tags are not watched.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /accounts/{accountname}/state (the `SetAccountState` operationId).
+	SetAccountStateWithBodyWithResponse(ctx context.Context, accountname AccountName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetAccountStateResponse, error)
+
+	// SetAccountStateWithResponse Enable or disable an account
+	//
+	// For users of the admin account. The users of a disabled account cannot log in, and
+	// its tags are not watched.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /accounts/{accountname}/state (the `SetAccountState` operationId).
+	SetAccountStateWithResponse(ctx context.Context, accountname AccountName, body SetAccountStateJSONRequestBody, reqEditors ...RequestEditorFn) (*SetAccountStateResponse, error)
+
+	// ListUsersWithResponse List the users of an account
+	//
+	// For users of the admin account, and of the account itself.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /accounts/{accountname}/users (the `ListUsers` operationId).
+	ListUsersWithResponse(ctx context.Context, accountname AccountName, reqEditors ...RequestEditorFn) (*ListUsersResponse, error)
+
+	// AddUserWithBodyWithResponse Add a user to an account
+	//
+	// For users of the admin account, and of the account itself.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /accounts/{accountname}/users (the `AddUser` operationId).
+	AddUserWithBodyWithResponse(ctx context.Context, accountname AccountName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddUserResponse, error)
+
+	// AddUserWithResponse Add a user to an account
+	//
+	// For users of the admin account, and of the account itself.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /accounts/{accountname}/users (the `AddUser` operationId).
+	AddUserWithResponse(ctx context.Context, accountname AccountName, body AddUserJSONRequestBody, reqEditors ...RequestEditorFn) (*AddUserResponse, error)
+
+	// DeleteUserWithResponse Delete a user
+	//
+	// For users of the admin account, and of the account itself; nobody can delete the user of the request.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /accounts/{accountname}/users/{username} (the `DeleteUser` operationId).
+	DeleteUserWithResponse(ctx context.Context, accountname AccountName, username UserName, reqEditors ...RequestEditorFn) (*DeleteUserResponse, error)
+
+	// GetUserByNameWithResponse Get a user of an account
+	//
+	// For users of the admin account, and of the account itself.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /accounts/{accountname}/users/{username} (the `GetUserByName` operationId).
+	GetUserByNameWithResponse(ctx context.Context, accountname AccountName, username UserName, reqEditors ...RequestEditorFn) (*GetUserByNameResponse, error)
+
+	// DeleteCredentialWithResponse Remove the password of a user
+	//
+	// For users of the admin account, and of the account itself; nobody can remove the
+	// password of the request. Nobody can log in as the user until there is a new one.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /accounts/{accountname}/users/{username}/credentials (the `DeleteCredential` operationId).
+	DeleteCredentialWithResponse(ctx context.Context, accountname AccountName, username UserName, params *DeleteCredentialParams, reqEditors ...RequestEditorFn) (*DeleteCredentialResponse, error)
+
+	// ListCredentialsWithResponse The credentials of a user
+	//
+	// For users of the admin account, and of the account itself.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /accounts/{accountname}/users/{username}/credentials (the `ListCredentials` operationId).
+	ListCredentialsWithResponse(ctx context.Context, accountname AccountName, username UserName, reqEditors ...RequestEditorFn) (*ListCredentialsResponse, error)
+
+	// SetCredentialWithBodyWithResponse Change the password of a user
+	//
+	// For users of the admin account, and of the account itself.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /accounts/{accountname}/users/{username}/credentials (the `SetCredential` operationId).
+	SetCredentialWithBodyWithResponse(ctx context.Context, accountname AccountName, username UserName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetCredentialResponse, error)
+
+	// SetCredentialWithResponse Change the password of a user
+	//
+	// For users of the admin account, and of the account itself.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /accounts/{accountname}/users/{username}/credentials (the `SetCredential` operationId).
+	SetCredentialWithResponse(ctx context.Context, accountname AccountName, username UserName, body SetCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*SetCredentialResponse, error)
+
+	// ListEventTypesWithResponse List the types of events
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /event_types (the `ListEventTypes` operationId).
+	ListEventTypesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListEventTypesResponse, error)
 
 	// DeleteEventsWithResponse Delete events
 	//
@@ -4619,6 +6988,33 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /images/{imageDigest}/content/{ctype} (the `GetImageContent` operationId).
 	GetImageContentWithResponse(ctx context.Context, imageDigest ImageDigest, ctype ContentType, reqEditors ...RequestEditorFn) (*GetImageContentResponse, error)
 
+	// ListImageMetadataWithResponse List the types of metadata
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /images/{imageDigest}/metadata (the `ListImageMetadata` operationId).
+	ListImageMetadataWithResponse(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*ListImageMetadataResponse, error)
+
+	// GetImageMetadataWithResponse A document about an image
+	//
+	// The manifest as the registry gave it, the history of the image's layers as JSON,
+	// or its Dockerfile: the one that came with the image, or one guessed from the
+	// history. Each in base64, in lines of 76 characters.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /images/{imageDigest}/metadata/{mtype} (the `GetImageMetadata` operationId).
+	GetImageMetadataWithResponse(ctx context.Context, imageDigest ImageDigest, mtype string, reqEditors ...RequestEditorFn) (*GetImageMetadataResponse, error)
+
+	// GetCyclonedxSbomWithResponse The software bill of materials in CycloneDX
+	//
+	// CycloneDX in JSON, converted from the analyzer's document.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /images/{imageDigest}/sboms/cyclonedx (the `GetCyclonedxSbom` operationId).
+	GetCyclonedxSbomWithResponse(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*GetCyclonedxSbomResponse, error)
+
 	// GetNativeSbomWithResponse The software bill of materials as the analyzer wrote it
 	//
 	// Syft's JSON format, compressed with gzip.
@@ -4627,6 +7023,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /images/{imageDigest}/sboms/native (the `GetNativeSbom` operationId).
 	GetNativeSbomWithResponse(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*GetNativeSbomResponse, error)
+
+	// GetSpdxSbomWithResponse The software bill of materials in SPDX
+	//
+	// SPDX 2.3 in JSON, converted from the analyzer's document.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /images/{imageDigest}/sboms/spdx (the `GetSpdxSbom` operationId).
+	GetSpdxSbomWithResponse(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*GetSpdxSbomResponse, error)
 
 	// GetOpenapiWithResponse This document
 	//
@@ -4794,6 +7199,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /subscriptions/{subscriptionId} (the `UpdateSubscription` operationId).
 	UpdateSubscriptionWithResponse(ctx context.Context, subscriptionID string, body UpdateSubscriptionJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateSubscriptionResponse, error)
 
+	// ListImageTagsWithResponse List the tags of images
+	//
+	// One record for each tag and image that it names or named, the newest images first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /summaries/imagetags (the `ListImageTags` operationId).
+	ListImageTagsWithResponse(ctx context.Context, params *ListImageTagsParams, reqEditors ...RequestEditorFn) (*ListImageTagsResponse, error)
+
 	// GetSwaggerWithResponse A short description in the form that older clients read
 	//
 	// Older clients read the property `info.version` to learn which requests the
@@ -4810,6 +7224,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /system (the `GetSystem` operationId).
 	GetSystemWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSystemResponse, error)
+
+	// ListErrorCodesWithResponse List the names of known causes
+	//
+	// They stand in `detail.error_codes` of errors.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /system/error_codes (the `ListErrorCodes` operationId).
+	ListErrorCodesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListErrorCodesResponse, error)
 
 	// AddHintWithBodyWithResponse Look at a tag or repository now
 	//
@@ -4860,12 +7283,68 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /system/services/{servicename}/{hostid} (the `GetService` operationId).
 	GetServiceWithResponse(ctx context.Context, servicename ServiceName, hostid string, reqEditors ...RequestEditorFn) (*GetServiceResponse, error)
 
+	// ListWebhooksWithResponse List the webhook endpoints
+	//
+	// For users of the admin account. Of their URLs only scheme and host are shown.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /system/webhooks (the `ListWebhooks` operationId).
+	ListWebhooksWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListWebhooksResponse, error)
+
+	// ResumeWebhookWithResponse Send to a webhook endpoint again
+	//
+	// For users of the admin account. Lifts the pause after a 410 and the waiting after
+	// failures: what waits for the endpoint is sent now.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /system/webhooks/{webhook_type}/resume (the `ResumeWebhook` operationId).
+	ResumeWebhookWithResponse(ctx context.Context, webhookType WebhookName, reqEditors ...RequestEditorFn) (*ResumeWebhookResponse, error)
+
+	// TestWebhookWithResponse Send a sample to a webhook endpoint
+	//
+	// For users of the admin account. Makes one attempt, as a real notification would
+	// be sent; in the endpoint's URL the word `test` stands for the type. If the
+	// endpoint does not take the sample, the answer is 502, with the same facts in
+	// `detail`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /system/webhooks/{webhook_type}/test (the `TestWebhook` operationId).
+	TestWebhookWithResponse(ctx context.Context, webhookType WebhookName, params *TestWebhookParams, reqEditors ...RequestEditorFn) (*TestWebhookResponse, error)
+
 	// GetUserWithResponse The user that the request is made by
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /user (the `GetUser` operationId).
 	GetUserWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetUserResponse, error)
+
+	// ListOwnCredentialsWithResponse The credentials of the user that the request is made by
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /user/credentials (the `ListOwnCredentials` operationId).
+	ListOwnCredentialsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListOwnCredentialsResponse, error)
+
+	// SetOwnCredentialWithBodyWithResponse Change the own password
+	//
+	// The old one is not accepted any more from then on.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /user/credentials (the `SetOwnCredential` operationId).
+	SetOwnCredentialWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetOwnCredentialResponse, error)
+
+	// SetOwnCredentialWithResponse Change the own password
+	//
+	// The old one is not accepted any more from then on.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /user/credentials (the `SetOwnCredential` operationId).
+	SetOwnCredentialWithResponse(ctx context.Context, body SetOwnCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*SetOwnCredentialResponse, error)
 
 	// GetVersionWithResponse The versions of the program and of its data
 	//
@@ -4979,6 +7458,848 @@ func (r GetAccountResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListAccountsResponse401Headers the declared response headers of an HTTP 401 response for ListAccounts
+type ListAccountsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListAccountsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]Account
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListAccountsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAccountsResponse) GetJSON200() *[]Account {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListAccountsResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListAccountsResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListAccountsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAccountsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAccountsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAccountsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAccountsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AddAccountResponse401Headers the declared response headers of an HTTP 401 response for AddAccount
+type AddAccountResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type AddAccountResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Account
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AddAccountResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AddAccountResponse) GetJSON200() *Account {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r AddAccountResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r AddAccountResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r AddAccountResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddAccountResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddAccountResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddAccountResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAccountByNameResponse401Headers the declared response headers of an HTTP 401 response for GetAccountByName
+type GetAccountByNameResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetAccountByNameResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Account
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetAccountByNameResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAccountByNameResponse) GetJSON200() *Account {
+	return r.JSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetAccountByNameResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetAccountByNameResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetAccountByNameResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAccountByNameResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAccountByNameResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAccountByNameResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAccountByNameResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SetAccountStateResponse401Headers the declared response headers of an HTTP 401 response for SetAccountState
+type SetAccountStateResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type SetAccountStateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AccountStateRequest
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *SetAccountStateResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetAccountStateResponse) GetJSON200() *AccountStateRequest {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r SetAccountStateResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r SetAccountStateResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r SetAccountStateResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r SetAccountStateResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetAccountStateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetAccountStateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetAccountStateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetAccountStateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListUsersResponse401Headers the declared response headers of an HTTP 401 response for ListUsers
+type ListUsersResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListUsersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]User
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListUsersResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListUsersResponse) GetJSON200() *[]User {
+	return r.JSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListUsersResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListUsersResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListUsersResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListUsersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListUsersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListUsersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListUsersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AddUserResponse401Headers the declared response headers of an HTTP 401 response for AddUser
+type AddUserResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type AddUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *User
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AddUserResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AddUserResponse) GetJSON200() *User {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r AddUserResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r AddUserResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r AddUserResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r AddUserResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteUserResponse401Headers the declared response headers of an HTTP 401 response for DeleteUser
+type DeleteUserResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteUserResponse401Headers
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r DeleteUserResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r DeleteUserResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r DeleteUserResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r DeleteUserResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetUserByNameResponse401Headers the declared response headers of an HTTP 401 response for GetUserByName
+type GetUserByNameResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetUserByNameResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *User
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetUserByNameResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetUserByNameResponse) GetJSON200() *User {
+	return r.JSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetUserByNameResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetUserByNameResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetUserByNameResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetUserByNameResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetUserByNameResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetUserByNameResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetUserByNameResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteCredentialResponse401Headers the declared response headers of an HTTP 401 response for DeleteCredential
+type DeleteCredentialResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteCredentialResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteCredentialResponse401Headers
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r DeleteCredentialResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r DeleteCredentialResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r DeleteCredentialResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r DeleteCredentialResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteCredentialResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteCredentialResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteCredentialResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteCredentialResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCredentialsResponse401Headers the declared response headers of an HTTP 401 response for ListCredentials
+type ListCredentialsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListCredentialsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Credentials
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCredentialsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCredentialsResponse) GetJSON200() *Credentials {
+	return r.JSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListCredentialsResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListCredentialsResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListCredentialsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCredentialsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCredentialsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCredentialsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCredentialsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SetCredentialResponse401Headers the declared response headers of an HTTP 401 response for SetCredential
+type SetCredentialResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type SetCredentialResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *User
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *SetCredentialResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetCredentialResponse) GetJSON200() *User {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r SetCredentialResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r SetCredentialResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r SetCredentialResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r SetCredentialResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetCredentialResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetCredentialResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetCredentialResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetCredentialResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListEventTypesResponse401Headers the declared response headers of an HTTP 401 response for ListEventTypes
+type ListEventTypesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListEventTypesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EventTypeList
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListEventTypesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEventTypesResponse) GetJSON200() *EventTypeList {
+	return r.JSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListEventTypesResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListEventTypesResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEventTypesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEventTypesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEventTypesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEventTypesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6096,6 +9417,220 @@ func (r GetImageContentResponse) ContentType() string {
 	return ""
 }
 
+// ListImageMetadataResponse401Headers the declared response headers of an HTTP 401 response for ListImageMetadata
+type ListImageMetadataResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListImageMetadataResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]string
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListImageMetadataResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListImageMetadataResponse) GetJSON200() *[]string {
+	return r.JSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListImageMetadataResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListImageMetadataResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListImageMetadataResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListImageMetadataResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListImageMetadataResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListImageMetadataResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListImageMetadataResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetImageMetadataResponse401Headers the declared response headers of an HTTP 401 response for GetImageMetadata
+type GetImageMetadataResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetImageMetadataResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Metadata
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetImageMetadataResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetImageMetadataResponse) GetJSON200() *Metadata {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetImageMetadataResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetImageMetadataResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetImageMetadataResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetImageMetadataResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetImageMetadataResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetImageMetadataResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetImageMetadataResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetImageMetadataResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCyclonedxSbomResponse401Headers the declared response headers of an HTTP 401 response for GetCyclonedxSbom
+type GetCyclonedxSbomResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetCyclonedxSbomResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationVndCyclonedxJSON200 the response for an HTTP 200 `application/vnd.cyclonedx+json` response
+	ApplicationVndCyclonedxJSON200 *openapi_types.File
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetCyclonedxSbomResponse401Headers
+}
+
+// GetApplicationVndCyclonedxJSON200 returns the response for an HTTP 200 `application/vnd.cyclonedx+json` response
+func (r GetCyclonedxSbomResponse) GetApplicationVndCyclonedxJSON200() *openapi_types.File {
+	return r.ApplicationVndCyclonedxJSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetCyclonedxSbomResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetCyclonedxSbomResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetCyclonedxSbomResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCyclonedxSbomResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCyclonedxSbomResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCyclonedxSbomResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCyclonedxSbomResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetNativeSbomResponse401Headers the declared response headers of an HTTP 401 response for GetNativeSbom
 type GetNativeSbomResponse401Headers struct {
 	WWWAuthenticate *string
@@ -6152,6 +9687,75 @@ func (r GetNativeSbomResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetNativeSbomResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetSpdxSbomResponse401Headers the declared response headers of an HTTP 401 response for GetSpdxSbom
+type GetSpdxSbomResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetSpdxSbomResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationSpdxJSON200 the response for an HTTP 200 `application/spdx+json` response
+	ApplicationSpdxJSON200 *openapi_types.File
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetSpdxSbomResponse401Headers
+}
+
+// GetApplicationSpdxJSON200 returns the response for an HTTP 200 `application/spdx+json` response
+func (r GetSpdxSbomResponse) GetApplicationSpdxJSON200() *openapi_types.File {
+	return r.ApplicationSpdxJSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetSpdxSbomResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetSpdxSbomResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetSpdxSbomResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSpdxSbomResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSpdxSbomResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSpdxSbomResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSpdxSbomResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7069,6 +10673,75 @@ func (r UpdateSubscriptionResponse) ContentType() string {
 	return ""
 }
 
+// ListImageTagsResponse401Headers the declared response headers of an HTTP 401 response for ListImageTags
+type ListImageTagsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListImageTagsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ImageTagList
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListImageTagsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListImageTagsResponse) GetJSON200() *ImageTagList {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListImageTagsResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListImageTagsResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListImageTagsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListImageTagsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListImageTagsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListImageTagsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListImageTagsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetSwaggerResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7166,6 +10839,68 @@ func (r GetSystemResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetSystemResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListErrorCodesResponse401Headers the declared response headers of an HTTP 401 response for ListErrorCodes
+type ListErrorCodesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListErrorCodesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ErrorCodeList
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListErrorCodesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListErrorCodesResponse) GetJSON200() *ErrorCodeList {
+	return r.JSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListErrorCodesResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListErrorCodesResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListErrorCodesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListErrorCodesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListErrorCodesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListErrorCodesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7434,6 +11169,213 @@ func (r GetServiceResponse) ContentType() string {
 	return ""
 }
 
+// ListWebhooksResponse401Headers the declared response headers of an HTTP 401 response for ListWebhooks
+type ListWebhooksResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListWebhooksResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookList
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListWebhooksResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListWebhooksResponse) GetJSON200() *WebhookList {
+	return r.JSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListWebhooksResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListWebhooksResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListWebhooksResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListWebhooksResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListWebhooksResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListWebhooksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ResumeWebhookResponse401Headers the declared response headers of an HTTP 401 response for ResumeWebhook
+type ResumeWebhookResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ResumeWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Done
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ResumeWebhookResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ResumeWebhookResponse) GetJSON200() *Done {
+	return r.JSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ResumeWebhookResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ResumeWebhookResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ResumeWebhookResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResumeWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResumeWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResumeWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResumeWebhookResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// TestWebhookResponse401Headers the declared response headers of an HTTP 401 response for TestWebhook
+type TestWebhookResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type TestWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookTest
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON502 the response for an HTTP 502 `application/json` response
+	JSON502 *Error
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *TestWebhookResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TestWebhookResponse) GetJSON200() *WebhookTest {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r TestWebhookResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r TestWebhookResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON502 returns the response for an HTTP 502 `application/json` response
+func (r TestWebhookResponse) GetJSON502() *Error {
+	return r.JSON502
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r TestWebhookResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TestWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TestWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TestWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TestWebhookResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetUserResponse401Headers the declared response headers of an HTTP 401 response for GetUser
 type GetUserResponse401Headers struct {
 	WWWAuthenticate *string
@@ -7490,6 +11432,137 @@ func (r GetUserResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListOwnCredentialsResponse401Headers the declared response headers of an HTTP 401 response for ListOwnCredentials
+type ListOwnCredentialsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListOwnCredentialsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Credentials
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListOwnCredentialsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListOwnCredentialsResponse) GetJSON200() *Credentials {
+	return r.JSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListOwnCredentialsResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListOwnCredentialsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListOwnCredentialsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListOwnCredentialsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListOwnCredentialsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListOwnCredentialsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SetOwnCredentialResponse401Headers the declared response headers of an HTTP 401 response for SetOwnCredential
+type SetOwnCredentialResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type SetOwnCredentialResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *User
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *SetOwnCredentialResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetOwnCredentialResponse) GetJSON200() *User {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r SetOwnCredentialResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r SetOwnCredentialResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r SetOwnCredentialResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetOwnCredentialResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetOwnCredentialResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetOwnCredentialResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetOwnCredentialResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7570,6 +11643,247 @@ func (c *ClientWithResponses) GetAccountWithResponse(ctx context.Context, reqEdi
 		return nil, err
 	}
 	return ParseGetAccountResponse(rsp)
+}
+
+// ListAccountsWithResponse List accounts
+//
+// For users of the admin account.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /accounts (the `ListAccounts` operationId).
+func (c *ClientWithResponses) ListAccountsWithResponse(ctx context.Context, params *ListAccountsParams, reqEditors ...RequestEditorFn) (*ListAccountsResponse, error) {
+	rsp, err := c.ListAccounts(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAccountsResponse(rsp)
+}
+
+// AddAccountWithBodyWithResponse Add an account
+//
+// For users of the admin account. It has no users at first.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /accounts (the `AddAccount` operationId).
+func (c *ClientWithResponses) AddAccountWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddAccountResponse, error) {
+	rsp, err := c.AddAccountWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddAccountResponse(rsp)
+}
+
+// AddAccountWithResponse Add an account
+//
+// For users of the admin account. It has no users at first.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /accounts (the `AddAccount` operationId).
+func (c *ClientWithResponses) AddAccountWithResponse(ctx context.Context, body AddAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*AddAccountResponse, error) {
+	rsp, err := c.AddAccount(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddAccountResponse(rsp)
+}
+
+// GetAccountByNameWithResponse Get an account
+//
+// For users of the admin account, and of the account itself.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /accounts/{accountname} (the `GetAccountByName` operationId).
+func (c *ClientWithResponses) GetAccountByNameWithResponse(ctx context.Context, accountname AccountName, reqEditors ...RequestEditorFn) (*GetAccountByNameResponse, error) {
+	rsp, err := c.GetAccountByName(ctx, accountname, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAccountByNameResponse(rsp)
+}
+
+// SetAccountStateWithBodyWithResponse Enable or disable an account
+//
+// For users of the admin account. The users of a disabled account cannot log in, and
+// its tags are not watched.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /accounts/{accountname}/state (the `SetAccountState` operationId).
+func (c *ClientWithResponses) SetAccountStateWithBodyWithResponse(ctx context.Context, accountname AccountName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetAccountStateResponse, error) {
+	rsp, err := c.SetAccountStateWithBody(ctx, accountname, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetAccountStateResponse(rsp)
+}
+
+// SetAccountStateWithResponse Enable or disable an account
+//
+// For users of the admin account. The users of a disabled account cannot log in, and
+// its tags are not watched.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /accounts/{accountname}/state (the `SetAccountState` operationId).
+func (c *ClientWithResponses) SetAccountStateWithResponse(ctx context.Context, accountname AccountName, body SetAccountStateJSONRequestBody, reqEditors ...RequestEditorFn) (*SetAccountStateResponse, error) {
+	rsp, err := c.SetAccountState(ctx, accountname, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetAccountStateResponse(rsp)
+}
+
+// ListUsersWithResponse List the users of an account
+//
+// For users of the admin account, and of the account itself.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /accounts/{accountname}/users (the `ListUsers` operationId).
+func (c *ClientWithResponses) ListUsersWithResponse(ctx context.Context, accountname AccountName, reqEditors ...RequestEditorFn) (*ListUsersResponse, error) {
+	rsp, err := c.ListUsers(ctx, accountname, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListUsersResponse(rsp)
+}
+
+// AddUserWithBodyWithResponse Add a user to an account
+//
+// For users of the admin account, and of the account itself.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /accounts/{accountname}/users (the `AddUser` operationId).
+func (c *ClientWithResponses) AddUserWithBodyWithResponse(ctx context.Context, accountname AccountName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddUserResponse, error) {
+	rsp, err := c.AddUserWithBody(ctx, accountname, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddUserResponse(rsp)
+}
+
+// AddUserWithResponse Add a user to an account
+//
+// For users of the admin account, and of the account itself.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /accounts/{accountname}/users (the `AddUser` operationId).
+func (c *ClientWithResponses) AddUserWithResponse(ctx context.Context, accountname AccountName, body AddUserJSONRequestBody, reqEditors ...RequestEditorFn) (*AddUserResponse, error) {
+	rsp, err := c.AddUser(ctx, accountname, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddUserResponse(rsp)
+}
+
+// DeleteUserWithResponse Delete a user
+//
+// For users of the admin account, and of the account itself; nobody can delete the user of the request.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /accounts/{accountname}/users/{username} (the `DeleteUser` operationId).
+func (c *ClientWithResponses) DeleteUserWithResponse(ctx context.Context, accountname AccountName, username UserName, reqEditors ...RequestEditorFn) (*DeleteUserResponse, error) {
+	rsp, err := c.DeleteUser(ctx, accountname, username, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteUserResponse(rsp)
+}
+
+// GetUserByNameWithResponse Get a user of an account
+//
+// For users of the admin account, and of the account itself.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /accounts/{accountname}/users/{username} (the `GetUserByName` operationId).
+func (c *ClientWithResponses) GetUserByNameWithResponse(ctx context.Context, accountname AccountName, username UserName, reqEditors ...RequestEditorFn) (*GetUserByNameResponse, error) {
+	rsp, err := c.GetUserByName(ctx, accountname, username, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetUserByNameResponse(rsp)
+}
+
+// DeleteCredentialWithResponse Remove the password of a user
+//
+// For users of the admin account, and of the account itself; nobody can remove the
+// password of the request. Nobody can log in as the user until there is a new one.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /accounts/{accountname}/users/{username}/credentials (the `DeleteCredential` operationId).
+func (c *ClientWithResponses) DeleteCredentialWithResponse(ctx context.Context, accountname AccountName, username UserName, params *DeleteCredentialParams, reqEditors ...RequestEditorFn) (*DeleteCredentialResponse, error) {
+	rsp, err := c.DeleteCredential(ctx, accountname, username, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteCredentialResponse(rsp)
+}
+
+// ListCredentialsWithResponse The credentials of a user
+//
+// For users of the admin account, and of the account itself.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /accounts/{accountname}/users/{username}/credentials (the `ListCredentials` operationId).
+func (c *ClientWithResponses) ListCredentialsWithResponse(ctx context.Context, accountname AccountName, username UserName, reqEditors ...RequestEditorFn) (*ListCredentialsResponse, error) {
+	rsp, err := c.ListCredentials(ctx, accountname, username, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCredentialsResponse(rsp)
+}
+
+// SetCredentialWithBodyWithResponse Change the password of a user
+//
+// For users of the admin account, and of the account itself.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /accounts/{accountname}/users/{username}/credentials (the `SetCredential` operationId).
+func (c *ClientWithResponses) SetCredentialWithBodyWithResponse(ctx context.Context, accountname AccountName, username UserName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetCredentialResponse, error) {
+	rsp, err := c.SetCredentialWithBody(ctx, accountname, username, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetCredentialResponse(rsp)
+}
+
+// SetCredentialWithResponse Change the password of a user
+//
+// For users of the admin account, and of the account itself.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /accounts/{accountname}/users/{username}/credentials (the `SetCredential` operationId).
+func (c *ClientWithResponses) SetCredentialWithResponse(ctx context.Context, accountname AccountName, username UserName, body SetCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*SetCredentialResponse, error) {
+	rsp, err := c.SetCredential(ctx, accountname, username, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetCredentialResponse(rsp)
+}
+
+// ListEventTypesWithResponse List the types of events
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /event_types (the `ListEventTypes` operationId).
+func (c *ClientWithResponses) ListEventTypesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListEventTypesResponse, error) {
+	rsp, err := c.ListEventTypes(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEventTypesResponse(rsp)
 }
 
 // DeleteEventsWithResponse Delete events
@@ -7819,6 +12133,51 @@ func (c *ClientWithResponses) GetImageContentWithResponse(ctx context.Context, i
 	return ParseGetImageContentResponse(rsp)
 }
 
+// ListImageMetadataWithResponse List the types of metadata
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /images/{imageDigest}/metadata (the `ListImageMetadata` operationId).
+func (c *ClientWithResponses) ListImageMetadataWithResponse(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*ListImageMetadataResponse, error) {
+	rsp, err := c.ListImageMetadata(ctx, imageDigest, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListImageMetadataResponse(rsp)
+}
+
+// GetImageMetadataWithResponse A document about an image
+//
+// The manifest as the registry gave it, the history of the image's layers as JSON,
+// or its Dockerfile: the one that came with the image, or one guessed from the
+// history. Each in base64, in lines of 76 characters.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /images/{imageDigest}/metadata/{mtype} (the `GetImageMetadata` operationId).
+func (c *ClientWithResponses) GetImageMetadataWithResponse(ctx context.Context, imageDigest ImageDigest, mtype string, reqEditors ...RequestEditorFn) (*GetImageMetadataResponse, error) {
+	rsp, err := c.GetImageMetadata(ctx, imageDigest, mtype, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetImageMetadataResponse(rsp)
+}
+
+// GetCyclonedxSbomWithResponse The software bill of materials in CycloneDX
+//
+// CycloneDX in JSON, converted from the analyzer's document.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /images/{imageDigest}/sboms/cyclonedx (the `GetCyclonedxSbom` operationId).
+func (c *ClientWithResponses) GetCyclonedxSbomWithResponse(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*GetCyclonedxSbomResponse, error) {
+	rsp, err := c.GetCyclonedxSbom(ctx, imageDigest, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCyclonedxSbomResponse(rsp)
+}
+
 // GetNativeSbomWithResponse The software bill of materials as the analyzer wrote it
 //
 // Syft's JSON format, compressed with gzip.
@@ -7832,6 +12191,21 @@ func (c *ClientWithResponses) GetNativeSbomWithResponse(ctx context.Context, ima
 		return nil, err
 	}
 	return ParseGetNativeSbomResponse(rsp)
+}
+
+// GetSpdxSbomWithResponse The software bill of materials in SPDX
+//
+// SPDX 2.3 in JSON, converted from the analyzer's document.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /images/{imageDigest}/sboms/spdx (the `GetSpdxSbom` operationId).
+func (c *ClientWithResponses) GetSpdxSbomWithResponse(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*GetSpdxSbomResponse, error) {
+	rsp, err := c.GetSpdxSbom(ctx, imageDigest, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSpdxSbomResponse(rsp)
 }
 
 // GetOpenapiWithResponse This document
@@ -8102,6 +12476,21 @@ func (c *ClientWithResponses) UpdateSubscriptionWithResponse(ctx context.Context
 	return ParseUpdateSubscriptionResponse(rsp)
 }
 
+// ListImageTagsWithResponse List the tags of images
+//
+// One record for each tag and image that it names or named, the newest images first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /summaries/imagetags (the `ListImageTags` operationId).
+func (c *ClientWithResponses) ListImageTagsWithResponse(ctx context.Context, params *ListImageTagsParams, reqEditors ...RequestEditorFn) (*ListImageTagsResponse, error) {
+	rsp, err := c.ListImageTags(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListImageTagsResponse(rsp)
+}
+
 // GetSwaggerWithResponse A short description in the form that older clients read
 //
 // Older clients read the property `info.version` to learn which requests the
@@ -8129,6 +12518,21 @@ func (c *ClientWithResponses) GetSystemWithResponse(ctx context.Context, reqEdit
 		return nil, err
 	}
 	return ParseGetSystemResponse(rsp)
+}
+
+// ListErrorCodesWithResponse List the names of known causes
+//
+// They stand in `detail.error_codes` of errors.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /system/error_codes (the `ListErrorCodes` operationId).
+func (c *ClientWithResponses) ListErrorCodesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListErrorCodesResponse, error) {
+	rsp, err := c.ListErrorCodes(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListErrorCodesResponse(rsp)
 }
 
 // AddHintWithBodyWithResponse Look at a tag or repository now
@@ -8210,6 +12614,55 @@ func (c *ClientWithResponses) GetServiceWithResponse(ctx context.Context, servic
 	return ParseGetServiceResponse(rsp)
 }
 
+// ListWebhooksWithResponse List the webhook endpoints
+//
+// For users of the admin account. Of their URLs only scheme and host are shown.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /system/webhooks (the `ListWebhooks` operationId).
+func (c *ClientWithResponses) ListWebhooksWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListWebhooksResponse, error) {
+	rsp, err := c.ListWebhooks(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListWebhooksResponse(rsp)
+}
+
+// ResumeWebhookWithResponse Send to a webhook endpoint again
+//
+// For users of the admin account. Lifts the pause after a 410 and the waiting after
+// failures: what waits for the endpoint is sent now.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /system/webhooks/{webhook_type}/resume (the `ResumeWebhook` operationId).
+func (c *ClientWithResponses) ResumeWebhookWithResponse(ctx context.Context, webhookType WebhookName, reqEditors ...RequestEditorFn) (*ResumeWebhookResponse, error) {
+	rsp, err := c.ResumeWebhook(ctx, webhookType, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeWebhookResponse(rsp)
+}
+
+// TestWebhookWithResponse Send a sample to a webhook endpoint
+//
+// For users of the admin account. Makes one attempt, as a real notification would
+// be sent; in the endpoint's URL the word `test` stands for the type. If the
+// endpoint does not take the sample, the answer is 502, with the same facts in
+// `detail`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /system/webhooks/{webhook_type}/test (the `TestWebhook` operationId).
+func (c *ClientWithResponses) TestWebhookWithResponse(ctx context.Context, webhookType WebhookName, params *TestWebhookParams, reqEditors ...RequestEditorFn) (*TestWebhookResponse, error) {
+	rsp, err := c.TestWebhook(ctx, webhookType, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTestWebhookResponse(rsp)
+}
+
 // GetUserWithResponse The user that the request is made by
 //
 // Returns a wrapper object for the known response body format(s).
@@ -8221,6 +12674,49 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, reqEditor
 		return nil, err
 	}
 	return ParseGetUserResponse(rsp)
+}
+
+// ListOwnCredentialsWithResponse The credentials of the user that the request is made by
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /user/credentials (the `ListOwnCredentials` operationId).
+func (c *ClientWithResponses) ListOwnCredentialsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListOwnCredentialsResponse, error) {
+	rsp, err := c.ListOwnCredentials(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListOwnCredentialsResponse(rsp)
+}
+
+// SetOwnCredentialWithBodyWithResponse Change the own password
+//
+// The old one is not accepted any more from then on.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /user/credentials (the `SetOwnCredential` operationId).
+func (c *ClientWithResponses) SetOwnCredentialWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetOwnCredentialResponse, error) {
+	rsp, err := c.SetOwnCredentialWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetOwnCredentialResponse(rsp)
+}
+
+// SetOwnCredentialWithResponse Change the own password
+//
+// The old one is not accepted any more from then on.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /user/credentials (the `SetOwnCredential` operationId).
+func (c *ClientWithResponses) SetOwnCredentialWithResponse(ctx context.Context, body SetOwnCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*SetOwnCredentialResponse, error) {
+	rsp, err := c.SetOwnCredential(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetOwnCredentialResponse(rsp)
 }
 
 // GetVersionWithResponse The versions of the program and of its data
@@ -8309,6 +12805,746 @@ func ParseGetAccountResponse(rsp *http.Response) (*GetAccountResponse, error) {
 	switch {
 	case rsp.StatusCode == 401:
 		var headers GetAccountResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListAccountsResponse parses an HTTP response from a ListAccountsWithResponse call
+func ParseListAccountsResponse(rsp *http.Response) (*ListAccountsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAccountsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []Account
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListAccountsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAddAccountResponse parses an HTTP response from a AddAccountWithResponse call
+func ParseAddAccountResponse(rsp *http.Response) (*AddAccountResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddAccountResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Account
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers AddAccountResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAccountByNameResponse parses an HTTP response from a GetAccountByNameWithResponse call
+func ParseGetAccountByNameResponse(rsp *http.Response) (*GetAccountByNameResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAccountByNameResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Account
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetAccountByNameResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetAccountStateResponse parses an HTTP response from a SetAccountStateWithResponse call
+func ParseSetAccountStateResponse(rsp *http.Response) (*SetAccountStateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetAccountStateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AccountStateRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers SetAccountStateResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListUsersResponse parses an HTTP response from a ListUsersWithResponse call
+func ParseListUsersResponse(rsp *http.Response) (*ListUsersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListUsersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListUsersResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAddUserResponse parses an HTTP response from a AddUserWithResponse call
+func ParseAddUserResponse(rsp *http.Response) (*AddUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers AddUserResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteUserResponse parses an HTTP response from a DeleteUserWithResponse call
+func ParseDeleteUserResponse(rsp *http.Response) (*DeleteUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteUserResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetUserByNameResponse parses an HTTP response from a GetUserByNameWithResponse call
+func ParseGetUserByNameResponse(rsp *http.Response) (*GetUserByNameResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetUserByNameResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetUserByNameResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteCredentialResponse parses an HTTP response from a DeleteCredentialWithResponse call
+func ParseDeleteCredentialResponse(rsp *http.Response) (*DeleteCredentialResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteCredentialResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteCredentialResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCredentialsResponse parses an HTTP response from a ListCredentialsWithResponse call
+func ParseListCredentialsResponse(rsp *http.Response) (*ListCredentialsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCredentialsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Credentials
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListCredentialsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetCredentialResponse parses an HTTP response from a SetCredentialWithResponse call
+func ParseSetCredentialResponse(rsp *http.Response) (*SetCredentialResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetCredentialResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers SetCredentialResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListEventTypesResponse parses an HTTP response from a ListEventTypesWithResponse call
+func ParseListEventTypesResponse(rsp *http.Response) (*ListEventTypesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEventTypesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EventTypeList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListEventTypesResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -9298,6 +14534,193 @@ func ParseGetImageContentResponse(rsp *http.Response) (*GetImageContentResponse,
 	return response, nil
 }
 
+// ParseListImageMetadataResponse parses an HTTP response from a ListImageMetadataWithResponse call
+func ParseListImageMetadataResponse(rsp *http.Response) (*ListImageMetadataResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListImageMetadataResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []string
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListImageMetadataResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetImageMetadataResponse parses an HTTP response from a GetImageMetadataWithResponse call
+func ParseGetImageMetadataResponse(rsp *http.Response) (*GetImageMetadataResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetImageMetadataResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Metadata
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetImageMetadataResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCyclonedxSbomResponse parses an HTTP response from a GetCyclonedxSbomWithResponse call
+func ParseGetCyclonedxSbomResponse(rsp *http.Response) (*GetCyclonedxSbomResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCyclonedxSbomResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest openapi_types.File
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationVndCyclonedxJSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetCyclonedxSbomResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetNativeSbomResponse parses an HTTP response from a GetNativeSbomWithResponse call
 func ParseGetNativeSbomResponse(rsp *http.Response) (*GetNativeSbomResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9338,6 +14761,66 @@ func ParseGetNativeSbomResponse(rsp *http.Response) (*GetNativeSbomResponse, err
 	switch {
 	case rsp.StatusCode == 401:
 		var headers GetNativeSbomResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetSpdxSbomResponse parses an HTTP response from a GetSpdxSbomWithResponse call
+func ParseGetSpdxSbomResponse(rsp *http.Response) (*GetSpdxSbomResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSpdxSbomResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest openapi_types.File
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationSpdxJSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetSpdxSbomResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -10142,6 +15625,66 @@ func ParseUpdateSubscriptionResponse(rsp *http.Response) (*UpdateSubscriptionRes
 	return response, nil
 }
 
+// ParseListImageTagsResponse parses an HTTP response from a ListImageTagsWithResponse call
+func ParseListImageTagsResponse(rsp *http.Response) (*ListImageTagsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListImageTagsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ImageTagList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListImageTagsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetSwaggerResponse parses an HTTP response from a GetSwaggerWithResponse call
 func ParseGetSwaggerResponse(rsp *http.Response) (*GetSwaggerResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10208,6 +15751,59 @@ func ParseGetSystemResponse(rsp *http.Response) (*GetSystemResponse, error) {
 	switch {
 	case rsp.StatusCode == 401:
 		var headers GetSystemResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListErrorCodesResponse parses an HTTP response from a ListErrorCodesWithResponse call
+func ParseListErrorCodesResponse(rsp *http.Response) (*ListErrorCodesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListErrorCodesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ErrorCodeList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListErrorCodesResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -10447,6 +16043,186 @@ func ParseGetServiceResponse(rsp *http.Response) (*GetServiceResponse, error) {
 	return response, nil
 }
 
+// ParseListWebhooksResponse parses an HTTP response from a ListWebhooksWithResponse call
+func ParseListWebhooksResponse(rsp *http.Response) (*ListWebhooksResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListWebhooksResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListWebhooksResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResumeWebhookResponse parses an HTTP response from a ResumeWebhookWithResponse call
+func ParseResumeWebhookResponse(rsp *http.Response) (*ResumeWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResumeWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Done
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ResumeWebhookResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseTestWebhookResponse parses an HTTP response from a TestWebhookWithResponse call
+func ParseTestWebhookResponse(rsp *http.Response) (*TestWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TestWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookTest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers TestWebhookResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetUserResponse parses an HTTP response from a GetUserWithResponse call
 func ParseGetUserResponse(rsp *http.Response) (*GetUserResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10487,6 +16263,119 @@ func ParseGetUserResponse(rsp *http.Response) (*GetUserResponse, error) {
 	switch {
 	case rsp.StatusCode == 401:
 		var headers GetUserResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListOwnCredentialsResponse parses an HTTP response from a ListOwnCredentialsWithResponse call
+func ParseListOwnCredentialsResponse(rsp *http.Response) (*ListOwnCredentialsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListOwnCredentialsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Credentials
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListOwnCredentialsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetOwnCredentialResponse parses an HTTP response from a SetOwnCredentialWithResponse call
+func ParseSetOwnCredentialResponse(rsp *http.Response) (*SetOwnCredentialResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetOwnCredentialResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers SetOwnCredentialResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

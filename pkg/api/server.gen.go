@@ -21,6 +21,42 @@ type ServerInterface interface {
 	// GetAccount The account that the request acts in
 	// (GET /account)
 	GetAccount(w http.ResponseWriter, r *http.Request)
+	// ListAccounts List accounts
+	// (GET /accounts)
+	ListAccounts(w http.ResponseWriter, r *http.Request, params ListAccountsParams)
+	// AddAccount Add an account
+	// (POST /accounts)
+	AddAccount(w http.ResponseWriter, r *http.Request)
+	// GetAccountByName Get an account
+	// (GET /accounts/{accountname})
+	GetAccountByName(w http.ResponseWriter, r *http.Request, accountname AccountName)
+	// SetAccountState Enable or disable an account
+	// (PUT /accounts/{accountname}/state)
+	SetAccountState(w http.ResponseWriter, r *http.Request, accountname AccountName)
+	// ListUsers List the users of an account
+	// (GET /accounts/{accountname}/users)
+	ListUsers(w http.ResponseWriter, r *http.Request, accountname AccountName)
+	// AddUser Add a user to an account
+	// (POST /accounts/{accountname}/users)
+	AddUser(w http.ResponseWriter, r *http.Request, accountname AccountName)
+	// DeleteUser Delete a user
+	// (DELETE /accounts/{accountname}/users/{username})
+	DeleteUser(w http.ResponseWriter, r *http.Request, accountname AccountName, username UserName)
+	// GetUserByName Get a user of an account
+	// (GET /accounts/{accountname}/users/{username})
+	GetUserByName(w http.ResponseWriter, r *http.Request, accountname AccountName, username UserName)
+	// DeleteCredential Remove the password of a user
+	// (DELETE /accounts/{accountname}/users/{username}/credentials)
+	DeleteCredential(w http.ResponseWriter, r *http.Request, accountname AccountName, username UserName, params DeleteCredentialParams)
+	// ListCredentials The credentials of a user
+	// (GET /accounts/{accountname}/users/{username}/credentials)
+	ListCredentials(w http.ResponseWriter, r *http.Request, accountname AccountName, username UserName)
+	// SetCredential Change the password of a user
+	// (POST /accounts/{accountname}/users/{username}/credentials)
+	SetCredential(w http.ResponseWriter, r *http.Request, accountname AccountName, username UserName)
+	// ListEventTypes List the types of events
+	// (GET /event_types)
+	ListEventTypes(w http.ResponseWriter, r *http.Request)
 	// DeleteEvents Delete events
 	// (DELETE /events)
 	DeleteEvents(w http.ResponseWriter, r *http.Request, params DeleteEventsParams)
@@ -69,9 +105,21 @@ type ServerInterface interface {
 	// GetImageContent What an image contains, of one type
 	// (GET /images/{imageDigest}/content/{ctype})
 	GetImageContent(w http.ResponseWriter, r *http.Request, imageDigest ImageDigest, ctype ContentType)
+	// ListImageMetadata List the types of metadata
+	// (GET /images/{imageDigest}/metadata)
+	ListImageMetadata(w http.ResponseWriter, r *http.Request, imageDigest ImageDigest)
+	// GetImageMetadata A document about an image
+	// (GET /images/{imageDigest}/metadata/{mtype})
+	GetImageMetadata(w http.ResponseWriter, r *http.Request, imageDigest ImageDigest, mtype string)
+	// GetCyclonedxSbom The software bill of materials in CycloneDX
+	// (GET /images/{imageDigest}/sboms/cyclonedx)
+	GetCyclonedxSbom(w http.ResponseWriter, r *http.Request, imageDigest ImageDigest)
 	// GetNativeSbom The software bill of materials as the analyzer wrote it
 	// (GET /images/{imageDigest}/sboms/native)
 	GetNativeSbom(w http.ResponseWriter, r *http.Request, imageDigest ImageDigest)
+	// GetSpdxSbom The software bill of materials in SPDX
+	// (GET /images/{imageDigest}/sboms/spdx)
+	GetSpdxSbom(w http.ResponseWriter, r *http.Request, imageDigest ImageDigest)
 	// GetOpenapi This document
 	// (GET /openapi.json)
 	GetOpenapi(w http.ResponseWriter, r *http.Request)
@@ -111,12 +159,18 @@ type ServerInterface interface {
 	// UpdateSubscription Switch a subscription on or off, or change its value
 	// (PUT /subscriptions/{subscriptionId})
 	UpdateSubscription(w http.ResponseWriter, r *http.Request, subscriptionID string)
+	// ListImageTags List the tags of images
+	// (GET /summaries/imagetags)
+	ListImageTags(w http.ResponseWriter, r *http.Request, params ListImageTagsParams)
 	// GetSwagger A short description in the form that older clients read
 	// (GET /swagger.json)
 	GetSwagger(w http.ResponseWriter, r *http.Request)
 	// GetSystem How each part of the engine is doing
 	// (GET /system)
 	GetSystem(w http.ResponseWriter, r *http.Request)
+	// ListErrorCodes List the names of known causes
+	// (GET /system/error_codes)
+	ListErrorCodes(w http.ResponseWriter, r *http.Request)
 	// AddHint Look at a tag or repository now
 	// (POST /system/hints)
 	AddHint(w http.ResponseWriter, r *http.Request)
@@ -129,9 +183,24 @@ type ServerInterface interface {
 	// GetService Get the service of a name on a host
 	// (GET /system/services/{servicename}/{hostid})
 	GetService(w http.ResponseWriter, r *http.Request, servicename ServiceName, hostid string)
+	// ListWebhooks List the webhook endpoints
+	// (GET /system/webhooks)
+	ListWebhooks(w http.ResponseWriter, r *http.Request)
+	// ResumeWebhook Send to a webhook endpoint again
+	// (POST /system/webhooks/{webhook_type}/resume)
+	ResumeWebhook(w http.ResponseWriter, r *http.Request, webhookType WebhookName)
+	// TestWebhook Send a sample to a webhook endpoint
+	// (POST /system/webhooks/{webhook_type}/test)
+	TestWebhook(w http.ResponseWriter, r *http.Request, webhookType WebhookName, params TestWebhookParams)
 	// GetUser The user that the request is made by
 	// (GET /user)
 	GetUser(w http.ResponseWriter, r *http.Request)
+	// ListOwnCredentials The credentials of the user that the request is made by
+	// (GET /user/credentials)
+	ListOwnCredentials(w http.ResponseWriter, r *http.Request)
+	// SetOwnCredential Change the own password
+	// (POST /user/credentials)
+	SetOwnCredential(w http.ResponseWriter, r *http.Request)
 	// GetVersion The versions of the program and of its data
 	// (GET /version)
 	GetVersion(w http.ResponseWriter, r *http.Request)
@@ -165,6 +234,362 @@ func (siw *ServerInterfaceWrapper) GetAccount(w http.ResponseWriter, r *http.Req
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetAccount(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListAccounts operation middleware
+func (siw *ServerInterfaceWrapper) ListAccounts(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAccountsParams
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", r.URL.Query(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "state"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "state", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAccounts(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AddAccount operation middleware
+func (siw *ServerInterfaceWrapper) AddAccount(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AddAccount(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetAccountByName operation middleware
+func (siw *ServerInterfaceWrapper) GetAccountByName(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "accountname" -------------
+	var accountname AccountName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "accountname", r.PathValue("accountname"), &accountname, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "accountname", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetAccountByName(w, r, accountname)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SetAccountState operation middleware
+func (siw *ServerInterfaceWrapper) SetAccountState(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "accountname" -------------
+	var accountname AccountName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "accountname", r.PathValue("accountname"), &accountname, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "accountname", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SetAccountState(w, r, accountname)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListUsers operation middleware
+func (siw *ServerInterfaceWrapper) ListUsers(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "accountname" -------------
+	var accountname AccountName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "accountname", r.PathValue("accountname"), &accountname, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "accountname", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListUsers(w, r, accountname)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AddUser operation middleware
+func (siw *ServerInterfaceWrapper) AddUser(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "accountname" -------------
+	var accountname AccountName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "accountname", r.PathValue("accountname"), &accountname, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "accountname", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AddUser(w, r, accountname)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteUser operation middleware
+func (siw *ServerInterfaceWrapper) DeleteUser(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "accountname" -------------
+	var accountname AccountName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "accountname", r.PathValue("accountname"), &accountname, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "accountname", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "username" -------------
+	var username UserName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "username", r.PathValue("username"), &username, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "username", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteUser(w, r, accountname, username)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetUserByName operation middleware
+func (siw *ServerInterfaceWrapper) GetUserByName(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "accountname" -------------
+	var accountname AccountName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "accountname", r.PathValue("accountname"), &accountname, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "accountname", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "username" -------------
+	var username UserName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "username", r.PathValue("username"), &username, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "username", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetUserByName(w, r, accountname, username)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteCredential operation middleware
+func (siw *ServerInterfaceWrapper) DeleteCredential(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "accountname" -------------
+	var accountname AccountName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "accountname", r.PathValue("accountname"), &accountname, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "accountname", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "username" -------------
+	var username UserName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "username", r.PathValue("username"), &username, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "username", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteCredentialParams
+
+	// ------------- Required query parameter "credential_type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "credential_type", r.URL.Query(), &params.CredentialType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "credential_type"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "credential_type", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteCredential(w, r, accountname, username, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListCredentials operation middleware
+func (siw *ServerInterfaceWrapper) ListCredentials(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "accountname" -------------
+	var accountname AccountName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "accountname", r.PathValue("accountname"), &accountname, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "accountname", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "username" -------------
+	var username UserName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "username", r.PathValue("username"), &username, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "username", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListCredentials(w, r, accountname, username)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SetCredential operation middleware
+func (siw *ServerInterfaceWrapper) SetCredential(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "accountname" -------------
+	var accountname AccountName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "accountname", r.PathValue("accountname"), &accountname, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "accountname", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "username" -------------
+	var username UserName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "username", r.PathValue("username"), &username, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "username", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SetCredential(w, r, accountname, username)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListEventTypes operation middleware
+func (siw *ServerInterfaceWrapper) ListEventTypes(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListEventTypes(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -897,6 +1322,93 @@ func (siw *ServerInterfaceWrapper) GetImageContent(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// ListImageMetadata operation middleware
+func (siw *ServerInterfaceWrapper) ListImageMetadata(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "imageDigest" -------------
+	var imageDigest ImageDigest
+
+	err = runtime.BindStyledParameterWithOptions("simple", "imageDigest", r.PathValue("imageDigest"), &imageDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "imageDigest", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListImageMetadata(w, r, imageDigest)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetImageMetadata operation middleware
+func (siw *ServerInterfaceWrapper) GetImageMetadata(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "imageDigest" -------------
+	var imageDigest ImageDigest
+
+	err = runtime.BindStyledParameterWithOptions("simple", "imageDigest", r.PathValue("imageDigest"), &imageDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "imageDigest", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "mtype" -------------
+	var mtype string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mtype", r.PathValue("mtype"), &mtype, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "mtype", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetImageMetadata(w, r, imageDigest, mtype)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetCyclonedxSbom operation middleware
+func (siw *ServerInterfaceWrapper) GetCyclonedxSbom(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "imageDigest" -------------
+	var imageDigest ImageDigest
+
+	err = runtime.BindStyledParameterWithOptions("simple", "imageDigest", r.PathValue("imageDigest"), &imageDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "imageDigest", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetCyclonedxSbom(w, r, imageDigest)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetNativeSbom operation middleware
 func (siw *ServerInterfaceWrapper) GetNativeSbom(w http.ResponseWriter, r *http.Request) {
 
@@ -914,6 +1426,32 @@ func (siw *ServerInterfaceWrapper) GetNativeSbom(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetNativeSbom(w, r, imageDigest)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetSpdxSbom operation middleware
+func (siw *ServerInterfaceWrapper) GetSpdxSbom(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "imageDigest" -------------
+	var imageDigest ImageDigest
+
+	err = runtime.BindStyledParameterWithOptions("simple", "imageDigest", r.PathValue("imageDigest"), &imageDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "imageDigest", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetSpdxSbom(w, r, imageDigest)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1409,6 +1947,39 @@ func (siw *ServerInterfaceWrapper) UpdateSubscription(w http.ResponseWriter, r *
 	handler.ServeHTTP(w, r)
 }
 
+// ListImageTags operation middleware
+func (siw *ServerInterfaceWrapper) ListImageTags(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListImageTagsParams
+
+	// ------------- Optional query parameter "image_status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "image_status", r.URL.Query(), &params.ImageStatus, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "image_status"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "image_status", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListImageTags(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetSwagger operation middleware
 func (siw *ServerInterfaceWrapper) GetSwagger(w http.ResponseWriter, r *http.Request) {
 
@@ -1428,6 +1999,20 @@ func (siw *ServerInterfaceWrapper) GetSystem(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetSystem(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListErrorCodes operation middleware
+func (siw *ServerInterfaceWrapper) ListErrorCodes(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListErrorCodes(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1526,11 +2111,121 @@ func (siw *ServerInterfaceWrapper) GetService(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ListWebhooks operation middleware
+func (siw *ServerInterfaceWrapper) ListWebhooks(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListWebhooks(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ResumeWebhook operation middleware
+func (siw *ServerInterfaceWrapper) ResumeWebhook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "webhook_type" -------------
+	var webhookType WebhookName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_type", r.PathValue("webhook_type"), &webhookType, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "webhook_type", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ResumeWebhook(w, r, webhookType)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// TestWebhook operation middleware
+func (siw *ServerInterfaceWrapper) TestWebhook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "webhook_type" -------------
+	var webhookType WebhookName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_type", r.PathValue("webhook_type"), &webhookType, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "webhook_type", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TestWebhookParams
+
+	// ------------- Optional query parameter "notification_type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "notification_type", r.URL.Query(), &params.NotificationType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "notification_type"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "notification_type", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.TestWebhook(w, r, webhookType, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetUser operation middleware
 func (siw *ServerInterfaceWrapper) GetUser(w http.ResponseWriter, r *http.Request) {
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetUser(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListOwnCredentials operation middleware
+func (siw *ServerInterfaceWrapper) ListOwnCredentials(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListOwnCredentials(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SetOwnCredential operation middleware
+func (siw *ServerInterfaceWrapper) SetOwnCredential(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SetOwnCredential(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1685,8 +2380,26 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/system/services/{servicename}", wrapper.ListServicesByName)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/system/services/{servicename}/{hostid}", wrapper.GetService)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/system/hints", wrapper.AddHint)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/system/error_codes", wrapper.ListErrorCodes)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/system/webhooks", wrapper.ListWebhooks)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/system/webhooks/{webhook_type}/test", wrapper.TestWebhook)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/system/webhooks/{webhook_type}/resume", wrapper.ResumeWebhook)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/event_types", wrapper.ListEventTypes)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/account", wrapper.GetAccount)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user", wrapper.GetUser)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user/credentials", wrapper.ListOwnCredentials)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/credentials", wrapper.SetOwnCredential)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/accounts", wrapper.ListAccounts)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/accounts", wrapper.AddAccount)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/accounts/{accountname}", wrapper.GetAccountByName)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/accounts/{accountname}/state", wrapper.SetAccountState)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/accounts/{accountname}/users", wrapper.ListUsers)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/accounts/{accountname}/users", wrapper.AddUser)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/accounts/{accountname}/users/{username}", wrapper.DeleteUser)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/accounts/{accountname}/users/{username}", wrapper.GetUserByName)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/accounts/{accountname}/users/{username}/credentials", wrapper.DeleteCredential)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/accounts/{accountname}/users/{username}/credentials", wrapper.ListCredentials)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/accounts/{accountname}/users/{username}/credentials", wrapper.SetCredential)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/subscriptions", wrapper.ListSubscriptions)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/subscriptions", wrapper.AddSubscription)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/subscriptions/{subscriptionId}", wrapper.DeleteSubscription)
@@ -1710,6 +2423,11 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/images/{imageDigest}/content/{ctype}", wrapper.GetImageContent)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/images/by_id/{imageId}/content/{ctype}", wrapper.GetImageContentByID)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/images/{imageDigest}/sboms/native", wrapper.GetNativeSbom)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/images/{imageDigest}/sboms/spdx", wrapper.GetSpdxSbom)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/images/{imageDigest}/sboms/cyclonedx", wrapper.GetCyclonedxSbom)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/images/{imageDigest}/metadata", wrapper.ListImageMetadata)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/images/{imageDigest}/metadata/{mtype}", wrapper.GetImageMetadata)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/summaries/imagetags", wrapper.ListImageTags)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/events", wrapper.DeleteEvents)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/events", wrapper.ListEvents)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/events/{eventId}", wrapper.DeleteEvent)

@@ -238,8 +238,13 @@ func (e *Engine) newRelay(endpoints []notify.Endpoint, opt Options, metrics prom
 }
 
 func (e *Engine) newServer(in *intake.Intake, opt Options, metrics *prometheus.Registry) error {
+	converter, err := analyze.NewConverter(e.child, filepath.Join(e.cfg.DataDir, "convert"))
+	if err != nil {
+		return err
+	}
 	cfg := server.Config{
 		Catalog: e.catalog, VerifyRegistry: e.verifyRegistry, Intake: hinting{in, e.watcher}, Hint: e.watcher.Hint, Looks: e.looks, Progress: e.workers.Progress, Health: e.health,
+		Webhooks: webhooks{e.relay, e.webhook}, Convert: converter.Convert,
 		OpenMetrics: e.cfg.Metrics.Open, Version: opt.Version, SchemaVersion: SchemaVersion, HostID: e.cfg.HostID,
 		BaseURL: e.baseURL(), Log: e.part("server"),
 	}

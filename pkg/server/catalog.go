@@ -23,6 +23,15 @@ type accounts interface {
 	// Authenticate returns the user if the password is right. Errors: Unauthorized.
 	Authenticate(ctx context.Context, user string, password anchore.Secret) (anchore.User, error)
 	Account(ctx context.Context, name string) (anchore.Account, error)
+	Accounts(ctx context.Context, state anchore.AccountState) ([]anchore.Account, error)
+	AddAccount(ctx context.Context, name, email string) (anchore.Account, error)
+	SetAccountState(ctx context.Context, name string, state anchore.AccountState) error
+	Users(ctx context.Context, account string) ([]anchore.User, error)
+	AccountUser(ctx context.Context, account, user string) (anchore.User, error)
+	AddUser(ctx context.Context, account, user string, password anchore.Secret) (anchore.User, error)
+	DeleteUser(ctx context.Context, account, user string) error
+	SetPassword(ctx context.Context, account, user string, password anchore.Secret) (anchore.User, error)
+	RemovePassword(ctx context.Context, account, user string) error
 }
 
 type subscriptions interface {
@@ -49,6 +58,9 @@ type images interface {
 	DeleteImage(ctx context.Context, account, digest string, force bool) error
 	// Report opens the syft JSON document of an analyzed image.
 	Report(ctx context.Context, account, digest string) (io.ReadCloser, error)
+	// Manifest and ImageConfig open what the registry gave.
+	Manifest(ctx context.Context, account, digest string) (io.ReadCloser, error)
+	ImageConfig(ctx context.Context, account, digest string) (io.ReadCloser, error)
 }
 
 type events interface {

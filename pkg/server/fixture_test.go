@@ -253,7 +253,7 @@ func (f *fixture) conforms(req *http.Request, a answer) {
 	op := f.server.document.operation(found)
 	options := &openapi3filter.Options{
 		IncludeResponseStatus: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
-		ExcludeResponseBody: a.header.Get("Content-Type") == "application/gzip" || len(a.body) == 0,
+		ExcludeResponseBody: !a.decodes() || len(a.body) == 0,
 	}
 	err := openapi3filter.ValidateResponse(f.t.Context(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{
@@ -264,6 +264,12 @@ func (f *fixture) conforms(req *http.Request, a answer) {
 	if err != nil {
 		f.t.Errorf("%s answers %d, not as the document says: %v\n%s", a.asked, a.status, err, a.body)
 	}
+}
+
+// decodes reports whether the document's validation can read the body.
+func (a answer) decodes() bool {
+	media, _, _ := strings.Cut(a.header.Get("Content-Type"), ";")
+	return media == "application/json" || media == "text/plain"
 }
 
 // isError checks that the answer has the shape of all errors.

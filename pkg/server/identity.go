@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
-	"github.com/anchore/anchore-engine/pkg/api"
 )
 
 // actingFor names the account that an administrator wants to act in.
@@ -84,18 +83,10 @@ func (s *Server) requireAdmin(w http.ResponseWriter, r *http.Request, action str
 
 // GetAccount answers with the account that the request acts in.
 func (s *Server) GetAccount(w http.ResponseWriter, r *http.Request) {
-	a := callerOf(r).acts
-	s.write(w, r, http.StatusOK, api.Account{
-		Name: a.Name, Type: api.AccountType(a.Type), State: api.AccountState(a.State), Email: textOrNull(a.Email),
-		CreatedAt: recordTime(a.CreatedAt), LastUpdated: recordTime(a.UpdatedAt),
-	})
+	s.write(w, r, http.StatusOK, accountRecord(callerOf(r).acts))
 }
 
 // GetUser answers with the user who makes the request.
 func (s *Server) GetUser(w http.ResponseWriter, r *http.Request) {
-	u := callerOf(r).user
-	s.write(w, r, http.StatusOK, api.User{
-		Username: u.Name, Type: api.UserTypeNative,
-		CreatedAt: recordTime(u.CreatedAt), LastUpdated: recordTime(u.UpdatedAt),
-	})
+	s.write(w, r, http.StatusOK, userRecord(callerOf(r).user))
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
 	"net/http"
@@ -44,6 +45,12 @@ type Config struct {
 	Progress func(digest string) (anchore.Progress, bool)
 	// Health asks each part of the engine how it is doing. Nil: all is well.
 	Health func(ctx context.Context) []PartHealth
+
+	// Webhooks tells of the webhook endpoints and tests them. Nil: none is configured.
+	Webhooks Webhooks
+	// Convert writes a syft document to out in one of sbom.Formats, or returns an error
+	// without having written. Nil: nothing is converted.
+	Convert func(ctx context.Context, format string, document io.Reader, out io.Writer) error
 
 	Metrics     http.Handler // served at /metrics; nil serves none
 	OpenMetrics bool         // serve /metrics without authentication
