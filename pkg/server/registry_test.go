@@ -46,6 +46,7 @@ func TestRegistries(t *testing.T) {
 		t.Errorf("the name without one (-want +got):\n%s", diff)
 	}
 	f.call("alice", "GET", "/registries/docker.io%2Flibrary%2F*", "").is(200)
+	f.call("alice", "GET", "/registries/docker.io/library/*", "").is(200)
 }
 
 func TestRegistryRefusals(t *testing.T) {

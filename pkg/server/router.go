@@ -84,6 +84,7 @@ func segments(path string) []string {
 func isParameter(segment string) bool { return strings.HasPrefix(segment, "{") }
 
 func (rt *route) matches(given []string) bool {
+	given = rt.folded(given)
 	if len(given) != len(rt.segments) {
 		return false
 	}
@@ -93,6 +94,19 @@ func (rt *route) matches(given []string) bool {
 		}
 	}
 	return true
+}
+
+// wide is the parameter whose value may be written with its slashes as they are:
+// the original's scripts write the names of registries so.
+const wide = "{registry}"
+
+// folded joins what stands at a wide parameter, the last segment, and behind it.
+func (rt *route) folded(given []string) []string {
+	last := len(rt.segments) - 1
+	if last < 0 || rt.segments[last] != wide || len(given) <= last {
+		return given
+	}
+	return append(given[:last:last], strings.Join(given[last:], "/"))
 }
 
 // before reports whether rt is the more specific of two routes for one path.
@@ -107,6 +121,7 @@ func (rt *route) before(other *route) bool {
 
 func (rt *route) values(given []string) map[string]string {
 	values := map[string]string{}
+	given = rt.folded(given)
 	for i, s := range rt.segments {
 		if isParameter(s) {
 			values[strings.Trim(s, "{}")] = given[i]

@@ -14,6 +14,7 @@ func TestRouter(t *testing.T) {
 	for _, p := range []string{
 		"GET /{$}", "GET /images", "POST /images", "GET /images/{imageDigest}", "GET /images/by_id/{imageId}",
 		"GET /images/{imageDigest}/content", "GET /images/{imageDigest}/content/{ctype}", "GET /images/by_id/{imageId}/content",
+		"GET /registries/{registry}",
 	} {
 		rt.HandleFunc(p, nothing)
 	}
@@ -33,6 +34,9 @@ func TestRouter(t *testing.T) {
 		{method: "GET", path: "/images/by_id/content", pattern: "/images/by_id/{imageId}", values: map[string]string{"imageId": "content"}},
 		{method: "GET", path: "/images/by_id/12/content", pattern: "/images/by_id/{imageId}/content", values: map[string]string{"imageId": "12"}},
 		{method: "GET", path: "/images/x%2Fy/content/os", pattern: "/images/{imageDigest}/content/{ctype}", values: map[string]string{"imageDigest": "x/y", "ctype": "os"}},
+		{method: "GET", path: "/registries/quay.io", pattern: "/registries/{registry}", values: map[string]string{"registry": "quay.io"}},
+		{method: "GET", path: "/registries/quay.io/team/*", pattern: "/registries/{registry}", values: map[string]string{"registry": "quay.io/team/*"}},
+		{method: "GET", path: "/registries/quay.io%2Fteam%2f*/", pattern: "/registries/{registry}", values: map[string]string{"registry": "quay.io/team/*"}},
 		{method: "PUT", path: "/images", methods: []string{"GET", "POST"}},
 		{method: "GET", path: "/nothing"},
 		{method: "GET", path: "/images//content"},
