@@ -63,6 +63,11 @@ func TestDocumentShowsTheBodies(t *testing.T) {
 			NotificationID: id, UserID: "admin", SubscriptionKey: key, SubscriptionType: anchore.AnalysisUpdate,
 			LastEval: eval(anchore.Analyzing), CurrEval: eval(anchore.Analyzed), Annotations: map[string]string{}, Context: analyzed,
 		},
+		anchore.ErrorEvent: anchore.NewEventPayload(id, anchore.Event{
+			ID: "9b00f6c1d2e34a5b8c7d6e5f4a3b2c1d", Account: "admin", Type: anchore.EventDiskFull, Level: anchore.Fatal,
+			Message: "The data directory has hardly any space left", Service: "catalog", At: time.Unix(1622548800, 123456000),
+			Resource: anchore.Resource{Type: "service", ID: "data_dir"}, Details: map[string]any{"free_mb": 120, "limit_mb": 256},
+		}, "anchore-quickstart", "http://127.0.0.1:8228"),
 	} {
 		raw, err := json.Marshal(payload)
 		if err != nil {
