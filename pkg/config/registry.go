@@ -44,7 +44,7 @@ func registryKeys() []key {
 			doc: "PEM file with certificates that are trusted for all registries, beside the system's.",
 			set: func(d *draft, _ []string, v value) { d.Registries.CAFile = v.text }},
 		{name: "registries.ambient_credentials", old: []string{"allow_awsecr_iam_auto"}, kind: boolean, def: "false",
-			doc: "Let registries whose user or password is awsauto be read with what the engine's host has: a login or credential helper in the docker configuration file of its user. Every account may then do so.",
+			doc: "Let registries whose user or password is awsauto be read with what the engine's host has: a login or credential helper in the docker configuration file of its user, or for AWS a role of the machine or container. Every account may then do so.",
 			set: func(d *draft, _ []string, v value) { d.Registries.Ambient = v.yes }},
 		{name: "registries.mirrors.<registry>", kind: mirrors, example: "[mirror.example.com, harbor.example.com/proxy]",
 			doc: "Where requests for this registry go first, in this order; names stay those of the registry. A tag stays with the first of them that had it.",

@@ -24,7 +24,7 @@ var ecrHost = regexp.MustCompile(`^[0-9]{12}\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.
 
 // ecrLogin exchanges an access key for a login: the API Amazon ECR,
 // GetAuthorizationToken.
-func (c *Client) ecrLogin(ctx context.Context, l *line, r request, cred Credential) (Credential, time.Duration, error) {
+func (c *Client) ecrLogin(ctx context.Context, l *line, r request, key awsKey) (Credential, time.Duration, error) {
 	parts := ecrHost.FindStringSubmatch(r.ref.Registry)
 	if parts == nil {
 		return Credential{}, 0, anchore.E(anchore.Invalid, r.op, "registry %s is of type awsecr, but its name is not that of an AWS registry: 123456789012.dkr.ecr.REGION.amazonaws.com", r.ref.Registry)
@@ -39,7 +39,7 @@ func (c *Client) ecrLogin(ctx context.Context, l *line, r request, cred Credenti
 	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	req.Header.Set("X-Amz-Target", "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken")
 	req.Header.Set("User-Agent", c.cfg.UserAgent)
-	signAWS(req, body, cred, parts[1], "ecr", time.Now())
+	signAWS(req, body, key, parts[1], "ecr", time.Now())
 	res, err := l.client.Do(req)
 	if err != nil {
 		return Credential{}, 0, connectionError(ctx, r, err)
@@ -50,23 +50,23 @@ func (c *Client) ecrLogin(ctx context.Context, l *line, r request, cred Credenti
 		return Credential{}, 0, err
 	}
 	if res.StatusCode != http.StatusOK {
-		return Credential{}, 0, ecrError(r, cred, res, answer)
+		return Credential{}, 0, ecrError(r, key, res, answer)
 	}
 	return readECR(r, answer)
 }
 
 // ecrError is for an answer without a login. AWS says 400 for a wrong key.
-func ecrError(r request, cred Credential, res *http.Response, answer []byte) error {
+func ecrError(r request, key awsKey, res *http.Response, answer []byte) error {
 	var doc struct {
 		Type string `json:"__type"`
 	}
 	_ = json.Unmarshal(answer, &doc) // without it the status has to do
 	if res.StatusCode == http.StatusBadRequest && doc.Type != "ThrottlingException" {
-		return anchore.E(anchore.Unauthorized, r.op, "AWS does not accept the access key %q for registry %s (%.60q)", cred.Username, r.ref.Registry, doc.Type).
+		return anchore.E(anchore.Unauthorized, r.op, "AWS does not accept the access key %q for registry %s (%.60q)", key.ID, r.ref.Registry, doc.Type).
 			WithCodes(anchore.CodePermissionDenied).Because(errLogin)
 	}
 	res.Body = io.NopCloser(bytes.NewReader(nil))
-	return statusError(r, cred, res)
+	return statusError(r, Credential{Username: key.ID, Password: key.Secret}, res)
 }
 
 // readECR takes the login of an answer, and how long it is good for.
@@ -92,10 +92,15 @@ func readECR(r request, answer []byte) (Credential, time.Duration, error) {
 
 // signAWS signs a request with an access key: AWS Signature Version 4, all headers
 // that are set and the host being signed.
-func signAWS(req *http.Request, body []byte, cred Credential, region, service string, now time.Time) {
+func signAWS(req *http.Request, body []byte, key awsKey, region, service string, now time.Time) {
 	stamp := now.UTC().Format("20060102T150405Z")
 	req.Header.Set("X-Amz-Date", stamp)
-	names, headers := []string{"content-type", "host", "x-amz-date", "x-amz-target"}, ""
+	names, headers := []string{"content-type", "host", "x-amz-date"}, ""
+	if key.Session != "" {
+		req.Header.Set("X-Amz-Security-Token", key.Session.Reveal())
+		names = append(names, "x-amz-security-token")
+	}
+	names = append(names, "x-amz-target") // in alphabetical order
 	for _, name := range names {
 		value := req.Header.Get(name)
 		if name == "host" {
@@ -106,12 +111,12 @@ func signAWS(req *http.Request, body []byte, cred Credential, region, service st
 	sum := func(b []byte) string { s := sha256.Sum256(b); return hex.EncodeToString(s[:]) }
 	canonical := strings.Join([]string{req.Method, "/", "", headers, strings.Join(names, ";"), sum(body)}, "\n")
 	scope := strings.Join([]string{stamp[:8], region, service, "aws4_request"}, "/")
-	key := []byte("AWS4" + cred.Password.Reveal())
+	signing := []byte("AWS4" + key.Secret.Reveal())
 	for part := range strings.SplitSeq(scope, "/") {
-		key = keyed(key, part)
+		signing = keyed(signing, part)
 	}
-	signature := keyed(key, strings.Join([]string{"AWS4-HMAC-SHA256", stamp, scope, sum([]byte(canonical))}, "\n"))
-	req.Header.Set("Authorization", fmt.Sprintf("AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%x", cred.Username, scope, strings.Join(names, ";"), signature))
+	signature := keyed(signing, strings.Join([]string{"AWS4-HMAC-SHA256", stamp, scope, sum([]byte(canonical))}, "\n"))
+	req.Header.Set("Authorization", fmt.Sprintf("AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%x", key.ID, scope, strings.Join(names, ";"), signature))
 }
 
 func keyed(key []byte, text string) []byte {

@@ -59,13 +59,26 @@ func (c *Client) login(ctx context.Context, l *line, r request, cred Credential)
 
 func (c *Client) makeLogin(ctx context.Context, l *line, r request, cred Credential) (Credential, time.Duration, error) {
 	if cred.Kind == ECRLogin {
-		return c.ecrLogin(ctx, l, r, cred)
+		return c.ecrLogin(ctx, l, r, awsKey{ID: cred.Username, Secret: cred.Password})
 	}
 	if !c.cfg.Ambient {
 		return Credential{}, 0, anchore.E(anchore.Forbidden, r.op, "'awsauto' is not enabled in service configuration: set registries.ambient_credentials to let registries use the credentials of the engine's host").WithCodes(anchore.CodePermissionDenied)
 	}
-	return ambient(ctx, r)
+	found, life, err := ambient(ctx, r)
+	if anchore.KindOf(err) != anchore.Unauthorized || !ecrHost.MatchString(r.ref.Registry) {
+		return found, life, err
+	}
+	key, err := c.hostKey(ctx, l, r)
+	if err != nil {
+		return Credential{}, 0, err
+	}
+	found, life, err = c.ecrLogin(ctx, l, r, key)
+	return found, min(life, hostKeyFor), err
 }
+
+// hostKeyFor is how long a login that was made with the host's key is used: a role
+// may be taken from the host.
+const hostKeyFor = time.Hour
 
 // ambient asks docker's configuration file of the engine's user, and the credential
 // helpers that it names, for a login.

@@ -325,3 +325,67 @@ func TestProxy(t *testing.T) {
 		t.Errorf("the proxy saw (-want +got):\n%s", diff)
 	}
 }
+
+// TestRoleOfTheHost reads an ECR registry with the role of the machine that the
+// engine runs on, as EC2's metadata service gives it.
+func TestRoleOfTheHost(t *testing.T) {
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	const host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+	srv := ocitest.NewHandler(ocitest.Config{Auth: ocitest.Basic, User: "AWS", Password: "issued"})
+	srv.Push(t, "team/app:latest", oldImage)
+	token := base64.StdEncoding.EncodeToString([]byte("AWS:issued"))
+	key := `{"Code":"Success","AccessKeyId":"ASIAROLE","SecretAccessKey":"secret","Token":"session"}`
+	answers := map[string]string{
+		"PUT http://169.254.169.254/latest/api/token":                                      "metadata-token",
+		"GET http://169.254.169.254/latest/meta-data/iam/security-credentials/":            "engine-role\n",
+		"GET http://169.254.169.254/latest/meta-data/iam/security-credentials/engine-role": key,
+		"GET http://169.254.170.2/v2/credentials":                                          key,
+		"POST https://api.ecr.eu-west-1.amazonaws.com/":                                    fmt.Sprintf(`{"authorizationData":[{"authorizationToken":%q,"expiresAt":%d}]}`, token, time.Now().Add(12*time.Hour).Unix()),
+	}
+	var asked []string
+	transport := roundTrip(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Host == host {
+			return srv.Transport().RoundTrip(r)
+		}
+		asked = append(asked, r.Method+" "+r.URL.String())
+		rec := httptest.NewRecorder()
+		answer, known := answers[asked[len(asked)-1]]
+		switch {
+		case !known,
+			r.Method == "GET" && r.URL.Host == "169.254.169.254" && r.Header.Get("X-Aws-Ec2-Metadata-Token") != "metadata-token",
+			r.Method == "POST" && (r.Header.Get("X-Amz-Security-Token") != "session" || !strings.Contains(r.Header.Get("Authorization"), "Credential=ASIAROLE/")):
+			rec.WriteHeader(http.StatusUnauthorized)
+		default:
+			_, _ = rec.WriteString(answer)
+		}
+		return rec.Result(), nil
+	})
+	accounts := logins{"admin": {Username: "awsauto", Password: "awsauto", Kind: oci.AmbientLogin}}
+	c := newClient(t, oci.Config{Credentials: accounts, Ambient: true, Transport: transport})
+	for range 2 {
+		if got := head(t, c, host+"/team/app:latest"); got != "old" {
+			t.Fatalf("with the instance's role the image is %s after %q", got, asked)
+		}
+	}
+	if len(asked) != 4 {
+		t.Errorf("asked %q, want each once", asked)
+	}
+	asked = nil
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials")
+	if got := head(t, newClient(t, oci.Config{Credentials: accounts, Ambient: true, Transport: transport}), host+"/team/app:latest"); got != "old" || asked[0] != "GET http://169.254.170.2/v2/credentials" {
+		t.Errorf("with the container's role the image is %s after %q", got, asked)
+	}
+	asked = nil
+	if got := head(t, newClient(t, oci.Config{Credentials: accounts, Transport: transport}), host+"/team/app:latest"); got != "forbidden" || len(asked) > 0 {
+		t.Errorf("where it is not allowed the image is %s after %q", got, asked)
+	}
+	// No role: nobody at the metadata service's address.
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "")
+	clear(answers)
+	if got := head(t, newClient(t, oci.Config{Credentials: accounts, Ambient: true, Transport: transport}), host+"/team/app:latest"); got != "unauthorized" {
+		t.Errorf("without a role the image is %s", got)
+	}
+}
