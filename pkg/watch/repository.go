@@ -61,9 +61,13 @@ func (w *Watcher) readRepositories(ctx context.Context, found map[string]*target
 	}
 }
 
-// rush lists a repository at once after somebody has changed what is wanted of it:
-// they wait for its tags. A change of long ago has had its turn.
-func (w *Watcher) rush(t *target, now time.Time) {
+// rush lists a repository at once after somebody has changed what is wanted of it,
+// or the credentials for it (it is known, by another target): they wait for its
+// tags. A change of long ago has had its turn.
+func (w *Watcher) rush(t *target, known bool, now time.Time) {
+	if known && t.rushed.IsZero() && t.lastLook.IsZero() && len(t.repos) > 0 && !t.waiting && !t.looking {
+		w.hint(t)
+	}
 	for _, repo := range t.repos {
 		if at := repo.ChangedAt; at.After(t.rushed) && now.Sub(at) < w.cfg.ListEvery {
 			t.rushed = at

@@ -14,6 +14,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
 	"github.com/anchore/anchore-engine/pkg/intake"
+	"github.com/anchore/anchore-engine/pkg/oci"
 	"github.com/anchore/anchore-engine/pkg/oci/ocitest"
 	"github.com/anchore/anchore-engine/pkg/watch"
 )
@@ -251,6 +252,24 @@ func TestARepositoryThatCannotBeListedIsToldOnce(t *testing.T) {
 			wait(5 * time.Second)
 		}
 		w.check("after the hints", "1 2.0 2.1", w.tags("admin", anchore.TagUpdate))
+	})
+}
+
+func TestANewCredentialIsTriedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRepositories(t)
+		w.pushAll("1")
+		w.run()
+		w.watchRepository("admin", anchore.RepositoryWatch{})
+		wait(time.Minute)
+		w.pushAll("2")
+		mend := w.registry().Inject(ocitest.Fault{Path: "/tags/list", Status: http.StatusForbidden})
+		wait(48 * time.Hour)
+		mend()
+		w.logins["admin"] = oci.Credential{Username: "u", Password: "p"}
+		w.add("admin", "team/app:1") // anything that makes the watched set be read again
+		wait(5 * time.Second)
+		w.check("with another credential", "1 2", w.tags("admin", anchore.TagUpdate))
 	})
 }
 

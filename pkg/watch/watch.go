@@ -280,6 +280,7 @@ func (w *Watcher) replace(found map[string]*target, now time.Time) {
 		old.tags, old.repos = nil, nil // a look that runs, or waits in its host's queue, comes to nothing
 		w.queue.remove(old)
 	}
+	known := w.byKey
 	w.targets = found
 	w.byKey = make(map[string][]*target, len(found))
 	for _, h := range w.hosts {
@@ -294,7 +295,7 @@ func (w *Watcher) replace(found map[string]*target, now time.Time) {
 		if t.place < 0 && !t.waiting && !t.looking {
 			w.schedule(t, now)
 		}
-		w.rush(t, now)
+		w.rush(t, len(known[t.key]) > 0, now)
 	}
 	w.cfg.Metrics.watched(len(found))
 }
