@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"bytes"
+
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,13 +30,15 @@ type running struct {
 	t      *testing.T
 	dir    string
 	config string
+	user   string // who makes requests
 	url    string
+	engine *engine.Engine
 	stop   func()
 }
 
 func start(t *testing.T, config string) *running {
 	t.Helper()
-	e := &running{t: t, dir: t.TempDir(), config: config}
+	e := &running{t: t, dir: t.TempDir(), config: config, user: anchore.AdminAccount}
 	e.start()
 	return e
 }
@@ -63,7 +66,7 @@ func (e *running) start() {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	e.url = built.URL()
+	e.url, e.engine = built.URL(), built
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- built.Run(ctx) }()
@@ -92,7 +95,7 @@ func (e *running) call(method, path string, body any) (int, string) {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	req.SetBasicAuth("admin", "foobar")
+	req.SetBasicAuth(e.user, "foobar")
 	req.Header.Set("Content-Type", "application/json")
 	client := http.Client{Timeout: time.Minute}
 	res, err := client.Do(req)
@@ -105,6 +108,18 @@ func (e *running) call(method, path string, body any) (int, string) {
 		e.t.Fatal(err)
 	}
 	return res.StatusCode, string(answer)
+}
+
+// as is the engine with requests of another user, who is made with an account of
+// the name.
+func (e *running) as(user string) *running {
+	e.t.Helper()
+	if err := e.engine.Catalog().CreateAccount(e.t.Context(), anchore.Account{Name: user, Type: anchore.UserAccount}, "foobar"); err != nil {
+		e.t.Fatal(err)
+	}
+	other := *e
+	other.user = user
+	return &other
 }
 
 // must is call for a request that succeeds.
@@ -222,6 +237,36 @@ func noPasswordOnDisk(t *testing.T, dir string) {
 	}); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestAccountsReadWithTheirOwnCredentials: what one account may read proves nothing
+// for another, also where both watch the same tag.
+func TestAccountsReadWithTheirOwnCredentials(t *testing.T) {
+	r := ocitest.StartWith(t, ocitest.Config{Auth: ocitest.Token, User: "user", Password: "correct-horse"})
+	e := start(t, "")
+	alice, bob := e.as("alice"), e.as("bob")
+	first, second, third := ocitest.Image(ocitest.Spec{Version: "1"}), ocitest.Image(ocitest.Spec{Version: "2"}), ocitest.Image(ocitest.Spec{Version: "3"})
+	tag := r.Push(t, "team/app:latest", first)
+	registry := map[string]any{"registry": r.Host(), "registry_user": "user", "registry_pass": "correct-horse"}
+	alice.must("POST", "/registries", registry)
+	alice.must("POST", "/images?autosubscribe=true", map[string]any{"tag": tag})
+	for _, add := range []map[string]any{{"tag": tag}, {"tag": tag, "digest": first.Digest, "created_at": "2021-06-01T12:00:00Z"}} {
+		if status, answer := bob.call("POST", "/images?force=true", add); status == 200 {
+			t.Errorf("bob added alice's image: %s", answer)
+		}
+	}
+	registry["registry_pass"] = "wrong-mule"
+	bob.must("POST", "/registries?validate=false", registry)
+	bob.must("POST", "/subscriptions", map[string]any{"subscription_key": tag, "subscription_type": "tag_update", "active": true})
+	for _, moved := range []ocitest.Artifact{second, third} {
+		r.Push(t, "team/app:latest", moved)
+		eventually(t, "alice sees the move", func() bool { return strings.Contains(alice.tags()[tag], moved.Digest) })
+	}
+	if diff := cmp.Diff(map[string]string{}, bob.tags()); diff != "" {
+		t.Errorf("bob sees what he may not read (-want +got):\n%s", diff)
+	}
+	bob.must("PUT", "/registries/"+url.PathEscape(r.Host()), map[string]any{"registry_pass": "correct-horse"})
+	eventually(t, "bob sees the image with a password that is right", func() bool { return strings.Contains(bob.tags()[tag], third.Digest) })
 }
 
 // TestRefusedLoginIsToldOnce: looks go on with a password that no longer holds,

@@ -234,6 +234,9 @@ func TestAmbient(t *testing.T) {
 	if _, err := newClient(t, oci.Config{Credentials: accounts}).Head(t.Context(), "asks", ref); anchore.KindOf(err) != anchore.Forbidden {
 		t.Errorf("where it is not allowed: %v, want forbidden", err)
 	}
+	if err := newClient(t, oci.Config{}).Ping(t.Context(), srv.Host(), ambient); !strings.HasPrefix(anchore.MessageOf(err), "'awsauto' is not enabled in service configuration") {
+		t.Errorf("Ping where it is not allowed: %v", err)
+	}
 	if err := allowed.Ping(t.Context(), "registry.example.com", ambient); anchore.KindOf(err) != anchore.Unauthorized {
 		t.Errorf("a registry that the host has nothing for: %v, want unauthorized", err)
 	}

@@ -24,7 +24,7 @@ func (c *Client) Ping(ctx context.Context, registry string, cred Credential) err
 		return anchore.E(kind, r.op, "there is no registry at %s", registry).WithCodes(anchore.CodeNotAccessible).Because(err)
 	case kind == anchore.Unauthorized && cred.anonymous():
 		return nil // it is a registry, and lets nobody in at the door; what the original took
-	case kind == anchore.Unauthorized || kind == anchore.Forbidden:
+	case cred.Kind == PasswordLogin && (kind == anchore.Unauthorized || kind == anchore.Forbidden):
 		return anchore.E(kind, r.op, "cannot login to registry user=%s registry=%s - invalid username/password", cred.Username, registry).WithCodes(anchore.CodePermissionDenied).Because(err)
 	}
 	return err
