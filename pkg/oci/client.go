@@ -133,7 +133,7 @@ func New(cfg Config) (*Client, error) {
 func newClient(cfg Config) *Client {
 	return &Client{
 		cfg: cfg, hosts: map[string]*host{}, auth: auth{challenges: map[string]challenge{}, tokens: map[tokenKey]*token{}},
-		logins: logins{known: map[loginKey]*login{}}, chosen: chosen{tags: map[tagKey]*choice{}},
+		logins: logins{known: map[loginKey]*login{}}, chosen: chosen{tags: map[tagKey]*choice{}, health: map[source]*health{}},
 	}
 }
 

@@ -22,8 +22,9 @@ type Sources interface {
 
 // A tag's source stays the same while it works, and what it answers is believed:
 // of two sources one may lag behind, and asking now this, now that one would make
-// the tag flap between two digests. A source that fails is left only when it has
-// failed so often, for so long, without an answer in between.
+// the tag flap between two digests. A source that fails is left only when it, or the
+// tag there, has failed so often, for so long, without an answer in between: a tag
+// waits no longer because others were asked for while the source was down.
 const (
 	patience      = 15 * time.Minute
 	patientErrors = 3
@@ -54,17 +55,35 @@ func (c *Client) sources(registry string) []source {
 
 // chosen are the sources of tags.
 type chosen struct {
-	mu   sync.Mutex
-	tags map[tagKey]*choice
+	mu     sync.Mutex
+	tags   map[tagKey]*choice
+	health map[source]*health
 }
 
 type tagKey struct{ account, tag string }
 
-// choice is a tag's source and how it has been doing.
+// choice is a tag's source and how the tag has been doing there.
 type choice struct {
-	source   source
-	failures int       // in a row
+	source source
+	health health
+}
+
+// health counts failures since the last answer.
+type health struct {
+	failures int
 	since    time.Time // of the first of them
+}
+
+// note counts what came of a request, and reports whether patience is at an end.
+func (h *health) note(failed bool, now time.Time) bool {
+	if !failed {
+		h.failures = 0
+		return false
+	}
+	if h.failures++; h.failures == 1 {
+		h.since = now
+	}
+	return h.failures >= patientErrors && now.Sub(h.since) >= patience
 }
 
 // doAtSources is do for a registry with mirrors.
@@ -167,12 +186,13 @@ func (s *chosen) left(key tagKey, err error, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := s.tags[key]
-	if kind := anchore.KindOf(err); err == nil || kind == anchore.NotFound || kind == anchore.Limited {
-		at.failures = 0
-		return false
+	whole := s.health[at.source]
+	if whole == nil {
+		whole = &health{}
+		s.health[at.source] = whole
 	}
-	if at.failures++; at.failures == 1 {
-		at.since = now
-	}
-	return at.failures >= patientErrors && now.Sub(at.since) >= patience
+	kind := anchore.KindOf(err)
+	failed := err != nil && kind != anchore.NotFound && kind != anchore.Limited
+	here, everywhere := at.health.note(failed, now), whole.note(failed, now)
+	return here || everywhere
 }

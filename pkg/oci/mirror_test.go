@@ -128,6 +128,32 @@ func TestLaggingMirror(t *testing.T) {
 	})
 }
 
+// TestMirrorDownForAll: a scheduler that asks a failing registry for one tag after
+// the other, seldom, has each tag go over as soon as the mirror has been down for
+// long, and not one by one after each has failed for long itself.
+func TestMirrorDownForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub, mirror, cfg, _ := mirrored(t)
+		c := newClient(t, cfg)
+		for _, tag := range []string{"1", "2", "3", "4"} {
+			hub.Push(t, "library/app:"+tag, newImage)
+			mirror.Push(t, "proxy/library/app:"+tag, oldImage)
+			if got := head(t, c, "app:"+tag); got != "old" {
+				t.Fatalf("app:%s is %s", tag, got)
+			}
+		}
+		mirror.Inject(ocitest.Fault{Status: 503})
+		var seen []string
+		for _, tag := range []string{"1", "2", "3", "4", "1"} {
+			seen = append(seen, head(t, c, "app:"+tag))
+			time.Sleep(8 * time.Minute)
+		}
+		if diff := cmp.Diff([]string{"unavailable", "unavailable", "new", "new", "new"}, seen); diff != "" {
+			t.Errorf("tags (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestMirrorIsAskedFirst(t *testing.T) {
 	hub, mirror, cfg, _ := mirrored(t)
 	hub.Push(t, "library/app:2", newImage)
