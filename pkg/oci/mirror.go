@@ -72,12 +72,13 @@ type choice struct {
 type health struct {
 	failures int
 	since    time.Time // of the first of them
+	told     bool      // the log says so
 }
 
 // note counts what came of a request, and reports whether patience is at an end.
 func (h *health) note(failed bool, now time.Time) bool {
 	if !failed {
-		h.failures = 0
+		*h = health{}
 		return false
 	}
 	if h.failures++; h.failures == 1 {
@@ -103,10 +104,16 @@ func (c *Client) doAtSources(ctx context.Context, r request) (*http.Response, er
 		asked := r
 		asked.ref = at.ref(r.ref)
 		res, err := c.ask(ctx, asked)
-		if ctx.Err() != nil || !c.chosen.left(tagKey{r.account, key.String()}, err, time.Now()) {
+		if ctx.Err() != nil {
 			return res, err
 		}
-		c.cfg.Logger.WarnContext(ctx, "a source has failed for long; looking for another one", "ref", key.String(), "source", string(at), "err", err)
+		leave, news := c.chosen.left(tagKey{r.account, key.String()}, err, time.Now())
+		if !leave {
+			return res, err
+		}
+		if news {
+			c.cfg.Logger.WarnContext(ctx, "a source has failed for long; its tags go over to the next one that has them", "source", string(at), "ref", key.String(), "err", err)
+		}
 		others := slices.DeleteFunc(slices.Clone(all), func(s source) bool { return s == at })
 		next, res, second := c.firstOf(ctx, r, others)
 		if second != nil {
@@ -180,9 +187,9 @@ func (c *Client) sourceOf(ctx context.Context, account string, ref anchore.Refer
 }
 
 // left notes what came of asking a tag's source, and reports whether it is to be
-// left. That it has no such tag (any more), or allows no more requests for now, is
+// left, and whether that is news. That it has no such tag (any more), or allows no more requests for now, is
 // an answer.
-func (s *chosen) left(key tagKey, err error, now time.Time) bool {
+func (s *chosen) left(key tagKey, err error, now time.Time) (leave, news bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := s.tags[key]
@@ -194,5 +201,8 @@ func (s *chosen) left(key tagKey, err error, now time.Time) bool {
 	kind := anchore.KindOf(err)
 	failed := err != nil && kind != anchore.NotFound && kind != anchore.Limited
 	here, everywhere := at.health.note(failed, now), whole.note(failed, now)
-	return here || everywhere
+	leave = here || everywhere
+	news = leave && !whole.told
+	whole.told = whole.told || leave
+	return leave, news
 }
