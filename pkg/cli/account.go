@@ -2,20 +2,19 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/anchore/anchore-engine/pkg/api"
 )
 
 func newAccountCmd(a *app) *cobra.Command {
 	cmd := newGroup(a, "account", "Manage accounts and their users")
 	cmd.AddCommand(newAccountWhoamiCmd(a), newAccountListCmd(a), newAccountGetCmd(a), newAccountAddCmd(a),
-		newAccountStateCmd(a, "enable", "Let the users of an account in again"), newAccountStateCmd(a, "disable", "Let the users of an account in no more, and stop all work for it"),
-		newAccountDelCmd(a), newUserCmd(a))
+		newAccountStateCmd(a, "enable", "Let the users of an account in again, and watch its tags"),
+		newAccountStateCmd(a, "disable", "Let the users of an account in no more, and watch none of its tags"), newUserCmd(a))
 	return cmd
 }
 
@@ -60,14 +59,6 @@ func (a *app) runAccountWhoami(ctx context.Context) error {
 	})
 }
 
-func (c *client) accountURL(name string, parts ...string) string {
-	target := c.base() + "/accounts/" + url.PathEscape(name)
-	for _, p := range parts {
-		target += "/" + url.PathEscape(p)
-	}
-	return target
-}
-
 func newAccountListCmd(a *app) *cobra.Command {
 	return newLeaf(a, "list", "List accounts", "",
 		func(cmd *cobra.Command, _ []string) error { return a.runAccountList(cmd.Context()) })
@@ -78,7 +69,7 @@ func (a *app) runAccountList(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	response, err := c.raw(ctx, http.MethodGet, c.base()+"/accounts")
+	response, err := c.ListAccounts(ctx, nil)
 	got, err := c.do(ctx, response, err)
 	if err != nil {
 		return err
@@ -91,7 +82,7 @@ func (a *app) runAccountList(ctx context.Context) error {
 // accounts asks the engine for the names of accounts.
 func (a *app) accounts(cmd *cobra.Command, _ []string) []string {
 	return a.column(cmd, "name", func(ctx context.Context, c *client) (*http.Response, error) {
-		return c.raw(ctx, http.MethodGet, c.base()+"/accounts")
+		return c.ListAccounts(ctx, nil)
 	})
 }
 
@@ -123,7 +114,7 @@ func (a *app) runAccountGet(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	response, err := c.raw(ctx, http.MethodGet, c.accountURL(name))
+	response, err := c.GetAccountByName(ctx, name)
 	got, err := c.do(ctx, response, err)
 	if err != nil {
 		return err
@@ -144,11 +135,7 @@ func (a *app) runAccountAdd(ctx context.Context, name, email string) error {
 	if err != nil {
 		return err
 	}
-	body := map[string]string{"name": name}
-	if email != "" {
-		body["email"] = email
-	}
-	response, err := c.send(ctx, http.MethodPost, c.base()+"/accounts", body)
+	response, err := c.AddAccount(ctx, api.AccountRequest{Name: name, Email: optional(email)})
 	got, err := c.do(ctx, response, err)
 	if err != nil {
 		return err
@@ -171,39 +158,8 @@ func (a *app) runAccountState(ctx context.Context, name, state string) error {
 	if err != nil {
 		return err
 	}
-	response, err := c.send(ctx, http.MethodPut, c.accountURL(name, "state"), map[string]string{"state": state})
+	response, err := c.SetAccountState(ctx, name, api.AccountStateRequest{State: api.AccountStateRequestState(state)})
 	got, err := c.do(ctx, response, err)
-	if err != nil {
-		return err
-	}
-	return a.success(got.value)
-}
-
-func newAccountDelCmd(a *app) *cobra.Command {
-	var dontAsk bool
-	cmd := newLeaf(a, "del NAME", "Delete an account with all that it has", "It must be disabled first.",
-		func(cmd *cobra.Command, args []string) error { return a.runAccountDel(cmd.Context(), args[0], dontAsk) })
-	cmd.ValidArgsFunction = a.complete(a.accounts)
-	cmd.Flags().BoolVar(&dontAsk, "dontask", false, "do not ask for confirmation")
-	return cmd
-}
-
-func (a *app) runAccountDel(ctx context.Context, name string, dontAsk bool) error {
-	c, err := a.client()
-	if err != nil {
-		return err
-	}
-	if !dontAsk {
-		fmt.Fprintf(a.out, "This operation is irreversible. Really delete account %s along with *all* users and resources associated with this account? (y/N)", clean(name, false))
-		if !a.answeredYes() {
-			return nil
-		}
-	}
-	response, err := c.raw(ctx, http.MethodDelete, c.accountURL(name))
-	got, err := c.do(ctx, response, err)
-	if f := asFailure(err); f != nil && strings.Contains(f.Error(), "Invalid account state change requested") {
-		return f.hint("accounts must be disabled (anchore-cli account disable %s) in order to be deleted", name)
-	}
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -160,24 +158,9 @@ func (c *client) check(ctx context.Context) error {
 
 // raw sends a request that the API's document does not have.
 func (c *client) raw(ctx context.Context, method, target string) (*http.Response, error) {
-	return c.send(ctx, method, target, nil)
-}
-
-// send is raw with a body, which is sent as JSON; nil for none.
-func (c *client) send(ctx context.Context, method, target string, body any) (*http.Response, error) {
-	var doc []byte
-	if body != nil {
-		var err error
-		if doc, err = json.Marshal(body); err != nil {
-			return nil, err
-		}
-	}
-	r, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(doc))
+	r, err := http.NewRequestWithContext(ctx, method, target, nil)
 	if err != nil {
 		return nil, err
-	}
-	if body != nil {
-		r.Header.Set("Content-Type", "application/json")
 	}
 	for _, edit := range c.RequestEditors {
 		if err := edit(ctx, r); err != nil {

@@ -3,8 +3,6 @@ package cli
 import (
 	"context"
 	"io"
-	"net/http"
-	"net/url"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -30,17 +28,18 @@ func (a *app) runImageMetadata(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	target := c.base() + "/images/" + url.PathEscape(digest) + "/metadata"
-	if len(args) > 1 {
-		target += "/" + url.PathEscape(args[1])
+	if len(args) == 1 {
+		response, err := c.ListImageMetadata(ctx, digest)
+		got, err := c.do(ctx, response, err)
+		if err != nil {
+			return err
+		}
+		return a.show(got.value, func(w io.Writer) error { return availableTypes(got.value).write(w) })
 	}
-	response, err := c.raw(ctx, http.MethodGet, target)
+	response, err := c.GetImageMetadata(ctx, digest, args[1])
 	got, err := c.do(ctx, response, err)
 	if err != nil {
 		return err
-	}
-	if len(args) == 1 {
-		return a.show(got.value, func(w io.Writer) error { return availableTypes(got.value).write(w) })
 	}
 	return a.show(got.value, func(w io.Writer) error { return a.writeMetadata(w, got.value, args[1]) })
 }

@@ -15,7 +15,7 @@ import (
 
 func newSystemCmd(a *app) *cobra.Command {
 	cmd := newGroup(a, "system", "See how the engine is doing")
-	cmd.AddCommand(newSystemStatusCmd(a), newSystemWaitCmd(a), newSystemErrorCodesCmd(a))
+	cmd.AddCommand(newSystemStatusCmd(a), newSystemWaitCmd(a), newSystemErrorCodesCmd(a), newWebhookCmd(a))
 	return cmd
 }
 
@@ -253,7 +253,7 @@ func (a *app) runSystemErrorCodes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	response, err := c.raw(ctx, http.MethodGet, c.base()+"/system/error_codes")
+	response, err := c.ListErrorCodes(ctx)
 	got, err := c.do(ctx, response, err)
 	if err != nil {
 		return err

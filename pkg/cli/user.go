@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"github.com/anchore/anchore-engine/pkg/api"
 )
 
 func newUserCmd(a *app) *cobra.Command {
@@ -56,7 +58,7 @@ func (o userOptions) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	response, err := c.raw(ctx, http.MethodGet, c.accountURL(account, "users"))
+	response, err := c.ListUsers(ctx, account)
 	got, err := c.do(ctx, response, err)
 	if err != nil {
 		return err
@@ -82,7 +84,7 @@ func newUserGetCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			response, err := c.raw(cmd.Context(), http.MethodGet, c.accountURL(account, "users", args[0]))
+			response, err := c.GetUserByName(cmd.Context(), account, args[0])
 			return o.show(cmd.Context(), c, response, err)
 		}))
 }
@@ -106,7 +108,7 @@ func (o userOptions) add(ctx context.Context, args []string) error {
 	if n := utf8.RuneCountInString(password); n < 6 || n > 128 {
 		return failf("Please enter a password of 6 to 128 characters.")
 	}
-	response, err := c.send(ctx, http.MethodPost, c.accountURL(account, "users"), map[string]string{"username": args[0], "password": password})
+	response, err := c.AddUser(ctx, account, api.UserRequest{Username: args[0], Password: password})
 	return o.show(ctx, c, response, err)
 }
 
@@ -121,7 +123,7 @@ func (o userOptions) del(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	response, err := c.raw(ctx, http.MethodDelete, c.accountURL(account, "users", name))
+	response, err := c.DeleteUser(ctx, account, name)
 	got, err := c.do(ctx, response, err)
 	if err != nil {
 		return err
@@ -155,7 +157,7 @@ func (o userOptions) setPassword(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	response, err := c.send(ctx, http.MethodPost, c.accountURL(account, "users", o.user, "credentials"), map[string]string{"type": "password", "value": password})
+	response, err := c.SetCredential(ctx, account, o.user, api.CredentialRequest{Type: "password", Value: password})
 	got, err := c.do(ctx, response, err)
 	if err != nil {
 		return err
