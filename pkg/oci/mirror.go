@@ -134,15 +134,23 @@ func (r request) byContent() bool {
 	return strings.HasPrefix(r.path, "blobs/") || strings.HasPrefix(r.path, "manifests/") && anchore.IsDigest(name)
 }
 
-// firstOf asks the sources in their order and returns the first answer; the error
-// is that of the last one, which is the registry itself.
+// firstOf asks the sources in their order and returns the first answer. The error
+// is that of the last one, which is the registry itself; but that one does not have
+// what was asked for only if none was unable to say.
 func (c *Client) firstOf(ctx context.Context, r request, all []source) (at source, res *http.Response, err error) {
+	var unable error
 	for _, at = range all {
 		asked := r
 		asked.ref = at.ref(r.ref)
 		if res, err = c.ask(ctx, asked); err == nil || ctx.Err() != nil {
 			return at, res, err
 		}
+		if kind := anchore.KindOf(err); kind == anchore.Unavailable || kind == anchore.Limited {
+			unable = err
+		}
+	}
+	if unable != nil && anchore.KindOf(err) == anchore.NotFound {
+		err = unable
 	}
 	return "", nil, err
 }

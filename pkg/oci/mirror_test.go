@@ -186,6 +186,10 @@ func TestMirrorIsAskedFirst(t *testing.T) {
 	if got := head(t, c, "none:1"); got != "not found" {
 		t.Errorf("none:1 is %s", got)
 	}
+	mirror.Inject(ocitest.Fault{Status: 503})
+	if got := head(t, c, "none:1"); got != "unavailable" {
+		t.Errorf("none:1 is %s, although the mirror could not say", got)
+	}
 }
 
 // perHost has a credential for each host.
