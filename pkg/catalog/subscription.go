@@ -28,6 +28,7 @@ func (c *Catalog) Subscriptions(ctx context.Context, name string, f Subscription
 		return nil, "", err
 	}
 	r := store.Range{Start: []byte(after), Limit: store.MaxPage}
+	var last *subscription.Row // of subs
 	for {
 		page := make([]*subscription.Row, 0, store.MaxPage)
 		err := c.view(ctx, name, func(tx store.Tx, acct *account.Row) (err error) {
@@ -43,10 +44,9 @@ func (c *Catalog) Subscriptions(ctx context.Context, name string, f Subscription
 				continue
 			}
 			if limit > 0 && len(subs) == limit {
-				return subs, next, nil
+				return subs, string(table.After(subscription.Table.Key(last))), nil
 			}
-			subs = append(subs, row.Domain(name))
-			next = string(table.After(subscription.Table.Key(row)))
+			subs, last = append(subs, row.Domain(name)), row
 		}
 		if len(page) < store.MaxPage {
 			return subs, "", nil

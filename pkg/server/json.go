@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -55,12 +54,18 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, v any, err error) 
 // fields of generated types are in the order of their keys; anything else goes
 // through sorted first.
 func encode(v any) ([]byte, error) {
+	if list := reflect.ValueOf(v); isList(list) {
+		var enc listEncoder
+		for i := range list.Len() {
+			if err := enc.add(list.Index(i).Addr().Interface()); err != nil {
+				return nil, err
+			}
+		}
+		return enc.end(), nil
+	}
 	var compact bytes.Buffer
 	enc := json.NewEncoder(&compact) // ends with a newline
 	enc.SetEscapeHTML(false)
-	if list := reflect.ValueOf(v); isList(list) {
-		return encodeList(list, enc, &compact)
-	}
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
@@ -73,30 +78,6 @@ func encode(v any) ([]byte, error) {
 func isList(v reflect.Value) bool {
 	return v.Kind() == reflect.Slice && v.Len() > 0 && v.Type().Elem().Kind() != reflect.Uint8 && !v.Type().Implements(reflect.TypeFor[json.Marshaler]())
 }
-
-// encodeList is encode for a list: a long one is never in memory in its compact
-// form, which would cost as much again.
-func encodeList(list reflect.Value, enc *json.Encoder, compact *bytes.Buffer) ([]byte, error) {
-	out := []byte{'['}
-	for i := range list.Len() {
-		compact.Reset()
-		if err := enc.Encode(list.Index(i).Addr().Interface()); err != nil {
-			return nil, err
-		}
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = indent(newLine(out, 1), compact.Bytes(), 1)
-		if i == 0 { // the others are of about its length
-			out = slices.Grow(out, min(len(out)*list.Len(), maxGuess))
-		}
-	}
-	return append(newLine(out, 0), ']', '\n'), nil
-}
-
-// maxGuess bounds, in bytes, what is set aside for a list by the length of its
-// first element, which may be the only long one.
-const maxGuess = 16 << 20
 
 // indent appends a JSON document in compact form, as json.Encoder writes it, to
 // out: indented as json.Indent does, at the given depth, and with every character

@@ -20,12 +20,17 @@ type Look struct {
 	Error  string    // why the last look failed, "" if it did not
 }
 
-// ListSubscriptions answers with the account's subscriptions.
+// ListSubscriptions answers with the account's subscriptions: a page if a limit is
+// given, else all.
 func (s *Server) ListSubscriptions(w http.ResponseWriter, r *http.Request, params api.ListSubscriptionsParams) {
 	filter := catalog.SubscriptionFilter{Key: given(params.SubscriptionKey), Type: given(params.SubscriptionType)}
 	after, err := readCursor(given(params.Page))
 	if err != nil {
 		s.fail(w, r, err)
+		return
+	}
+	if given(params.Limit) == 0 {
+		s.listAllSubscriptions(w, r, filter, after, given(params.Detail))
 		return
 	}
 	subs, next, err := s.cfg.Catalog.Subscriptions(r.Context(), account(r), filter, after, given(params.Limit))
@@ -36,6 +41,31 @@ func (s *Server) ListSubscriptions(w http.ResponseWriter, r *http.Request, param
 	setCursor(w, next)
 	list, err := s.subscriptions(r.Context(), account(r), subs, given(params.Detail))
 	s.send(w, r, list, err)
+}
+
+// subscriptionsAtOnce is how many subscriptions are in memory while all are listed.
+const subscriptionsAtOnce = 5000
+
+func (s *Server) listAllSubscriptions(w http.ResponseWriter, r *http.Request, filter catalog.SubscriptionFilter, after string, detail bool) {
+	out := &listWriter{server: s, w: w, r: r}
+	status, err := s.statuses(r.Context(), account(r), detail)
+	for err == nil {
+		var subs []anchore.Subscription
+		if subs, after, err = s.cfg.Catalog.Subscriptions(r.Context(), account(r), filter, after, subscriptionsAtOnce); err != nil {
+			break
+		}
+		for _, sub := range subs {
+			record := subscriptionRecord(sub, status)
+			if err = out.add(&record); err != nil {
+				break
+			}
+		}
+		if err == nil && after == "" {
+			out.end()
+			return
+		}
+	}
+	out.fail(err)
 }
 
 // AddSubscription stores a subscription, or answers with the one there is.
@@ -87,23 +117,40 @@ func (s *Server) sendSubscription(w http.ResponseWriter, r *http.Request, sub an
 }
 
 func (s *Server) subscriptions(ctx context.Context, account string, subs []anchore.Subscription, detail bool) ([]api.Subscription, error) {
-	status := func(anchore.Subscription) *api.SubscriptionStatus { return nil }
-	if detail {
-		look, err := s.looks(ctx, account)
-		if err != nil {
-			return nil, err
-		}
-		status = func(sub anchore.Subscription) *api.SubscriptionStatus { return lookStatus(look(sub)) }
+	status, err := s.statuses(ctx, account, detail)
+	if err != nil {
+		return nil, err
 	}
 	list := make([]api.Subscription, 0, len(subs))
 	for _, sub := range subs {
-		list = append(list, api.Subscription{
-			SubscriptionID: sub.ID(), SubscriptionKey: sub.Key, SubscriptionType: api.SubscriptionType(sub.Type),
-			SubscriptionValue: textOrNull(sub.Value), Active: sub.Active, UserID: sub.Account,
-			CreatedAt: sub.CreatedAt.Unix(), LastUpdated: sub.UpdatedAt.Unix(), Status: status(sub),
-		})
+		list = append(list, subscriptionRecord(sub, status))
 	}
 	return list, nil
+}
+
+// statuses returns what tells the status of a subscription; nil unless detail is
+// asked for.
+func (s *Server) statuses(ctx context.Context, account string, detail bool) (func(anchore.Subscription) *api.SubscriptionStatus, error) {
+	if !detail {
+		return nil, nil
+	}
+	look, err := s.looks(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	return func(sub anchore.Subscription) *api.SubscriptionStatus { return lookStatus(look(sub)) }, nil
+}
+
+func subscriptionRecord(sub anchore.Subscription, status func(anchore.Subscription) *api.SubscriptionStatus) api.Subscription {
+	record := api.Subscription{
+		SubscriptionID: sub.ID(), SubscriptionKey: sub.Key, SubscriptionType: api.SubscriptionType(sub.Type),
+		SubscriptionValue: textOrNull(sub.Value), Active: sub.Active, UserID: sub.Account,
+		CreatedAt: sub.CreatedAt.Unix(), LastUpdated: sub.UpdatedAt.Unix(),
+	}
+	if status != nil {
+		record.Status = status(sub)
+	}
+	return record
 }
 
 func (s *Server) looks(ctx context.Context, account string) (func(anchore.Subscription) Look, error) {

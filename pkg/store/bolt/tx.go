@@ -113,10 +113,12 @@ func (t *tx) Scan(b store.Bucket, r store.Range) ([]store.Entry, error) {
 	s := t.stored(b, r.Prefix, from)
 	for len(page) < limit && (s.key != nil || len(own) > 0) {
 		if len(own) == 0 || s.key != nil && string(s.key) < own[0].key {
-			if err := t.read(row{b, string(s.key)}); err != nil {
-				return nil, err
+			if t.reads != nil { // else the key would be copied for nothing
+				if err := t.read(row{b, string(s.key)}); err != nil {
+					return nil, err
+				}
 			}
-			page = append(page, store.Entry{Key: clone(s.key), Value: clone(s.value)})
+			page = append(page, entry(s.key, s.value))
 			s.next()
 			continue
 		}
@@ -265,6 +267,13 @@ func (t *tx) apply() error {
 		}
 	}
 	return nil
+}
+
+// entry copies a key and its value into one piece of memory. Appending to the key
+// does not reach the value.
+func entry(key, value []byte) store.Entry {
+	both := append(append(make([]byte, 0, len(key)+len(value)), key...), value...)
+	return store.Entry{Key: both[:len(key):len(key)], Value: both[len(key):]}
 }
 
 // clone copies a value; the copy of an empty one is not nil.

@@ -1,0 +1,97 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+)
+
+// listEncoder is encode for a list that is made element by element: a long one is
+// never in memory in its compact form too. The zero value is an empty list.
+type listEncoder struct {
+	out     []byte // the list so far, without its end
+	n       int    // elements
+	compact bytes.Buffer
+	enc     *json.Encoder
+}
+
+// add appends an element; v is a pointer to it.
+func (l *listEncoder) add(v any) error {
+	if l.enc == nil {
+		l.enc = json.NewEncoder(&l.compact)
+		l.enc.SetEscapeHTML(false)
+	}
+	l.compact.Reset()
+	if err := l.enc.Encode(v); err != nil {
+		return err
+	}
+	if l.n == 0 {
+		l.out = append(l.out, '[')
+	} else {
+		l.out = append(l.out, ',')
+	}
+	l.n++
+	l.out = indent(newLine(l.out, 1), l.compact.Bytes(), 1)
+	return nil
+}
+
+// end returns the list, or what was added since out was last emptied, with its
+// end.
+func (l *listEncoder) end() []byte {
+	if l.n == 0 {
+		return append(l.out, "[]\n"...)
+	}
+	return append(newLine(l.out, 0), ']', '\n')
+}
+
+// listChunk is how many bytes of a list are sent at once.
+const listChunk = 64 << 10
+
+// listWriter answers with a list while it is made, so that a long one is never in
+// memory as a whole. A short one is sent as other answers are, with its length.
+type listWriter struct {
+	server *Server
+	w      http.ResponseWriter
+	r      *http.Request
+	list   listEncoder
+	sent   bool // the beginning
+}
+
+// add appends an element; v is a pointer to it. Errors: of encoding, and that the
+// client is gone.
+func (l *listWriter) add(v any) error {
+	if err := l.list.add(v); err != nil || len(l.list.out) < listChunk {
+		return err
+	}
+	if !l.sent {
+		l.sent = true
+		l.w.Header().Set("Content-Type", "application/json")
+		l.w.WriteHeader(http.StatusOK)
+	}
+	_, err := l.w.Write(l.list.out)
+	l.list.out = l.list.out[:0]
+	return err
+}
+
+// end sends what is left.
+func (l *listWriter) end() {
+	rest := l.list.end()
+	if !l.sent {
+		writeJSON(l.w, http.StatusOK, rest)
+		return
+	}
+	_, _ = l.w.Write(rest) // the client is gone if this fails
+}
+
+// fail answers with the error. If the beginning of the list is sent already, it
+// cuts the connection: an end would make the client believe that it has the list.
+func (l *listWriter) fail(err error) {
+	if !l.sent {
+		l.server.fail(l.w, l.r, err)
+		return
+	}
+	if l.r.Context().Err() == nil {
+		l.server.log.Error("a list was cut off", "route", l.r.Pattern, "request_id", requestID(l.r.Context()), "err", err)
+	}
+	panic(http.ErrAbortHandler)
+}
