@@ -13,6 +13,8 @@ E2E   := $(OURS)/pkg/e2e
 # Packages whose tests link syft: the race detector would compile it a second time.
 HEAVY  = $(shell go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep '\.test .*github.com/anchore/syft' | sed 's/\.test .*//')
 LIGHT  = $(filter-out $(HEAVY) $(E2E),$(shell go list ./...))
+# Packages with benchmarks of single functions.
+BENCHED = $(filter-out ./pkg/e2e/ ./pkg/sbom/syft/,$(sort $(dir $(shell grep -rlE '^func Benchmark' --include=*_test.go ./pkg))))
 # The race detector needs cgo, and so a C compiler.
 RACE  := $(if $(shell command -v $${CC:-gcc} 2>/dev/null),CGO_ENABLED=1 go test -race,go test)
 
@@ -35,7 +37,7 @@ quickstart: build ## show the whole story on this machine: registry, analysis, w
 bench: ## measure, and write docs/benchmarks.md; then the benchmarks of single functions
 	go build -ldflags '-s -w $(LDFLAGS)' -o bin/bench/ ./cmd/...
 	go run ./pkg/bench -bin bin/bench -out docs/benchmarks.md
-	go test -run '^$$' -bench . -benchmem $(LIGHT)
+	go test -run '^$$' -bench . -benchmem $(BENCHED)
 
 lint: ## gofmt, go vet, staticcheck
 	@files=$$(gofmt -l cmd pkg); if [ -n "$$files" ]; then echo "gofmt needed:" $$files; exit 1; fi

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -47,7 +48,8 @@ func measureEngine(ctx context.Context, dir string, bin binaries) (section, erro
 			bounded("the same after an analysis", few.analyzed),
 			bounded(fmt.Sprintf("idle, %d watched tags", engineMany), many.idle),
 			bounded("the same after an analysis", many.analyzed),
-			{what: "greatest resident memory of engine and analysis, a small image", figure: mib(max(few.peak, many.peak))},
+			{what: fmt.Sprintf("right after it listed all %d subscriptions", 4*engineMany), figure: mib(many.listed)},
+			{what: "greatest resident memory of engine and analysis, a small image", figure: mib(few.peak)},
 			{what: "from `image add` to analyzed, a small image", figure: short(few.analysis)},
 			{what: fmt.Sprintf("engine.db with %d subscriptions", 4*engineMany), figure: mib(many.disk)},
 			{what: "size of the stripped program", figure: fmt.Sprintf("%.1f MB", float64(size.Size())/1e6)},
@@ -64,10 +66,10 @@ least that one takes.`, engineStarts, engineRest, engineRest),
 
 // atRest is what an engine with nothing to do takes.
 type atRest struct {
-	starts               sample
-	idle, analyzed, peak int64 // bytes
-	analysis             time.Duration
-	disk                 int64 // bytes of engine.db
+	starts                       sample
+	idle, analyzed, listed, peak int64 // bytes
+	analysis                     time.Duration
+	disk                         int64 // bytes of engine.db
 }
 
 // rest starts engines on a new data directory and looks at the last one.
@@ -118,7 +120,13 @@ func (r *atRest) memory(ctx context.Context, p *process, tag string) (err error)
 	if err := sleep(ctx, engineRest); err != nil {
 		return err
 	}
-	r.analyzed, err = p.anonymous()
+	if r.analyzed, err = p.anonymous(); err != nil {
+		return err
+	}
+	if err := p.call(ctx, http.MethodGet, "/subscriptions", nil, nil); err != nil {
+		return err
+	}
+	r.listed, err = p.anonymous()
 	return err
 }
 
