@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -186,9 +187,11 @@ func TestRepositories(t *testing.T) {
 	})
 }
 
+// TestRepositoriesOutliveTheEngine has a registry that is slow, wants tokens that
+// soon expire, and pages its lists.
 func TestRepositoriesOutliveTheEngine(t *testing.T) {
 	t.Parallel()
-	reg := registry{ocitest.StartWith(t, ocitest.Config{TagsPage: 2})}
+	reg := registry{ocitest.StartWith(t, ocitest.Config{TagsPage: 2, Auth: ocitest.Token, TokenFor: time.Second, Latency: 50 * time.Millisecond})}
 	e := startEngine(t, listing)
 	name := reg.Host() + "/repo/kept"
 	reg.pushTags(t, "repo/kept", "1", "2", "3")

@@ -184,6 +184,33 @@ func TestManyTagsAreTakenInTurns(t *testing.T) {
 	})
 }
 
+// TestALargeRepositoryStarvesNoTag: each request takes a while, and only two run at
+// once.
+func TestALargeRepositoryStarvesNoTag(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: 10 * time.Second, PerHost: 2, ListEvery: 6 * time.Hour}, 0)
+		w.registries["registry.test"] = ocitest.NewHandler(ocitest.Config{Latency: 50 * time.Millisecond})
+		w.push("other:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "other:latest")
+		var tags []string
+		for i := range 150 {
+			tags = append(tags, fmt.Sprintf("v%03d", i))
+		}
+		w.pushAll(tags...)
+		w.run()
+		wait(20 * time.Second)
+		w.watchRepository("admin", anchore.RepositoryWatch{})
+		w.registry().Reset()
+		wait(time.Minute)
+		if n := w.registry().Requests("HEAD", "/other/"); n < 5 {
+			t.Errorf("%d looks at the other tag in a minute, want 6, or one less", n)
+		}
+		if got := len(strings.Fields(w.tags("admin", anchore.AnalysisUpdate))); got != 150 {
+			t.Errorf("%d tags were taken in a minute, want 150", got)
+		}
+	})
+}
+
 // TestFlagsOfUsersStay: the original's watcher set them anew.
 func TestFlagsOfUsersStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
