@@ -54,7 +54,7 @@ func TestConfigurationsInTheDocumentation(t *testing.T) {
 				t.Fatal(err)
 			}
 			cmd := exec.CommandContext(t.Context(), programs.engine, "config", "check", name)
-			cmd.Env = []string{"ANCHORE_TOKEN=token"}
+			cmd.Env = []string{"ANCHORE_DEPLOY_TOKEN=token"}
 			if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "warning") {
 				t.Errorf("%s: %v\n%s\nin\n%s", file, err, out, config)
 			}
