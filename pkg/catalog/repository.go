@@ -274,7 +274,8 @@ const (
 )
 
 // RepositoryTagFailed records that the image of a tag could not be taken in, and
-// raises e the first time. The tag is tried again later and later.
+// raises e the first time; an e without a type is not raised. The tag is tried again
+// later and later.
 func (c *Catalog) RepositoryTagFailed(ctx context.Context, w WatchedRepository, tag string, e anchore.Event) (first bool, err error) {
 	st, err := c.stamp()
 	if err != nil {
@@ -291,10 +292,12 @@ func (c *Catalog) RepositoryTagFailed(ctx context.Context, w WatchedRepository, 
 			return err
 		}
 		next := repository.Row{Account: acct.No, Repository: sub.Key, Tag: tag, Watch: w.id, State: repository.Failing}
-		if first = old == nil || old.Watch != w.id || old.State != repository.Failing; !first {
-			next.Attempts = old.Attempts
+		if old != nil && old.Watch == w.id && old.State == repository.Failing {
+			next.Attempts, next.Told = old.Attempts, old.Told
 		}
 		next.Attempts++
+		first = e.Type != "" && !next.Told
+		next.Told = next.Told || first
 		next.Next = table.Nanos(st.now.Add(tagRetry(next.Attempts)))
 		if first {
 			e.Account = w.Account

@@ -174,9 +174,13 @@ func TestAFailingTagIsToldOnce(t *testing.T) {
 	repo := w.watchRepository("admin", "alpine", anchore.RepositoryWatch{})
 	e := anchore.Event{Type: anchore.EventRegistryLookupFailed, Level: anchore.Failure, Message: "m", Resource: anchore.Resource{Type: "image_reference", ID: "x"}}
 	var last time.Time
-	for i := range 3 {
-		first, err := w.RepositoryTagFailed(t.Context(), repo, "broken", e)
-		if err != nil || first != (i == 0) {
+	for i := range 4 {
+		told := e
+		if i == 0 {
+			told = anchore.Event{} // the registry did not answer
+		}
+		first, err := w.RepositoryTagFailed(t.Context(), repo, "broken", told)
+		if err != nil || first != (i == 1) {
 			t.Errorf("failure %d: first %v, %v", i, first, err)
 		}
 		tags, err := w.RepositoryTags(t.Context(), repo)

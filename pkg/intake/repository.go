@@ -172,7 +172,10 @@ func (i *Intake) takeTag(ctx context.Context, w catalog.WatchedRepository, tag s
 	case ctx.Err() != nil || kind == anchore.Internal || kind == anchore.Limited:
 		return false, err // says nothing of the tag
 	}
-	e := failure(ref, err)
+	var e anchore.Event
+	if kind != anchore.Unavailable { // of a registry that does not answer the watcher tells
+		e = failure(ref, err)
+	}
 	first, recordErr := i.cfg.Catalog.RepositoryTagFailed(ctx, w, tag, e)
 	if recordErr != nil {
 		return false, recordErr

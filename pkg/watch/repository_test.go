@@ -253,6 +253,25 @@ func TestATagThatFailsIsToldOnceAndTriedLessAndLess(t *testing.T) {
 	})
 }
 
+func TestATagTheRegistryFailsOnDoesNotHoldUpTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRepositories(t)
+		w.pushAll("1", "2", "3")
+		mend := w.registry().Inject(ocitest.Fault{Path: "/manifests/2", Status: http.StatusServiceUnavailable})
+		w.run()
+		w.watchRepository("admin", anchore.RepositoryWatch{})
+		wait(time.Minute)
+		w.check("the others", "1 3", w.tags("admin", anchore.TagUpdate))
+		wait(time.Hour)
+		if got := w.events("admin", anchore.EventRegistryLookupFailed); len(got) != 0 {
+			t.Errorf("events of %q, want none: the registry failed, not the tag", got)
+		}
+		mend()
+		wait(2 * time.Hour)
+		w.check("mended", "1 2 3", w.tags("admin", anchore.TagUpdate))
+	})
+}
+
 func TestARepositoryThatCannotBeListedIsToldOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newRepositories(t)

@@ -27,6 +27,7 @@ type Row struct {
 	First      uint64 `cbor:"6,keyasint,omitempty"` // Passed: the first list that it was in
 	Attempts   int    `cbor:"7,keyasint,omitempty"` // Failing: so far
 	Next       int64  `cbor:"8,keyasint,omitempty"` // Failing: when it is tried again
+	Told       bool   `cbor:"9,keyasint,omitempty"` // Failing: an event told of it
 }
 
 // Table holds the tags.
