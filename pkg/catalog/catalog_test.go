@@ -535,6 +535,50 @@ func TestWatchedTagsAreTheActiveOnes(t *testing.T) {
 	diff(t, "watched tags", []string{"0 admin", "1 admin", "2 admin", "3 admin", "3 dev", "4 admin", "6 admin"}, got)
 }
 
+func TestTagIsFollowedForThePlatformAskedFor(t *testing.T) {
+	w := newWorld(t)
+	arm := anchore.Platform{OS: "linux", Architecture: "arm64"}
+	ref := manifest("alpine", "A").Ref
+	for _, step := range []struct {
+		add  *catalog.Addition
+		want anchore.Platform
+	}{
+		{&catalog.Addition{AutoSubscribe: true}, anchore.Platform{}},
+		{&catalog.Addition{Platform: arm}, arm},
+		{&catalog.Addition{}, arm},
+		{nil, arm},
+		{&catalog.Addition{Platform: anchore.DefaultPlatform}, anchore.DefaultPlatform},
+	} {
+		w.saw("admin", "alpine", "A", step.add)
+		got, err := w.TagPlatform(t.Context(), "admin", ref)
+		if err != nil || got != step.want {
+			t.Errorf("after %+v: TagPlatform = %v, %v; want %v", step.add, got, err, step.want)
+		}
+		tags, _, err := w.WatchedTags(t.Context(), "", 0)
+		if err != nil || len(tags) != 1 || tags[0].Platform != step.want {
+			t.Errorf("after %+v: WatchedTags = %+v, %v", step.add, tags, err)
+		}
+	}
+}
+
+func TestAnotherPlatformOfTheSameIndexIsNoMove(t *testing.T) {
+	w := newWorld(t)
+	for _, image := range []string{"A", "B"} { // two platforms of one index
+		m := manifest("alpine", image)
+		m.TagDigest = digest("index")
+		if _, err := w.SawTag(t.Context(), catalog.Sighting{Account: "admin", Manifest: m, Add: &catalog.Addition{AutoSubscribe: true}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	diff(t, "notifications", []string(nil), w.told("admin"))
+	m := manifest("alpine", "C")
+	m.TagDigest = digest("next index")
+	if _, err := w.SawTag(t.Context(), catalog.Sighting{Account: "admin", Manifest: m}); err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "notifications after the index moved", []string{"tag_update " + alpine + " B→C"}, w.told("admin"))
+}
+
 func TestSubscriptionRules(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()

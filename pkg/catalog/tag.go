@@ -28,12 +28,13 @@ type Addition struct {
 	Force         bool              // analyze again what was analyzed
 	Annotations   map[string]string // merged; the value "null" deletes a key
 	Dockerfile    string            // base64, "" for none
+	Platform      anchore.Platform  // the tag is followed for from now on; zero leaves it as it was
 }
 
 // Seen is what a sighting came to.
 type Seen struct {
 	Image   anchore.Image
-	First   bool   // the tag was never seen before: a silent baseline
+	First   bool   // the tag was never seen before, or not for this platform: a silent baseline
 	Moved   bool   // it named another image
 	Rebuilt bool   // only the index around the same image changed
 	Before  string // the image's digest that was recorded before
@@ -81,13 +82,20 @@ func (c *Catalog) sawTag(tx store.Tx, acct *account.Row, in arrival) (Seen, erro
 		next = *old
 	}
 	seen := Seen{First: next.Digest == "", Before: next.Digest}
-	seen.Moved = !seen.First && next.Digest != m.Digest
+	// Another image in the same index is another platform that somebody asked for:
+	// the tag did not move, so that image is a silent baseline too.
+	other := next.Digest != m.Digest
+	seen.First = seen.First || other && next.TagDigest == m.TagDigest
+	seen.Moved = !seen.First && other
 	seen.Rebuilt = !seen.First && !seen.Moved && next.TagDigest != m.TagDigest
 	next.Digest, next.TagDigest, next.Gone, next.Refusal = m.Digest, m.TagDigest, 0, nil
 	if seen.First || seen.Moved {
 		next.Changed = table.Nanos(in.now)
 	}
 	if in.add != nil {
+		if in.add.Platform != (anchore.Platform{}) {
+			next.Platform = in.add.Platform.String()
+		}
 		if err := c.subscribeTag(tx, acct, tag, in.add.AutoSubscribe, in.now); err != nil {
 			return Seen{}, err
 		}
@@ -293,9 +301,10 @@ type WatchedTag struct {
 	Ref       anchore.Reference
 	TagDigest string // what it names, as recorded; "" if it was never seen
 	Digest    string
-	ChangedAt time.Time // when it was last seen to move, or zero
-	GoneSince time.Time // since when the registry does not have it, or zero
-	Refusal   Refusal   // zero if what it names was taken
+	ChangedAt time.Time        // when it was last seen to move, or zero
+	GoneSince time.Time        // since when the registry does not have it, or zero
+	Refusal   Refusal          // zero if what it names was taken
+	Platform  anchore.Platform // that the tag is followed for; zero is the registry's
 }
 
 // WatchedTags returns a page of the tags with an active tag_update in enabled
@@ -353,10 +362,24 @@ func watchedTag(tx store.Tx, acct *account.Row, tag string) (WatchedTag, error) 
 	}
 	w.TagDigest, w.Digest = row.TagDigest, row.Digest
 	w.ChangedAt, w.GoneSince = table.Time(row.Changed), table.Time(row.Gone)
+	w.Platform = row.FollowedPlatform()
 	if r := row.Refusal; r != nil {
 		w.Refusal = Refusal{TagDigest: r.TagDigest, Digest: r.Digest, Reason: r.Reason, Limit: r.Limit, Message: r.Message}
 	}
 	return w, nil
+}
+
+// TagPlatform returns the platform that somebody asked to follow the account's tag
+// for, zero if nobody did. Errors: NotFound for the account.
+func (c *Catalog) TagPlatform(ctx context.Context, name string, ref anchore.Reference) (p anchore.Platform, err error) {
+	err = c.view(ctx, name, func(tx store.Tx, acct *account.Row) error {
+		row, err := image.FindTag(tx, acct.No, ref.FullTag())
+		if row != nil {
+			p = row.FollowedPlatform()
+		}
+		return err
+	})
+	return p, err
 }
 
 // TagChanges returns when each of the account's tags was last seen to move, for

@@ -32,6 +32,7 @@ type recorder interface {
 	AddDigest(ctx context.Context, d catalog.DigestAddition) (anchore.Image, error)
 	TagRefused(ctx context.Context, account string, ref anchore.Reference, r catalog.Refusal) (first bool, err error)
 	Raise(ctx context.Context, e anchore.Event) error
+	TagPlatform(ctx context.Context, account string, ref anchore.Reference) (anchore.Platform, error)
 }
 
 // Config configures an Intake. Registry and Catalog are required.
@@ -65,7 +66,7 @@ func New(cfg Config) (*Intake, error) {
 type Request struct {
 	Account       string
 	Ref           anchore.Reference // with a tag; with a digest too if it is added by digest
-	Platform      anchore.Platform  // zero: as configured for the registry
+	Platform      anchore.Platform  // the tag is followed for it from now on; zero: as before, or as configured for the registry
 	MaxSizeMB     *float64          // nil: as configured; 0 or less: any
 	CreatedAt     time.Time         // by digest: its place in the tag's history; zero: now
 	Cause         string            // "": "image add"
@@ -82,7 +83,14 @@ func (i *Intake) Add(ctx context.Context, r Request) (anchore.Image, error) {
 	if r.Ref.Tag == "" {
 		return anchore.Image{}, anchore.E(anchore.Invalid, "intake.Add", "%s has no tag; give the tag that the digest is to be known under", r.Ref)
 	}
-	m, err := i.cfg.Registry.Resolve(ctx, r.Account, r.Ref, i.platform(r.Ref, r.Platform))
+	platform := r.Platform
+	if platform == (anchore.Platform{}) {
+		var err error
+		if platform, err = i.cfg.Catalog.TagPlatform(ctx, r.Account, r.Ref); err != nil {
+			return anchore.Image{}, err
+		}
+	}
+	m, err := i.cfg.Registry.Resolve(ctx, r.Account, r.Ref, i.platform(r.Ref, platform))
 	if err != nil {
 		i.lookupFailed(ctx, r, err)
 		return anchore.Image{}, err
@@ -99,7 +107,7 @@ func (i *Intake) commit(ctx context.Context, r Request, m anchore.Manifest) (anc
 	if err := checkSize(m, limit); err != nil {
 		return anchore.Image{}, err
 	}
-	add := catalog.Addition{AutoSubscribe: r.AutoSubscribe, Force: r.Force, Annotations: r.Annotations, Dockerfile: r.Dockerfile}
+	add := catalog.Addition{AutoSubscribe: r.AutoSubscribe, Force: r.Force, Annotations: r.Annotations, Dockerfile: r.Dockerfile, Platform: r.Platform}
 	if r.Ref.Digest != "" {
 		return i.cfg.Catalog.AddDigest(ctx, catalog.DigestAddition{Account: r.Account, Manifest: m, CreatedAt: r.CreatedAt, Addition: add})
 	}
@@ -144,7 +152,7 @@ func lookupFailure(ref anchore.Reference, cause error) anchore.Event {
 // recorded and logged once, and are no error. Errors: those of oci.Client.Resolve
 // and of the catalog.
 func (i *Intake) Look(ctx context.Context, w catalog.WatchedTag, tagDigest, cause string) (catalog.Seen, error) {
-	platform := i.platform(w.Ref, anchore.Platform{})
+	platform := i.platform(w.Ref, w.Platform)
 	if i.settled(w, tagDigest, platform) {
 		return catalog.Seen{}, nil
 	}

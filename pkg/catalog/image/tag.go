@@ -16,6 +16,16 @@ type TagRow struct {
 	Gone      int64       `cbor:"6,keyasint,omitempty"` // since when the registry does not have it
 	LastCause int64       `cbor:"7,keyasint,omitempty"` // instant of the newest cause, so that causes of a tag are in order
 	Refusal   *RefusalRow `cbor:"8,keyasint,omitempty"`
+	Platform  string      `cbor:"9,keyasint,omitempty"` // that somebody asked for; "" is the registry's
+}
+
+// FollowedPlatform is the platform that somebody asked for, zero if nobody did.
+func (r *TagRow) FollowedPlatform() anchore.Platform {
+	p, err := anchore.ParsePlatform(r.Platform)
+	if err != nil {
+		return anchore.Platform{} // nobody did
+	}
+	return p
 }
 
 // RefusalRow is the reason why what the tag names now was not taken.
