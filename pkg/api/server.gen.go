@@ -27,6 +27,9 @@ type ServerInterface interface {
 	// AddAccount Add an account
 	// (POST /accounts)
 	AddAccount(w http.ResponseWriter, r *http.Request)
+	// DeleteAccount Delete an account with all that belongs to it
+	// (DELETE /accounts/{accountname})
+	DeleteAccount(w http.ResponseWriter, r *http.Request, accountname AccountName)
 	// GetAccountByName Get an account
 	// (GET /accounts/{accountname})
 	GetAccountByName(w http.ResponseWriter, r *http.Request, accountname AccountName)
@@ -281,6 +284,32 @@ func (siw *ServerInterfaceWrapper) AddAccount(w http.ResponseWriter, r *http.Req
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.AddAccount(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteAccount operation middleware
+func (siw *ServerInterfaceWrapper) DeleteAccount(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "accountname" -------------
+	var accountname AccountName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "accountname", r.PathValue("accountname"), &accountname, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "accountname", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteAccount(w, r, accountname)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2391,6 +2420,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/credentials", wrapper.SetOwnCredential)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/accounts", wrapper.ListAccounts)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/accounts", wrapper.AddAccount)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/accounts/{accountname}", wrapper.DeleteAccount)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/accounts/{accountname}", wrapper.GetAccountByName)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/accounts/{accountname}/state", wrapper.SetAccountState)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/accounts/{accountname}/users", wrapper.ListUsers)

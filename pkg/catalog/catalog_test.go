@@ -35,9 +35,18 @@ type world struct {
 type counting struct {
 	store.Store
 	writes atomic.Int64
+	left   atomic.Int64 // transactions until the store fails, 0 for never
 }
 
+// failAfter lets n more transactions through, and no other; 0 lets all through.
+func (c *counting) failAfter(n int64) { c.left.Store(n) }
+
 func (c *counting) Update(ctx context.Context, fn func(store.Tx) error) error {
+	if left := c.left.Load(); left == 1 {
+		return errors.New("the store fails, as it was asked to")
+	} else if left > 1 {
+		c.left.Store(left - 1)
+	}
 	wrote := false
 	err := c.Store.Update(ctx, func(tx store.Tx) error {
 		w := &writing{Tx: tx}

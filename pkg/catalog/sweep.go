@@ -96,7 +96,7 @@ func (c *Catalog) Sweep(ctx context.Context) error {
 		}
 		return c.purge(ctx, no, digest)
 	})
-	return errors.Join(err, c.sweepRepositories(ctx), c.sweepBlobs(ctx, blobGrace))
+	return errors.Join(err, c.sweepAccounts(ctx), c.sweepRepositories(ctx), c.sweepBlobs(ctx, blobGrace))
 }
 
 func (c *Catalog) sweepBlobs(ctx context.Context, grace time.Duration) error {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog"
 )
 
 func TestAccounts(t *testing.T) {
@@ -113,5 +114,91 @@ func TestPasswordChangeEndsRememberedLogins(t *testing.T) {
 		if got := login(password); got != anchore.Unauthorized {
 			t.Errorf("without a password, %q: %v", password, got)
 		}
+	}
+}
+
+// fill gives an account something of everything.
+func (w *world) fill(name string) {
+	w.t.Helper()
+	for _, tag := range []string{"alpine:1", "alpine:2", "alpine:3"} {
+		w.add(name, tag, tag)
+	}
+	w.analyze()
+	w.look(name, "alpine:1", "moved")
+	w.told(name)
+	if _, err := w.AddUser(w.t.Context(), name, name+"-bot", "password"); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestDeleteAccount(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"alice", "robert"} {
+		w.account(name, anchore.UserAccount)
+		w.fill(name)
+	}
+	for name, kind := range map[string]anchore.Kind{"admin": anchore.Invalid, "alice": anchore.Invalid, "nobody": anchore.NotFound} {
+		if err := w.DeleteAccount(t.Context(), name); anchore.KindOf(err) != kind {
+			t.Errorf("DeleteAccount(%s) = %v, want %v", name, err, kind)
+		}
+	}
+	if err := w.SetAccountState(t.Context(), "alice", anchore.AccountDisabled); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.DeleteAccount(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Account(t.Context(), "alice"); anchore.KindOf(err) != anchore.NotFound {
+		t.Errorf("Account(alice) = %v, want not found", err)
+	}
+	for _, user := range []string{"alice", "alice-bot"} {
+		if _, err := w.User(t.Context(), user); anchore.KindOf(err) != anchore.NotFound {
+			t.Errorf("User(%s) = %v, want not found", user, err)
+		}
+	}
+	diff(t, "subscriptions of robert", 12, len(w.subscriptions("robert")))
+	images, _, err := w.Images(t.Context(), "robert", catalog.ImageFilter{}, "", 0)
+	if err != nil || len(images) != 4 {
+		t.Errorf("robert has %d images, %v; want 4", len(images), err)
+	}
+	// The name is free, and nothing of before comes back.
+	w.account("alice", anchore.UserAccount)
+	diff(t, "subscriptions of the new alice", []string(nil), w.subscriptions("alice"))
+	diff(t, "events of the new alice", []string(nil), w.events("alice"))
+	if images, _, err := w.Images(t.Context(), "alice", catalog.ImageFilter{State: "all"}, "", 0); err != nil || len(images) != 0 {
+		t.Errorf("the new alice has %d images, %v", len(images), err)
+	}
+	// What happened before is still told.
+	if sent := w.sent("general"); len(sent) == 0 {
+		t.Error("nothing is delivered any more")
+	}
+}
+
+// TestSweepFinishesTheDeletionOfAnAccount: the context ends where a crash would.
+func TestSweepFinishesTheDeletionOfAnAccount(t *testing.T) {
+	w := newWorld(t)
+	w.account("alice", anchore.UserAccount)
+	w.fill("alice")
+	if err := w.SetAccountState(t.Context(), "alice", anchore.AccountDisabled); err != nil {
+		t.Fatal(err)
+	}
+	w.store.failAfter(5)
+	if err := w.DeleteAccount(t.Context(), "alice"); err == nil {
+		t.Fatal("the deletion was not interrupted")
+	}
+	w.store.failAfter(0)
+	a, err := w.Account(t.Context(), "alice")
+	if err != nil || a.State != anchore.AccountDeleting {
+		t.Fatalf("Account(alice) = %v, %v; want deleting", a.State, err)
+	}
+	if err := w.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Account(t.Context(), "alice"); anchore.KindOf(err) != anchore.NotFound {
+		t.Errorf("Account(alice) after the sweep = %v, want not found", err)
+	}
+	before := w.store.writes.Load()
+	if err := w.Sweep(t.Context()); err != nil || w.store.writes.Load() != before {
+		t.Errorf("a sweep with nothing to do: %v, %d writes", err, w.store.writes.Load()-before)
 	}
 }

@@ -95,6 +95,14 @@ func (s *Server) SetAccountState(w http.ResponseWriter, r *http.Request, name ap
 	s.send(w, r, body, s.cfg.Catalog.SetAccountState(r.Context(), name, anchore.AccountState(body.State)))
 }
 
+// DeleteAccount deletes a disabled account.
+func (s *Server) DeleteAccount(w http.ResponseWriter, r *http.Request, name api.AccountName) {
+	if !s.requireAdmin(w, r, "deleteAccount") {
+		return
+	}
+	s.send(w, r, api.AccountDeletion{State: api.AccountDeletionStateDeleting}, s.cfg.Catalog.DeleteAccount(r.Context(), name))
+}
+
 // ListUsers answers with the users of an account.
 func (s *Server) ListUsers(w http.ResponseWriter, r *http.Request, name api.AccountName) {
 	if !s.requireMember(w, r, name, "listUsers") {

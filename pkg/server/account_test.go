@@ -45,6 +45,24 @@ func TestAccountState(t *testing.T) {
 	f.call("admin", "PUT", "/accounts/nobody/state", `{"state":"disabled"}`).is(404)
 }
 
+func TestDeleteAccount(t *testing.T) {
+	f := newFixture(t, nil)
+	f.addImage("alice", "alpine")
+	f.call("admin", "DELETE", "/accounts/alice", "").says(400, "Invalid account state change requested. Cannot go from state enabled to state deleting")
+	f.call("admin", "DELETE", "/accounts/admin", "").says(400, "Account cannot be deleted")
+	f.call("admin", "DELETE", "/accounts/nobody", "").is(404)
+	f.call("admin", "PUT", "/accounts/alice/state", `{"state":"disabled"}`).is(200)
+	if got := f.call("admin", "DELETE", "/accounts/alice", "").object(200)["state"]; got != "deleting" {
+		t.Errorf("state = %v", got)
+	}
+	f.call("alice", "GET", "/user", "").is(401)
+	f.call("admin", "GET", "/accounts/alice", "").is(404)
+	f.call("admin", "POST", "/accounts", `{"name":"alice"}`).is(200)
+	if got := f.call("admin", "GET", "/images", "", "X-Anchore-Account", "alice").list(200); len(got) != 0 {
+		t.Errorf("the new alice has images: %v", got)
+	}
+}
+
 func TestUserRoutes(t *testing.T) {
 	f := newFixture(t, nil)
 	made := f.call("alice", "POST", "/accounts/alice/users", `{"username":"ci-bot","password":"ci-bot-password"}`).object(200)

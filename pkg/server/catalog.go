@@ -26,6 +26,7 @@ type accounts interface {
 	Accounts(ctx context.Context, state anchore.AccountState) ([]anchore.Account, error)
 	AddAccount(ctx context.Context, name, email string) (anchore.Account, error)
 	SetAccountState(ctx context.Context, name string, state anchore.AccountState) error
+	DeleteAccount(ctx context.Context, name string) error
 	Users(ctx context.Context, account string) ([]anchore.User, error)
 	AccountUser(ctx context.Context, account, user string) (anchore.User, error)
 	AddUser(ctx context.Context, account, user string, password anchore.Secret) (anchore.User, error)
