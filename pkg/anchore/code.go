@@ -10,12 +10,18 @@ const (
 	CodePlatformMissing  = "OSARCH_MISMATCH"
 )
 
+// Codes that the original had not.
+const (
+	CodeManifestUnreadable = "MANIFEST_UNREADABLE"
+)
+
 // Code is a name in the API's detail.error_codes, with what it means.
 type Code struct{ Name, Description string }
 
 // Codes returns every code that errors carry, by name.
 func Codes() []Code {
 	return []Code{
+		{CodeManifestUnreadable, "What the registry answered is no image manifest, index or configuration that can be read"},
 		{CodePlatformMissing, "The tag names an index that holds no image for the configured operating system and architecture"},
 		{CodeImageNotFound, "The registry does not have the image, tag or repository"},
 		{CodeNotAccessible, "The registry cannot be reached, or does not answer as a registry"},

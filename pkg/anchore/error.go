@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -118,6 +119,15 @@ func AfterOf(err error) time.Duration {
 		return e.After
 	}
 	return 0
+}
+
+// CodesOf returns the error codes of the outermost Error in err's chain.
+func CodesOf(err error) []string {
+	var e *Error
+	if errors.As(err, &e) {
+		return slices.Clone(e.Codes)
+	}
+	return nil
 }
 
 // MessageOf returns the text for the user: the message of the outermost Error in

@@ -1,6 +1,9 @@
 package anchore
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Level is the severity of an event.
 type Level string
@@ -67,4 +70,23 @@ type Event struct {
 	Resource Resource
 	Service  string // the original's service name that raised it: catalog, analyzer, …
 	At       time.Time
+}
+
+// LookupFailure is the event of a registry that did not give what ref names, or
+// gave something that cannot be read. The caller fills in the account.
+func LookupFailure(ref Reference, cause error) Event {
+	details := map[string]any{"msg": MessageOf(cause)}
+	codes := CodesOf(cause)
+	if len(codes) > 0 {
+		details["error_codes"] = codes
+	}
+	e := Event{
+		Type: EventRegistryLookupFailed, Level: Failure, Service: "catalog", Message: "Referenced image not found in registry",
+		Resource: Resource{Type: "image_reference", ID: ref.String()}, Details: details,
+	}
+	if slices.Contains(codes, CodeManifestUnreadable) {
+		e.Type, e.Message = EventManifestParseFailed, "Failed to parse image manifest for tag"
+		e.Resource = Resource{Type: "image_tag", ID: ref.FullTag()}
+	}
+	return e
 }

@@ -5,7 +5,6 @@ package intake
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -124,24 +123,10 @@ func (i *Intake) lookupFailed(ctx context.Context, r Request, cause error) {
 	if ctx.Err() != nil {
 		return
 	}
-	e := lookupFailure(r.Ref, cause)
+	e := anchore.LookupFailure(r.Ref, cause)
 	e.Account = r.Account
 	if err := i.cfg.Catalog.Raise(ctx, e); err != nil {
 		i.cfg.Logger.ErrorContext(ctx, "event not recorded", "event", e.Type, "err", err)
-	}
-}
-
-// lookupFailure is the event of a registry that did not give an image.
-func lookupFailure(ref anchore.Reference, cause error) anchore.Event {
-	details := map[string]any{"msg": anchore.MessageOf(cause)}
-	if codes := codesOf(cause); len(codes) > 0 {
-		details["error_codes"] = codes
-	}
-	return anchore.Event{
-		Type: anchore.EventRegistryLookupFailed, Level: anchore.Failure, Service: "catalog",
-		Message:  "Referenced image not found in registry",
-		Resource: anchore.Resource{Type: "image_reference", ID: ref.String()},
-		Details:  details,
 	}
 }
 
@@ -203,15 +188,7 @@ func (i *Intake) refuse(ctx context.Context, w catalog.WatchedTag, r catalog.Ref
 }
 
 func missingPlatform(err error) bool {
-	return slices.Contains(codesOf(err), anchore.CodePlatformMissing)
-}
-
-func codesOf(err error) []string {
-	var e *anchore.Error
-	if !errors.As(err, &e) {
-		return nil
-	}
-	return slices.Clone(e.Codes)
+	return slices.Contains(anchore.CodesOf(err), anchore.CodePlatformMissing)
 }
 
 func (i *Intake) platform(ref anchore.Reference, asked anchore.Platform) anchore.Platform {

@@ -93,7 +93,7 @@ func notListed(ref anchore.Reference, why error) error {
 		return why
 	}
 	e := anchore.E(anchore.NotFound, "intake.AddRepository", "no tags could be added from input regrepo (%s): %s", ref.RepositoryName(), anchore.MessageOf(why)).Because(why)
-	return e.WithCodes(codesOf(why)...)
+	return e.WithCodes(anchore.CodesOf(why)...)
 }
 
 // tagsPerLook is how many tags one look at a repository takes in at most, so that
@@ -191,7 +191,7 @@ func (i *Intake) takeTag(ctx context.Context, w catalog.WatchedRepository, tag s
 
 // failure is the event of a tag that could not be taken in.
 func failure(ref anchore.Reference, why error) anchore.Event {
-	e := lookupFailure(ref, why)
+	e := anchore.LookupFailure(ref, why)
 	message := anchore.MessageOf(why)
 	switch {
 	case missingPlatform(why):

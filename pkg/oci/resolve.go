@@ -156,7 +156,7 @@ func kindOf(r request, header string, raw []byte) (types.MediaType, error) {
 		Config        json.RawMessage `json:"config"`
 	}
 	if err := json.Unmarshal(raw, &doc); err != nil {
-		return "", anchore.E(anchore.Invalid, r.op, "the manifest of %s is not a JSON document", r.ref).Because(err)
+		return "", anchore.E(anchore.Invalid, r.op, "the manifest of %s is not a JSON document", r.ref).WithCodes(anchore.CodeManifestUnreadable).Because(err)
 	}
 	header, _, _ = strings.Cut(header, ";")
 	kind := types.MediaType(strings.TrimSpace(header))
@@ -167,7 +167,7 @@ func kindOf(r request, header string, raw []byte) (types.MediaType, error) {
 	case doc.SchemaVersion == 1 || kind.IsSchema1():
 		return "", anchore.E(anchore.Invalid, r.op, "%s has a schema 1 manifest, which is no longer supported; push the image again with a current tool", r.ref).WithCodes(anchore.CodeNotSupported)
 	case doc.Manifests != nil && (doc.Layers != nil || doc.Config != nil):
-		return "", anchore.E(anchore.Invalid, r.op, "the manifest of %s is an image and an index at once", r.ref)
+		return "", anchore.E(anchore.Invalid, r.op, "the manifest of %s is an image and an index at once", r.ref).WithCodes(anchore.CodeManifestUnreadable)
 	case kind.IsIndex() && doc.Manifests != nil, kind.IsImage() && doc.Config != nil:
 		return kind, nil
 	case doc.Manifests != nil:
@@ -175,14 +175,14 @@ func kindOf(r request, header string, raw []byte) (types.MediaType, error) {
 	case doc.Config != nil:
 		return types.OCIManifestSchema1, nil
 	}
-	return "", anchore.E(anchore.Invalid, r.op, "%s is neither an image nor an index of images (%q)", r.ref, string(kind))
+	return "", anchore.E(anchore.Invalid, r.op, "%s is neither an image nor an index of images (%q)", r.ref, string(kind)).WithCodes(anchore.CodeManifestUnreadable)
 }
 
 // pick chooses the index's entry for the platform; attestations are not images.
 func pick(op string, ref anchore.Reference, doc document, want anchore.Platform) (v1.Descriptor, error) {
 	var index v1.IndexManifest
 	if err := json.Unmarshal(doc.raw, &index); err != nil {
-		return v1.Descriptor{}, anchore.E(anchore.Invalid, op, "the index of %s cannot be read", ref).Because(err)
+		return v1.Descriptor{}, anchore.E(anchore.Invalid, op, "the index of %s cannot be read", ref).WithCodes(anchore.CodeManifestUnreadable).Because(err)
 	}
 	var images, nested []v1.Descriptor
 	var have []string
@@ -261,7 +261,7 @@ func (c *Client) describe(ctx context.Context, account string, m anchore.Manifes
 	}
 	var cfg v1.ConfigFile
 	if err := json.Unmarshal(m.Config, &cfg); err != nil {
-		return m, anchore.E(anchore.Invalid, op, "the configuration of %s cannot be read", m.Ref).Because(err)
+		return m, anchore.E(anchore.Invalid, op, "the configuration of %s cannot be read", m.Ref).WithCodes(anchore.CodeManifestUnreadable).Because(err)
 	}
 	m.Platform = anchore.Platform{OS: cfg.OS, Architecture: cfg.Architecture, Variant: cfg.Variant}
 	m.Labels = cfg.Config.Labels
@@ -273,14 +273,14 @@ func (c *Client) describe(ctx context.Context, account string, m anchore.Manifes
 func parseImage(op string, ref anchore.Reference, doc document) (v1.Manifest, error) {
 	var m v1.Manifest
 	if err := json.Unmarshal(doc.raw, &m); err != nil {
-		return m, anchore.E(anchore.Invalid, op, "the manifest of %s cannot be read", ref).Because(err)
+		return m, anchore.E(anchore.Invalid, op, "the manifest of %s cannot be read", ref).WithCodes(anchore.CodeManifestUnreadable).Because(err)
 	}
 	if k := m.Config.MediaType; k != types.OCIConfigJSON && k != types.DockerConfigJSON {
-		return m, anchore.E(anchore.Invalid, op, "%s is not a container image: its configuration is %q", ref, string(k))
+		return m, anchore.E(anchore.Invalid, op, "%s is not a container image: its configuration is %q", ref, string(k)).WithCodes(anchore.CodeManifestUnreadable)
 	}
 	for _, d := range append([]v1.Descriptor{m.Config}, m.Layers...) {
 		if !anchore.IsDigest(d.Digest.String()) || d.Size < 0 {
-			return m, anchore.E(anchore.Invalid, op, "the manifest of %s has the digest %.80q of size %d", ref, d.Digest.String(), d.Size)
+			return m, anchore.E(anchore.Invalid, op, "the manifest of %s has the digest %.80q of size %d", ref, d.Digest.String(), d.Size).WithCodes(anchore.CodeManifestUnreadable)
 		}
 	}
 	return m, nil

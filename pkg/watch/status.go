@@ -63,12 +63,8 @@ func (w *Watcher) finish(ctx context.Context, r result) {
 // and once until it can or fails for another reason.
 func (w *Watcher) lookFailed(ctx context.Context, tags []catalog.WatchedTag, why error) {
 	for _, tag := range tags {
-		e := anchore.Event{
-			Account: tag.Account, Type: anchore.EventRegistryLookupFailed, Level: anchore.Failure, Service: "catalog",
-			Message:  "Referenced image not found in registry",
-			Resource: anchore.Resource{Type: "image_reference", ID: tag.Ref.FullTag()},
-			Details:  map[string]any{"msg": anchore.MessageOf(why)},
-		}
+		e := anchore.LookupFailure(tag.Ref, why)
+		e.Account = tag.Account
 		if err := w.cfg.Catalog.Raise(ctx, e); err != nil && ctx.Err() == nil {
 			w.cfg.Log.Error("the event of a failed look was not recorded", "tag", tag.Ref.FullTag(), "error", err)
 		}
@@ -228,10 +224,11 @@ func (w *Watcher) TagLook(account, key string) Look {
 		look := Look{Last: t.lastLook, Next: t.next, Error: t.lastErr}
 		if h := w.hosts[t.ref.Registry]; h != nil && h.held.After(look.Next) {
 			look.Next = h.held
+			look.Error = cmp.Or(look.Error, h.reason)
 		}
 		for _, tag := range t.tags {
 			if tag.Account == account {
-				look.Changed = tag.ChangedAt
+				look.Changed, look.Error = tag.ChangedAt, cmp.Or(look.Error, tag.Refusal.Message)
 			}
 		}
 		return look
