@@ -466,6 +466,35 @@ func TestLeases(t *testing.T) {
 	}
 }
 
+func TestLeasesOfAKilledProcessEndAtStart(t *testing.T) {
+	w := newWorld(t)
+	w.add("admin", "alpine", "A")
+	w.analyze()
+	w.look("admin", "alpine", "B")
+	w.told("admin")
+	lost, ok := w.claim()
+	if !ok {
+		t.Fatal("no analysis is due")
+	}
+	sent, _, err := w.ClaimDeliveries(t.Context(), "general", 10, time.Hour)
+	if err != nil || len(sent) != 2 {
+		t.Fatalf("ClaimDeliveries = %d, %v; want 2", len(sent), err)
+	}
+	if err := w.EndLeases(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if job, ok := w.claim(); !ok || job.Analysis != lost.Analysis {
+		t.Errorf("the analysis is not due after the start: %+v, %v", job, ok)
+	}
+	again, _, err := w.ClaimDeliveries(t.Context(), "general", 10, time.Hour)
+	if err != nil || len(again) != 2 {
+		t.Errorf("deliveries due after the start = %d, %v; want 2", len(again), err)
+	}
+	if err := w.FailAnalysis(t.Context(), lost, "late"); anchore.KindOf(err) != anchore.Conflict {
+		t.Errorf("the killed holder still has the lease: %v", err)
+	}
+}
+
 func TestDigestAddedUnderATagDoesNotMoveIt(t *testing.T) {
 	w := newWorld(t)
 	w.add("admin", "alpine", "B")

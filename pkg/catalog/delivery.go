@@ -242,6 +242,16 @@ func (c *Catalog) PendingEndpoints(ctx context.Context) (names []string, err err
 	return names, err
 }
 
+// ParkedEndpoints returns the names of the endpoints that have parked deliveries,
+// in alphabetical order, configured or not.
+func (c *Catalog) ParkedEndpoints(ctx context.Context) (names []string, err error) {
+	err = c.store.View(ctx, func(tx store.Tx) error {
+		names, err = outbox.WithParked(tx)
+		return err
+	})
+	return names, err
+}
+
 // parkPage is how many deliveries one transaction parks: eight keys each.
 const parkPage = 8
 

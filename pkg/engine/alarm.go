@@ -43,6 +43,9 @@ func (e *Engine) endpointsFailing(ctx context.Context) ([]alarm.Endpoint, error)
 	states, err := e.relay.Status(ctx)
 	list := make([]alarm.Endpoint, 0, len(states))
 	for _, s := range states {
+		if s.Removed {
+			continue
+		}
 		since := s.FailingSince
 		if since.IsZero() {
 			since = s.PausedAt

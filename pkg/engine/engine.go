@@ -115,6 +115,9 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 	if err = e.bootstrap(ctx); err != nil {
 		return e, err
 	}
+	if err = e.catalog.EndLeases(ctx); err != nil { // the data directory's lock says that nobody else has any
+		return e, err
+	}
 	if err = e.newRegistryClient(opt); err != nil {
 		return e, err
 	}
@@ -221,7 +224,7 @@ func (e *Engine) newWorkers(opt Options, metrics prometheus.Registerer) (err err
 	}
 	e.workers, err = analyze.New(analyze.Config{
 		Catalog: e.catalog, Fetcher: e.registry, Analyzer: e.child, Blobs: e.blobs, Workers: a.Concurrency,
-		Dir: filepath.Join(e.cfg.DataDir, "work"), Logger: e.part("analyze"), Registerer: metrics,
+		Dir: filepath.Join(e.cfg.DataDir, "work"), Grace: analysisGrace, Logger: e.part("analyze"), Registerer: metrics,
 	})
 	return err
 }
@@ -303,7 +306,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		{Name: "fan-out", Grace: 5 * time.Second, Run: e.catalog.RunFanOut},
 		{Name: "sweep", Grace: 5 * time.Second, Run: e.sweep},
 		{Name: "alarm", Grace: 20 * time.Second, Run: e.alarms.Run},
-		{Name: "analyze", Grace: 20 * time.Second, Run: e.workers.Run},
+		{Name: "analyze", Grace: analysisGrace + 6*time.Second, Run: e.workers.Run},
 		{Name: "watch", Grace: 10 * time.Second, Run: e.watcher.Run},
 		{Name: "server", Grace: 10 * time.Second, Run: e.serve},
 	})
@@ -311,6 +314,11 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.log.Info("engine stopped")
 	return err
 }
+
+// analysisGrace is how long analyses under way may go on once the engine stops; the
+// rest begin again after the next start. All graces together stay below the ten
+// seconds after which container runtimes kill.
+const analysisGrace = 2 * time.Second
 
 // requestGrace is how long requests under way may take once the engine stops.
 const requestGrace = 5 * time.Second

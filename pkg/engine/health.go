@@ -78,6 +78,10 @@ func (e *Engine) notifyHealth(ctx context.Context) server.PartHealth {
 			"last_success": stamp(s.LastSuccess), "last_failure": stamp(s.LastFailure), "last_reason": s.Reason,
 		})
 		h.Busy = h.Busy || s.InFlight > 0
+		if s.Removed {
+			list[len(list)-1]["removed"] = true // parked deliveries of an endpoint that is not configured any more
+			continue
+		}
 		if !s.PausedAt.IsZero() || s.Failures > 0 {
 			h.Message = fmt.Sprintf("endpoint %s: %s", s.Name, s.Reason)
 		}

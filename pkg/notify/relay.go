@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -195,9 +196,11 @@ type EndpointStatus struct {
 	catalog.EndpointState
 	InFlight int       // attempts that run now
 	LookedAt time.Time // when its loop last looked for work; zero before the first look
+	Removed  bool      // it is not configured any more, but has parked deliveries
 }
 
-// Status returns the state of every configured endpoint.
+// Status returns the state of every configured endpoint, and of those that were
+// removed from the configuration and have parked deliveries.
 func (r *Relay) Status(ctx context.Context) ([]EndpointStatus, error) {
 	list := make([]EndpointStatus, 0, len(r.senders))
 	for _, s := range r.senders {
@@ -206,6 +209,20 @@ func (r *Relay) Status(ctx context.Context) ([]EndpointStatus, error) {
 			return nil, err
 		}
 		list = append(list, s.status(state))
+	}
+	parked, err := r.catalog.ParkedEndpoints(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range parked {
+		if slices.ContainsFunc(list, func(s EndpointStatus) bool { return s.Name == name }) {
+			continue
+		}
+		state, err := r.catalog.EndpointState(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, EndpointStatus{Name: name, EndpointState: state, Removed: true})
 	}
 	return list, nil
 }

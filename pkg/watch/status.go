@@ -111,7 +111,7 @@ func (h *host) outcome(t *target, err error, interval time.Duration, now time.Ti
 	}
 	asked := anchore.AfterOf(err)
 	h.several = h.several || h.failed != nil && h.failed != t
-	h.failed, h.reason = t, anchore.MessageOf(err)
+	h.failed, h.reason, h.limited = t, anchore.MessageOf(err), anchore.KindOf(err) == anchore.Limited
 	if held {
 		if until := now.Add(asked); until.After(h.held) {
 			h.held = until
@@ -224,7 +224,9 @@ func (w *Watcher) TagLook(account, key string) Look {
 		look := Look{Last: t.lastLook, Next: t.next, Error: t.lastErr}
 		if h := w.hosts[t.ref.Registry]; h != nil && h.held.After(look.Next) {
 			look.Next = h.held
-			look.Error = cmp.Or(look.Error, h.reason)
+			if t.waiting && (h.limited || h.told) { // it waits because of its registry
+				look.Error = cmp.Or(look.Error, h.reason)
+			}
 		}
 		for _, tag := range t.tags {
 			if tag.Account == account {

@@ -127,6 +127,7 @@ type host struct {
 	failed   *target   // the last one
 	held     time.Time // nothing is asked before
 	reason   string
+	limited  bool // the last failure was that it asked to wait
 	told     bool // that it is down
 }
 

@@ -25,13 +25,15 @@ type Pending struct {
 	Reason       string `cbor:"13,keyasint,omitempty"` // of the last attempt
 }
 
-const byDue store.Bucket = "delivery_due"
+// ByDue is the index of the heads of the lanes by (endpoint, time from which it may
+// be claimed).
+const ByDue store.Bucket = "delivery_due"
 
 // Deliveries holds the deliveries that have not ended, lane by lane.
 var Deliveries = table.Table[Pending]{
 	Bucket: "delivery",
 	Key:    func(d *Pending) []byte { return append(laneKey(d), d.Cause...) },
-	Indexes: []table.Index[Pending]{{Bucket: byDue, Keys: func(d *Pending) [][]byte {
+	Indexes: []table.Index[Pending]{{Bucket: ByDue, Keys: func(d *Pending) [][]byte {
 		if d.Due == 0 {
 			return nil
 		}
@@ -94,7 +96,7 @@ var Done = table.Table[Ended]{
 // Due returns up to limit heads of the endpoint's lanes that are due at now, the
 // longest due first, and when the next one after those is due, zero if none waits.
 func Due(tx store.Tx, endpoint string, now time.Time, limit int) (due []*Pending, next time.Time, err error) {
-	heads, err := Deliveries.By(tx, byDue, store.Range{Prefix: endpointKey(endpoint), Limit: limit + 1})
+	heads, err := Deliveries.By(tx, ByDue, store.Range{Prefix: endpointKey(endpoint), Limit: limit + 1})
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -114,6 +116,17 @@ func Claim(tx store.Tx, d *Pending, now time.Time, lease time.Duration) (*Pendin
 	next.Attempts++
 	next.Leased, next.Claimed, next.Due = true, table.Nanos(now), table.Nanos(now.Add(lease))
 	return &next, Deliveries.Replace(tx, d, &next)
+}
+
+// EndLease makes the delivery with the key due at once if somebody holds it.
+func EndLease(tx store.Tx, key []byte, now int64) error {
+	d, err := Deliveries.Find(tx, key)
+	if err != nil || d == nil || !d.Leased || d.Due <= now {
+		return err
+	}
+	next := *d
+	next.Due = now
+	return Deliveries.Replace(tx, d, &next)
 }
 
 // Held returns the delivery if the caller still holds the lease numbered token.

@@ -128,15 +128,23 @@ func count(tx store.Tx, b store.Bucket, prefix []byte) (n int, more bool, err er
 
 // WithPending returns the names of the endpoints that have deliveries which have
 // not ended, in alphabetical order.
-func WithPending(tx store.Tx) (names []string, err error) {
+func WithPending(tx store.Tx) (names []string, err error) { return withKeys(tx, Deliveries.Bucket) }
+
+// WithParked returns the names of the endpoints that have parked deliveries, in
+// alphabetical order.
+func WithParked(tx store.Tx) (names []string, err error) { return withKeys(tx, ByParked) }
+
+// withKeys returns the endpoints that the keys of a bucket begin with.
+func withKeys(tx store.Tx, b store.Bucket) (names []string, err error) {
 	var start []byte
 	for {
-		page, err := Deliveries.Scan(tx, store.Range{Start: start, Limit: 1})
+		page, err := tx.Scan(b, store.Range{Start: start, Limit: 1})
 		if err != nil || len(page) == 0 {
 			return names, err
 		}
-		names = append(names, page[0].Endpoint)
-		key := endpointKey(page[0].Endpoint)
+		name := table.ReadKey(page[0].Key).Text()
+		names = append(names, name)
+		key := endpointKey(name)
 		key[len(key)-1]++ // past the NUL that ends the name: past all its keys
 		start = key
 	}

@@ -46,7 +46,9 @@ type Row struct {
 }
 
 const (
-	byDue  store.Bucket = "analysis_due"
+	// ByDue is the index of the analyses that have not ended by the time from which
+	// they may be taken.
+	ByDue  store.Bucket = "analysis_due"
 	byBlob store.Bucket = "analysis_blob"
 )
 
@@ -55,7 +57,7 @@ var Table = table.Table[Row]{
 	Bucket: "analysis",
 	Key:    func(r *Row) []byte { return Key(r.ID) },
 	Indexes: []table.Index[Row]{
-		{Bucket: byDue, Keys: func(r *Row) [][]byte {
+		{Bucket: ByDue, Keys: func(r *Row) [][]byte {
 			if r.Due == 0 {
 				return nil
 			}
@@ -154,7 +156,7 @@ func Referenced(tx store.Tx, blob store.Digest) (bool, error) {
 
 // Earliest returns the analysis that is due first, or nil.
 func Earliest(tx store.Tx) (*Row, error) {
-	rows, err := Table.By(tx, byDue, store.Range{Limit: 1})
+	rows, err := Table.By(tx, ByDue, store.Range{Limit: 1})
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
@@ -163,7 +165,7 @@ func Earliest(tx store.Tx) (*Row, error) {
 
 // Waiting returns the analyses that have not ended, up to store.MaxPage of them.
 func Waiting(tx store.Tx) ([]*Row, error) {
-	return Table.By(tx, byDue, store.Range{Limit: store.MaxPage})
+	return Table.By(tx, ByDue, store.Range{Limit: store.MaxPage})
 }
 
 // Claim gives the analysis to the caller until the lease ends.
@@ -174,6 +176,17 @@ func Claim(tx store.Tx, row *Row, now time.Time, lease time.Duration) (*Row, err
 	next.Attempt++
 	next.Due = table.Nanos(now.Add(lease))
 	return &next, Table.Replace(tx, row, &next)
+}
+
+// EndLease makes the analysis with the key due at once if somebody holds it.
+func EndLease(tx store.Tx, key []byte, now int64) error {
+	row, err := Table.Find(tx, key)
+	if err != nil || row == nil || row.State != Running || row.Due <= now {
+		return err
+	}
+	next := *row
+	next.Due = now
+	return Table.Replace(tx, row, &next)
 }
 
 // Held returns the analysis if the caller still holds the lease numbered token.
