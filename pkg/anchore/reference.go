@@ -16,9 +16,7 @@ const DefaultTag = "latest"
 var (
 	repositoryPattern = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
 	tagPattern        = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
-	digestPattern     = regexp.MustCompile(`^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$`)
 	hostPattern       = regexp.MustCompile(`^(?:[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?)*\.?|\[[a-f0-9:.]+(?:%25[a-z0-9]+)?\])(?::[0-9]{1,5})?$`)
-	imageIDPattern    = regexp.MustCompile(`^[a-f0-9]{64}$`)
 )
 
 // maxRepository is the longest repository path with its registry, in bytes, that
@@ -151,8 +149,21 @@ func (r Reference) HubShortForm() (string, bool) {
 }
 
 // IsDigest reports whether s is a sha256 or sha512 digest, "sha256:…".
-func IsDigest(s string) bool { return digestPattern.MatchString(s) }
+func IsDigest(s string) bool { // asked at each look at a tag
+	algorithm, digits, _ := strings.Cut(s, ":")
+	return algorithm == "sha256" && isHex(digits, 64) || algorithm == "sha512" && isHex(digits, 128)
+}
+
+// isHex reports whether s is n hexadecimal digits in lower case.
+func isHex(s string, n int) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return len(s) == n
+}
 
 // IsImageID reports whether s is an image id: the 64 hexadecimal digits of the
 // digest of an image's configuration.
-func IsImageID(s string) bool { return imageIDPattern.MatchString(s) }
+func IsImageID(s string) bool { return isHex(s, 64) }

@@ -199,3 +199,32 @@ func TestParsePlatform(t *testing.T) {
 		}
 	}
 }
+
+func TestIsDigestAndImageID(t *testing.T) {
+	hex := func(n int) string { return strings.Repeat("0123456789abcdef", n/16) }
+	for in, want := range map[string]struct{ digest, id bool }{
+		"sha256:" + hex(64):                      {digest: true},
+		"sha512:" + hex(128):                     {digest: true},
+		hex(64):                                  {id: true},
+		"":                                       {},
+		"sha256:":                                {},
+		"sha256:" + hex(48):                      {},
+		"sha256:" + hex(128):                     {},
+		"sha512:" + hex(64):                      {},
+		"md5:" + hex(32):                         {},
+		"sha256:" + hex(48) + "g000000000000000": {},
+		"sha256:" + strings.ToUpper(hex(64)):     {},
+		"sha256:" + hex(64) + "\n":               {},
+		hex(64) + "\n":                           {},
+		"SHA256:" + hex(64):                      {},
+		"sha256:sha256:" + hex(64):               {},
+		"sha256:" + hex(48) + "/../../../../../": {},
+	} {
+		if got := IsDigest(in); got != want.digest {
+			t.Errorf("IsDigest(%q) = %v", in, got)
+		}
+		if got := IsImageID(in); got != want.id {
+			t.Errorf("IsImageID(%q) = %v", in, got)
+		}
+	}
+}
