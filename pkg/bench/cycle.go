@@ -225,7 +225,7 @@ func (b *bareLoop) head(ctx context.Context, url string) error {
 		return err
 	}
 	_ = res.Body.Close()
-	if !anchore.IsDigest(res.Header.Get("Docker-Content-Digest")) {
+	if res.StatusCode != http.StatusOK || res.Header.Get("Docker-Content-Digest") == "" {
 		return fmt.Errorf("%s: status %d and no digest", url, res.StatusCode)
 	}
 	return nil
