@@ -120,7 +120,9 @@ type progress struct {
 	drawn bool
 }
 
-func newProgress(a *app) *progress { return &progress{app: a, live: isTerminal(a.err) && a.env("TERM") != "dumb"} }
+func newProgress(a *app) *progress {
+	return &progress{app: a, live: isTerminal(a.err) && a.env("TERM") != "dumb"}
+}
 
 func (p *progress) show(status string, image any) {
 	text := analysisState(image)
