@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -44,8 +45,12 @@ type Config struct {
 // Store is a store.Store in one file. Its methods may be called from many
 // goroutines.
 type Store struct {
-	db  *bbolt.DB
-	log *slog.Logger
+	db   *bbolt.DB
+	file *os.File // that db has open, with its lock
+	name string   // of the file, without its directory, which is not for clients
+	log  *slog.Logger
+
+	stuck atomic.Bool // a write transaction could not be ended, so there will be no other
 
 	mu      sync.Mutex
 	idle    *sync.Cond // on mu: nobody leads
@@ -77,30 +82,50 @@ func Open(c Config) (*Store, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, anchore.E(anchore.Unavailable, op, "the data directory %s cannot be created", folder).Because(err)
 	}
-	db, err := bbolt.Open(c.Path, 0o600, &bbolt.Options{
-		Timeout:         cmp.Or(c.LockWait, time.Second),
-		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: initialMap(),
-		MaxSize:         int(c.MaxSize),
-	})
-	if err != nil {
-		return nil, openError(op, c.Path, err)
-	}
-	db.StrictMode = c.Strict
-	s := &Store{db: db, log: c.Logger}
+	s := &Store{log: c.Logger, name: filepath.Base(c.Path)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.idle = sync.NewCond(&s.mu)
-	err = s.migrate(c.Schema, c.Migrations)
+	err := s.open(op, c)
+	if err == nil {
+		err = s.migrate(c.Schema, c.Migrations)
+	}
 	if err == nil {
 		err = syncFolder(folder)
 	}
 	if err != nil {
-		_ = db.Close()
+		_ = s.release()
 		return nil, err
 	}
 	return s, nil
+}
+
+// open opens the file and reads what shows damage.
+func (s *Store) open(op string, c Config) (err error) {
+	defer rescue(anchore.Invalid, op, c.Path, debug.SetPanicOnFault(true), &err)
+	s.db, err = bbolt.Open(c.Path, 0o600, &bbolt.Options{
+		Timeout:         cmp.Or(c.LockWait, time.Second),
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: initialMap(),
+		MaxSize:         int(c.MaxSize),
+		OpenFile:        s.openFile,
+	})
+	if err != nil {
+		return openError(op, c.Path, err)
+	}
+	s.db.StrictMode = c.Strict
+	return s.inspect(op, c.Path)
+}
+
+// openFile keeps the first file that bbolt opens, the locked one; later ones are
+// for backups.
+func (s *Store) openFile(name string, flag int, mode os.FileMode) (*os.File, error) {
+	f, err := os.OpenFile(name, flag, mode)
+	if s.file == nil {
+		s.file = f
+	}
+	return f, err
 }
 
 // initialMap is mapSize where a map is only address space: on Windows the file
@@ -138,7 +163,7 @@ func (s *Store) View(ctx context.Context, fn func(store.Tx) error) error {
 		return unavailable("bolt.View", err)
 	}
 	defer func() { _ = b.Rollback() }()
-	return newTx(b, false).run(fn)
+	return newTx(b, s.name, false).run(fn)
 }
 
 // Close waits for transactions that run or wait, and releases the file. Closing
@@ -150,7 +175,7 @@ func (s *Store) Close() error {
 		s.idle.Wait()
 	}
 	s.mu.Unlock()
-	if err := s.db.Close(); err != nil {
+	if err := s.release(); err != nil {
 		return unavailable("bolt.Close", err)
 	}
 	return nil
@@ -206,10 +231,11 @@ func openError(op, path string, err error) error {
 			"the data directory %s is in use by another engine; stop it, or choose another data directory",
 			filepath.Dir(path)).Because(err)
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
-		return anchore.E(anchore.Invalid, op,
-			"%s is not a store of this engine, or is damaged; restore it from a backup", path).Because(err)
+		return damaged(anchore.Invalid, op, path, err)
 	case errors.Is(err, os.ErrPermission):
 		return anchore.E(anchore.Unavailable, op, "%s may not be read and written by this user", path).Because(err)
+	case isStub(path):
+		return damaged(anchore.Invalid, op, path, err)
 	}
 	return unavailable(op, err)
 }

@@ -66,7 +66,7 @@ func (s *Store) Update(ctx context.Context, fn func(store.Tx) error) error {
 	if b == nil {
 		return s.lead(fn)
 	}
-	return c.follow(b)
+	return c.follow(b, s.name)
 }
 
 // enter makes the caller the leader if there is none, else puts it in the queue.
@@ -130,12 +130,12 @@ func (s *Store) handOver() {
 // returns at once.
 func (s *Store) lead(fn func(store.Tx) error) error {
 	defer s.handOver()
-	b, err := s.db.Begin(true)
+	b, err := s.begin("bolt.Update")
 	if err != nil {
-		return unavailable("bolt.Update", err)
+		return err
 	}
-	defer func() { _ = b.Rollback() }() // without effect after a commit
-	own := newTx(b, true)
+	defer s.rollback(b)
+	own := newTx(b, s.name, true)
 	if err := own.run(fn); err != nil || len(own.writes) == 0 {
 		return err
 	}
@@ -170,10 +170,10 @@ func (s *Store) commit(b *bbolt.Tx, own *tx) error {
 		}
 	}
 	if err == nil {
-		err = b.Commit()
+		err = s.save("bolt.Update", b)
 	}
 	if err != nil {
-		result = unavailable("bolt.Update", err)
+		result = err
 		return result
 	}
 	s.commits.Add(1)
@@ -185,10 +185,10 @@ func (s *Store) commit(b *bbolt.Tx, own *tx) error {
 // follow runs fn in the leader's transaction and waits for the leader's commit. A
 // panic goes on in the caller's own goroutine, with its stack; the leader sees
 // only that fn did not succeed.
-func (c *call) follow(b *bbolt.Tx) error {
+func (c *call) follow(b *bbolt.Tx, file string) error {
 	func() {
 		defer close(c.ran)
-		c.tx = newTx(b, true)
+		c.tx = newTx(b, file, true)
 		c.err = c.tx.run(c.fn)
 	}()
 	if err := <-c.done; err != nil {

@@ -3,6 +3,7 @@ package bolt
 import (
 	"context"
 	"encoding/binary"
+	"runtime/debug"
 
 	"go.etcd.io/bbolt"
 
@@ -76,6 +77,7 @@ func find(all []Migration, to uint) (Migration, bool) {
 
 // schema reads both numbers, 0 where there is none.
 func (s *Store) schema() (at, toward uint, err error) {
+	defer rescue(anchore.Invalid, "bolt.Open", s.name, debug.SetPanicOnFault(true), &err)
 	err = s.db.View(func(b *bbolt.Tx) error {
 		if m := b.Bucket([]byte(meta)); m != nil {
 			at, toward = number(m.Get([]byte(schemaKey))), number(m.Get([]byte(migratingKey)))
@@ -101,13 +103,23 @@ func number(v []byte) uint {
 }
 
 func (s *Store) setNumber(op, key string, n uint) error {
-	err := s.db.Update(func(b *bbolt.Tx) error {
-		m, err := b.CreateBucketIfNotExists([]byte(meta))
-		if err != nil {
-			return err
-		}
-		return m.Put([]byte(key), binary.BigEndian.AppendUint64(nil, uint64(n)))
-	})
+	b, err := s.begin(op)
+	if err != nil {
+		return err
+	}
+	defer s.rollback(b)
+	if err := putNumber(op, s.name, b, key, n); err != nil {
+		return err
+	}
+	return s.save(op, b)
+}
+
+func putNumber(op, file string, b *bbolt.Tx, key string, n uint) (err error) {
+	defer rescue(anchore.Unavailable, op, file, debug.SetPanicOnFault(true), &err)
+	m, err := b.CreateBucketIfNotExists([]byte(meta))
+	if err == nil {
+		err = m.Put([]byte(key), binary.BigEndian.AppendUint64(nil, uint64(n)))
+	}
 	if err != nil {
 		return unavailable(op, err)
 	}

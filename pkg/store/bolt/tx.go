@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 
 	"go.etcd.io/bbolt"
 
+	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/store"
 )
 
@@ -33,6 +35,7 @@ type write struct {
 // tx is a store.Tx: a bbolt transaction, and beside it what the function wrote.
 type tx struct {
 	b        *bbolt.Tx
+	file     string // its name, for errors
 	writable bool
 	ended    bool
 	failed   error // an excess or a bad write, which fn cannot overcome by ignoring it
@@ -42,8 +45,8 @@ type tx struct {
 	bytes  int // keys and values in writes that are put
 }
 
-func newTx(b *bbolt.Tx, writable bool) *tx {
-	t := &tx{b: b, writable: writable}
+func newTx(b *bbolt.Tx, file string, writable bool) *tx {
+	t := &tx{b: b, file: file, writable: writable}
 	if writable {
 		t.reads, t.writes = map[row]struct{}{}, map[row]write{}
 	}
@@ -60,7 +63,8 @@ func (t *tx) run(fn func(store.Tx) error) error {
 }
 
 // Get implements store.Tx.
-func (t *tx) Get(b store.Bucket, key []byte) ([]byte, error) {
+func (t *tx) Get(b store.Bucket, key []byte) (value []byte, err error) {
+	defer t.rescue("bolt.Get", debug.SetPanicOnFault(true), &err)
 	if err := t.check(b, key); err != nil {
 		return nil, err
 	}
@@ -96,7 +100,8 @@ func (t *tx) Delete(b store.Bucket, key []byte) error {
 }
 
 // Scan implements store.Tx.
-func (t *tx) Scan(b store.Bucket, r store.Range) ([]store.Entry, error) {
+func (t *tx) Scan(b store.Bucket, r store.Range) (page []store.Entry, err error) {
+	defer t.rescue("bolt.Scan", debug.SetPanicOnFault(true), &err)
 	if err := t.checkBucket(b); err != nil {
 		return nil, err
 	}
@@ -109,7 +114,6 @@ func (t *tx) Scan(b store.Bucket, r store.Range) ([]store.Entry, error) {
 		from = r.Start
 	}
 	own := t.written(b, r.Prefix, from)
-	var page []store.Entry
 	s := t.stored(b, r.Prefix, from)
 	for len(page) < limit && (s.key != nil || len(own) > 0) {
 		if len(own) == 0 || s.key != nil && string(s.key) < own[0].key {
@@ -244,11 +248,11 @@ func (t *tx) checkBucket(b store.Bucket) error {
 // apply puts the writes into the bbolt transaction, in order of their keys, which
 // is the order of its pages. Keys and sizes were checked: what fails here is the
 // backend.
-func (t *tx) apply() error {
+func (t *tx) apply() (err error) {
+	defer t.rescue("bolt.apply", debug.SetPanicOnFault(true), &err)
 	for _, r := range slices.SortedFunc(maps.Keys(t.writes), compareRows) {
 		w := t.writes[r]
 		bucket := t.b.Bucket([]byte(r.bucket))
-		var err error
 		switch {
 		case w.deleted && bucket == nil:
 			continue
@@ -256,17 +260,26 @@ func (t *tx) apply() error {
 			err = bucket.Delete([]byte(r.key))
 		case bucket == nil:
 			if bucket, err = t.b.CreateBucket([]byte(r.bucket)); err != nil {
-				return err
+				return unavailable("bolt.apply", err)
 			}
 			fallthrough
 		default:
 			err = bucket.Put([]byte(r.key), w.value)
 		}
 		if err != nil {
-			return err
+			return unavailable("bolt.apply", err)
 		}
 	}
 	return nil
+}
+
+// rescue is the package's rescue for the transaction, which then fails whatever
+// its function returns.
+func (t *tx) rescue(op string, onFault bool, err *error) {
+	debug.SetPanicOnFault(onFault)
+	if p := recover(); p != nil {
+		*err = t.fail(broken(anchore.Unavailable, op, t.file, p))
+	}
 }
 
 // entry copies a key and its value into one piece of memory. Appending to the key
