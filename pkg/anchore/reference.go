@@ -2,6 +2,7 @@ package anchore
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -80,8 +81,8 @@ func parseName(s string) (Reference, error) {
 	}
 	if first, path, ok := strings.Cut(rest, "/"); ok && isRegistry(first) {
 		ref.Registry, rest = strings.ToLower(first), path
-		if !hostPattern.MatchString(ref.Registry) {
-			return Reference{}, E(Invalid, op, "%q: %q is not a registry host; expected a name or address with an optional port", s, first)
+		if !isHost(ref.Registry) {
+			return Reference{}, E(Invalid, op, "%q: %q is not a registry host; expected a name or address with an optional port from 1 to 65535", s, first)
 		}
 	}
 	ref.Registry = canonicalRegistry(ref.Registry)
@@ -106,6 +107,20 @@ func parseName(s string) (Reference, error) {
 
 func isRegistry(first string) bool {
 	return strings.ContainsAny(first, ".:") || strings.EqualFold(first, "localhost") || first == "localbuild"
+}
+
+// isHost reports whether s, in lower case, is a host whose port, if it has one,
+// exists.
+func isHost(s string) bool {
+	if !hostPattern.MatchString(s) {
+		return false
+	}
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 || strings.HasSuffix(s, "]") { // the colons of an address
+		return true
+	}
+	port, err := strconv.ParseUint(s[i+1:], 10, 16)
+	return err == nil && port > 0
 }
 
 func canonicalRegistry(host string) string {

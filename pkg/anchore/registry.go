@@ -70,7 +70,7 @@ func ParseRegistryName(s string) (string, error) {
 	}
 	host, path, below := strings.Cut(s, "/")
 	host = strings.ToLower(host)
-	if !isRegistry(host) || !hostPattern.MatchString(host) {
+	if !isRegistry(host) || !isHost(host) {
 		return "", E(Invalid, op, "%q does not begin with the host of a registry, as references name it; expected e.g. registry.example.com, localhost:5000, quay.io/team/app or quay.io/team/*", s)
 	}
 	host = canonicalRegistry(host)

@@ -19,6 +19,7 @@ var registryNames = []struct{ in, want string }{
 	{"quay.io/team/app", "quay.io/team/app"},
 	{"", ""}, {"quay.io/", ""}, {"https://quay.io", ""}, {"HTTP://quay.io", ""}, {"*", ""}, {"quay*", ""}, {"quay.io*", ""},
 	{"myhost", ""}, {"quay.io/a*b", ""}, {"quay.io/a*/*", ""}, {"quay.io/A*", ""}, {"quay.io/App", ""}, {"quay.io/app:1", ""},
+	{"quay.io:0", ""}, {"quay.io:65536", ""}, {"quay.io:65536/*", ""},
 	{"quay.io/" + strings.Repeat("a", 300), ""},
 }
 
