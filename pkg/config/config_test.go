@@ -162,7 +162,7 @@ func TestValues(t *testing.T) {
 			map[string]Registry{"my.reg.example:5000": {Interval: &hour, Concurrency: 2, Platform: anchore.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}}}},
 		{"password keeps its text", "default_admin_password: 012345", nil, nil, func(c *Config) any { return c.AdminPassword.Reveal() }, "012345"},
 		{"variable in file", "default_admin_password: ${ANCHORE_P}", []string{"ANCHORE_P=yes"}, nil, func(c *Config) any { return c.AdminPassword.Reveal() }, "yes"},
-		{"other variables stay", "host_id: $ANCHORE_P ${HOME}", nil, nil, func(c *Config) any { return c.HostID }, "$ANCHORE_P ${HOME}"},
+		{"other variables stay", "default_admin_password: $ANCHORE_P a${HOME}", nil, nil, func(c *Config) any { return c.AdminPassword.Reveal() }, "$ANCHORE_P a${HOME}"},
 		{"null variable in file", "webhooks: {general: {url: '${ANCHORE_P}'}}", []string{"ANCHORE_P=null"}, nil, func(c *Config) any { return len(c.Webhooks.Endpoints) }, 0},
 		{"original variable", "", []string{"ANCHORE_ADMIN_PASSWORD=foobar"}, nil, func(c *Config) any { return c.AdminPassword.Reveal() }, "foobar"},
 		{"webhook by variable", "webhooks: {general: {}}", []string{"ANCHORE_WEBHOOK_DESTINATION_URL=http://h/"}, nil, func(c *Config) any { return c.Webhooks.Endpoints[0].URL.Reveal() }, "http://h/"},
@@ -232,6 +232,11 @@ func TestProblems(t *testing.T) {
 		{"event_log without events", "webhooks: {event_log: {url: 'http://h'}}", `f:1:29: warning: webhooks.event_log.url: is sent nothing: events.notify is false`},
 		{"not YAML", "a: [", `f: is not YAML: line 1: did not find expected node content`},
 		{"not a mapping", "- a", `f:1:1: must be a mapping of keys to values`},
+		{"foreign variable", "host_id: a-${HOST}", `f:1:10: warning: host_id: ${HOST} is taken as it stands: only variables whose names begin with ANCHORE are replaced`},
+		{"foreign variable for a secret", "default_admin_password: ${DB_PASSWORD}", `f:1:25: warning: default_admin_password: ${DB_PASSWORD} is taken as it stands: only variables whose names begin with ANCHORE are replaced`},
+		{"part of a secret", "default_admin_password: a${b}c", ``},
+		{"unknown placeholder", "webhooks: {general: {url: 'http://h/<bogus>/<userId>'}}", `f:1:27: webhooks.general.url: has <bogus>, which nothing replaces; allowed are <notification_type> and <userId>, written so`},
+		{"mistyped placeholder", "webhooks: {tag_update: {url: 'http://h/?u=<userid>&t=<notification_type>'}}", `f:1:30: webhooks.tag_update.url: has <userid>, which nothing replaces; allowed are <notification_type> and <userId>, written so`},
 		{"two documents", "---\nhost_id: a\n---\nhost_id: b", `f: holds more than one YAML document; one is allowed`},
 	}
 	for _, tt := range tests {
@@ -254,6 +259,28 @@ func TestEnvironmentProblems(t *testing.T) {
 	want = "environment variable ANCHORE_WATCH__INTERVALL: warning: names no key, ignored; did you mean ANCHORE_WATCH__INTERVAL?"
 	if got := problems.Warnings().String(); got != want {
 		t.Errorf("warnings = %s, want %s", got, want)
+	}
+}
+
+// A variable that nearly names a key is reported; others are not our business.
+func TestMistypedVariables(t *testing.T) {
+	env := map[string]string{}
+	for _, name := range []string{
+		"ANCHORE_WATCH_INTERVAL", "ANCHORE_WEBHOOKS_GENERAL_URL", "ANCHORE_LOGLEVEL", "ANCHORE_DATA_DIRS", "ANCHORE_CONFIGDIR", // ours
+		"ANCHORE_CLI_URL", "ANCHORE_CLI_LOG_LEVEL", "ANCHORE_DB_HOST", "ANCHORE_HINTS_ENABLED", "ANCHORE_FEEDS_ENABLED", "ANCHORE_INTERNAL_SSL_VERIFY",
+		"ANCHORE_ENTERPRISE_UI_URL", "ANCHORE_WATCHMAN", "ANCHORE_HOSTID", "ANCHORE_CONFIG", "ANCHORE_CONFIG_DIR", "ANCHOREX", "PATH", // not ours
+	} {
+		env[name] = "1"
+	}
+	env["ANCHORE_WATCH_CONCURRENCY"] = "null" // as images define variables that they do not set
+	_, problems := build("f", []byte("host_id: ${ANCHORE_HOSTID}"), env, nil)
+	want := `environment variable ANCHORE_CONFIGDIR: warning: names no key, ignored; did you mean ANCHORE_CONFIG_DIR?
+environment variable ANCHORE_DATA_DIRS: warning: names no key, ignored; did you mean ANCHORE_DATA_DIR?
+environment variable ANCHORE_LOGLEVEL: warning: names no key, ignored; did you mean ANCHORE_LOG_LEVEL?
+environment variable ANCHORE_WATCH_INTERVAL: warning: names no key, ignored; did you mean ANCHORE_WATCH__INTERVAL?
+environment variable ANCHORE_WEBHOOKS_GENERAL_URL: warning: names no key, ignored; did you mean ANCHORE_WEBHOOKS__GENERAL__URL?`
+	if diff := cmp.Diff(want, problems.String()); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
 	}
 }
 

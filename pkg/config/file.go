@@ -31,6 +31,7 @@ type reader struct {
 	source   string
 	env      map[string]string
 	rows     []key
+	used     []string // variables that values of the file name
 	nodes    int
 	settings []setting
 	problems Problems
@@ -189,6 +190,13 @@ func (r *reader) section(path []string) bool {
 }
 
 func (r *reader) scalar(path []string, node *yaml.Node, row *key, names []string) {
+	for _, m := range anyVariable.FindAllStringSubmatch(node.Value, -1) {
+		if name := m[1]; strings.HasPrefix(name, "ANCHORE") {
+			r.used = append(r.used, name)
+		} else if !row.kind.hidden || m[0] == node.Value { // a part of a secret is not shown
+			r.report(node, path, true, "%s is taken as it stands: only variables whose names begin with ANCHORE are replaced", m[0])
+		}
+	}
 	text, missing := expand(node.Value, r.env)
 	if missing != "" {
 		r.report(node, path, false, "the environment variable %s is not set", missing)
@@ -214,7 +222,10 @@ func (k key) canonical(names []string) string {
 	return strings.Join(parts, ".")
 }
 
-var variablePattern = regexp.MustCompile(`\$\{(ANCHORE[A-Za-z0-9_]*)\}`)
+var (
+	variablePattern = regexp.MustCompile(`\$\{(ANCHORE[A-Za-z0-9_]*)\}`)
+	anyVariable     = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+)
 
 // expand replaces ${ANCHORE…} in a value by the environment's variables, only in
 // this form and with these names, as the original. It works on values after YAML

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -145,7 +146,7 @@ func build(file string, data []byte, env map[string]string, flags *pflag.FlagSet
 	l.merge(inPrecedence(r.settings), true)
 	l.merge(variables(rows, env), false)
 	l.flags(rows, flags)
-	l.problems = append(l.problems, strays(rows, env)...)
+	l.problems = append(l.problems, strays(rows, env, r.used)...)
 
 	d := &draft{endpoints: map[string]*Endpoint{}, registries: map[string]*Registry{}}
 	d.Subscriptions = map[anchore.SubscriptionType]bool{}
@@ -352,9 +353,25 @@ func (d *draft) finishEndpoint(e *Endpoint, l *layers) {
 		}
 		l.report(where, false, "a client certificate needs both client_cert and client_key")
 	}
+	if bad := unknownPlaceholder(e.URL); bad != "" {
+		l.report(section+".url", false, "has "+bad+", which nothing replaces; allowed are <notification_type> and <userId>, written so")
+	}
 	e.Keys = l.setBy(section)
 	d.Webhooks.Endpoints = append(d.Webhooks.Endpoints, *e)
 	slices.SortFunc(d.Webhooks.Endpoints, func(a, b Endpoint) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+var placeholderPattern = regexp.MustCompile(`<[A-Za-z0-9_. -]{1,40}>`)
+
+// unknownPlaceholder is the first of an endpoint's URL that would be sent as it
+// stands, "" if there is none. The rest of the URL may be secret.
+func unknownPlaceholder(url anchore.Secret) string {
+	for _, p := range placeholderPattern.FindAllString(url.Reveal(), -1) {
+		if p != "<notification_type>" && p != "<userId>" {
+			return p
+		}
+	}
+	return ""
 }
 
 // setBy lists the keys that made an endpoint: its own, and of those at the top of

@@ -163,7 +163,7 @@ A value is taken from the command line's flag, else from the environment, else f
 
 - **File**: ` + "`--config FILE`, else `--configdir DIR`, else `$ANCHORE_CONFIG`, else `config.yaml` in `$ANCHORE_CONFIG_DIR`, else `./config.yaml`, else `/config/config.yaml`" + `. Without any, the defaults hold. ` + "[config.yaml](../config.yaml)" + ` is a sample with every key commented out.
 - **Environment**: the variable of a key is ` + "`ANCHORE_`" + `, then the key in upper case with two underscores for each dot: ` + "`ANCHORE_WATCH__INTERVAL`" + ` sets ` + "`watch.interval`" + `. Some of the original's names hold as well; they stand beside their key. An empty variable, or one that says ` + "`null`" + `, counts as not set. Keys with a free name (` + "`<registry>`, `<header>`" + `) can be set in the file only.
-- **` + "`${NAME}`" + ` in the file** is replaced by the environment variable of that name if it begins with ` + "`ANCHORE`" + `; others are left as they are. One that is not set is an error. It works on each value after YAML was read, so a password such as ` + "`012345`" + ` or ` + "`yes`" + ` keeps its text.
+- **` + "`${NAME}`" + ` in the file** is replaced by the environment variable of that name if it begins with ` + "`ANCHORE`" + `; others are left as they are, with a warning. One that is not set is an error. It works on each value after YAML was read, so a password such as ` + "`012345`" + ` or ` + "`yes`" + ` keeps its text.
 
 ` + "`engine config check FILE`" + ` reports everything that is wrong, each with file, line, column, key, value and what is allowed. A wrong value keeps the engine from starting. An unknown key is a warning. A key that may hold a secret is reported without its value.
 
