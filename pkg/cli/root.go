@@ -67,7 +67,7 @@ func newGroup(a *app, name, short string) *cobra.Command {
 	cmd := &cobra.Command{Use: name, Short: short, Args: cobra.ArbitraryArgs}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if a.flags.version {
-			return a.writeVersion()
+			return a.writeVersion(a.out)
 		}
 		if len(args) > 0 {
 			return noSuchCommand(cmd, args[0])
@@ -97,7 +97,7 @@ func newLeaf(a *app, use, short, long string, run func(cmd *cobra.Command, args 
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if a.flags.version {
-				return a.writeVersion()
+				return a.writeVersion(a.out)
 			}
 			return run(cmd, args)
 		},

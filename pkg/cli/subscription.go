@@ -188,7 +188,13 @@ func (o subscriptionAddOptions) run(ctx context.Context, typ, key string) error 
 	if err != nil {
 		return err
 	}
-	return o.app.show(got, o.app.table(subscriptionTable(got)))
+	if err := o.app.show(got, o.app.table(subscriptionTable(got))); err != nil {
+		return err
+	}
+	if list := items(got); !o.inactive && len(list) == 1 && at(list[0], "active") == false {
+		o.app.note("it exists and is inactive; activate it with: anchore-cli subscription activate %s %s", typ, key)
+	}
+	return nil
 }
 
 func (a *app) addSubscription(ctx context.Context, typ, key, value string, active bool) (any, error) {

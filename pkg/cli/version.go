@@ -10,9 +10,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// writeVersion prints what --version of the original printed.
-func (a *app) writeVersion() error {
-	return writeAll(a.out, "anchore-cli, version ", a.version, "\n")
+// writeVersion prints the version, in the line that --version of the original
+// printed, and what the program was built from and with.
+func (a *app) writeVersion(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "anchore-cli, version %s\ncommit %s\n%s %s/%s\n", a.version, a.builtFrom(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
 }
 
 func newVersionCmd(a *app) *cobra.Command {
@@ -22,16 +24,15 @@ func newVersionCmd(a *app) *cobra.Command {
 }
 
 func (a *app) runVersion() error {
-	commit := cmp.Or(a.commit, builtFrom(), "unknown")
-	v := object{{"commit", commit}, {"go", runtime.Version()}, {"platform", runtime.GOOS + "/" + runtime.GOARCH}, {"version", a.version}}
-	return a.show(v, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "anchore-cli, version %s\ncommit %s\n%s %s/%s\n", a.version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-		return err
-	})
+	v := object{{"commit", a.builtFrom()}, {"go", runtime.Version()}, {"platform", runtime.GOOS + "/" + runtime.GOARCH}, {"version", a.version}}
+	return a.show(v, a.writeVersion)
 }
 
-// builtFrom is the commit that the go command recorded, "" if it did not.
-func builtFrom() string {
+// builtFrom is the commit that the program was built from: the one it was given, or
+// that the go command recorded.
+func (a *app) builtFrom() string { return cmp.Or(a.commit, recordedCommit(), "unknown") }
+
+func recordedCommit() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return ""
