@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -50,7 +51,7 @@ func describe(err error) string {
 	if kind := e.Kind; e.Err == nil || kind != anchore.Internal && kind != anchore.Unavailable {
 		return e.Message
 	}
-	return e.Message + ": " + e.Err.Error()
+	return strings.TrimSuffix(e.Message, "; the engine's log has the cause") + ": " + e.Err.Error() // it is here instead
 }
 
 // usageError is a mistake in flags or arguments.
