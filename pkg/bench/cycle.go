@@ -22,8 +22,8 @@ import (
 
 const (
 	cycleTags    = 1000
-	cyclesATurn  = 5
-	cycleTurns   = 9
+	cyclesATurn  = 3
+	cycleTurns   = 31
 	cycleAtOnce  = 8 // requests, the default for one registry
 	cycleWarming = cycleTags
 )

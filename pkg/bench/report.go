@@ -65,7 +65,7 @@ func firstLine(file string) string {
 func writePage(w io.Writer, m machine, sections []section) {
 	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	p("# Benchmarks\n\n<!-- Written by \"make bench\". -->\n")
-	p("What is compared was measured in turns in one run, so that other load slows both.\nA time is the median; in brackets are the least and the greatest. A ratio is that\nof the least times; in brackets is its range over the turns.\n")
+	p("What is compared was measured in turns in one run, so that other load slows both.\nA time is the median; in brackets are the least and the greatest. A ratio is the\nmedian of the turns, with its range in brackets.\n")
 	p("| machine | |\n|---|---|")
 	p("| CPU | %s, %d cores |", m.model, runtime.NumCPU())
 	p("| memory | %s |", m.memory)

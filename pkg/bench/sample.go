@@ -38,16 +38,17 @@ func short(d time.Duration) string {
 	return d.Round(100 * time.Nanosecond).String()
 }
 
-// compared shows how many times longer a took than b, by the least time of each:
-// other load on the machine only adds. In brackets is the range of the turns.
+// compared shows how many times longer a took than b: the median over the turns,
+// whose two sides met the same load. In brackets is the range of the turns.
 func compared(what string, a, b sample, goal float64) result {
-	ratio := float64(a.at(0)) / float64(b.at(0))
 	turns := make([]float64, len(a))
 	for i := range a {
 		turns[i] = float64(a[i]) / float64(b[i])
 	}
+	slices.Sort(turns)
+	median := turns[len(turns)/2]
 	return result{
-		what: what, figure: fmt.Sprintf("%.2f× (%.2f–%.2f)", ratio, slices.Min(turns), slices.Max(turns)),
-		goal: fmt.Sprintf("≤ %.1f×", goal), met: ratio <= goal,
+		what: what, figure: fmt.Sprintf("%.2f× (%.2f–%.2f)", median, turns[0], turns[len(turns)-1]),
+		goal: fmt.Sprintf("≤ %.1f×", goal), met: median <= goal,
 	}
 }
