@@ -90,6 +90,8 @@ func TestRequestsThatCannotBeServed(t *testing.T) {
 		{method: "POST", path: "/images", body: deep, status: 400, message: "more than 10 deep"},
 		{method: "POST", path: "/images", body: `{"tag":"` + strings.Repeat("x", 2000) + `"}`, status: 413, message: "larger than 2000 bytes"},
 		{method: "POST", path: "/images", body: `tag=alpine`, status: 415, message: "application/json", header: []string{"Content-Type", "application/x-www-form-urlencoded"}},
+		{method: "PUT", path: "/subscriptions/x", body: `<active/>`, status: 415, message: "application/json", header: []string{"Content-Type", "text/xml"}},
+		{method: "POST", path: "/images", body: `{"tag":"alpine"}`, status: 415, message: "application/json", header: []string{"Content-Type", "no media type"}},
 		{method: "POST", path: "/images?force=maybe", body: `{}`, status: 400, message: "force"},
 	} {
 		f.call("alice", tt.method, tt.path, tt.body, tt.header...).says(tt.status, tt.message)
