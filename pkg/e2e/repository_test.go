@@ -141,6 +141,7 @@ func TestRepositories(t *testing.T) {
 		reg.pushTags(t, "repo/off", "1")
 		e.mustCLI("repo", "add", name, "--noautosubscribe")
 		e.waitSubscribed(name, "1")
+		e.mustCLI("image", "wait", name+":1", "--interval", "0.1", "--timeout", "90") // its layers were fetched
 		e.mustCLI("repo", "unwatch", name)
 		reg.waitLists(t, "repo/tracked", 1) // the watcher has heard of it
 		before := reg.requests(reg.ref("repo/off", "1"))
