@@ -61,8 +61,9 @@ var may = map[string][]string{
 	"notify/notifytest": {"anchore", "notify", "github.com/google/go-cmp"},
 	// edges
 	"server": {"anchore", "api", "catalog", "intake", "sbom", metrics, "github.com/getkin/kin-openapi"},
-	"cli": {"anchore", "api", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/olekukonko/tablewriter",
+	"cli": {"anchore", "api", "cli/render", "github.com/spf13/cobra", "github.com/spf13/pflag",
 		"golang.org/x/term", "gopkg.in/yaml.v3"},
+	"cli/render": {"github.com/olekukonko/tablewriter"},
 	// root
 	"engine": {"anchore", "api", "alarm", "analyze", "catalog", "config", "intake", "notify", "oci", "run", "sbom", "sbom/syft", "seal",
 		"server", "store", "store/bolt", "store/dir", "watch", metrics},

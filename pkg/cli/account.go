@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 func newAccountCmd(a *app) *cobra.Command {
@@ -48,14 +49,14 @@ func (a *app) runAccountWhoami(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.show(object{{"account", account}, {"user", user}}, func(w io.Writer) error {
-		var k keyLines
-		k.add("Username", at(user, "username"))
-		k.add("AccountName", at(account, "name"))
-		k.add("AccountEmail", at(account, "email"))
-		k.add("AccountType", at(account, "type"))
-		k.blank()
-		return k.write(w)
+	return a.show(render.Object{{Key: "account", Value: account}, {Key: "user", Value: user}}, func(w io.Writer) error {
+		var k render.KeyLines
+		k.Add("Username", render.At(user, "username"))
+		k.Add("AccountName", render.At(account, "name"))
+		k.Add("AccountEmail", render.At(account, "email"))
+		k.Add("AccountType", render.At(account, "type"))
+		k.Blank()
+		return k.Write(w)
 	})
 }
 
@@ -74,8 +75,8 @@ func (a *app) runAccountList(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := columnsTable(items(got.value), []string{"Name", "Email", "Type", "State", "Created"}, []string{"name", "email", "type", "state", "created_at"})
-	t.sortBy, t.trailing = 4, true
+	t := render.Columns(render.Items(got.value), []string{"Name", "Email", "Type", "State", "Created"}, []string{"name", "email", "type", "state", "created_at"})
+	t.SortBy, t.Trailing = 4, true
 	return a.show(got.value, a.table(t))
 }
 
@@ -89,12 +90,12 @@ func (a *app) accounts(cmd *cobra.Command, _ []string) []string {
 // showRecord prints one record as key lines; a key that is not there is None.
 func (a *app) showRecord(v any, lines [][2]string) error {
 	return a.show(v, func(w io.Writer) error {
-		var k keyLines
+		var k render.KeyLines
 		for _, l := range lines {
-			k.add(l[0], at(v, l[1]))
+			k.Add(l[0], render.At(v, l[1]))
 		}
-		k.blank()
-		return k.write(w)
+		k.Blank()
+		return k.Write(w)
 	})
 }
 

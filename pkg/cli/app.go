@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 // Config is one run of the program.
@@ -30,8 +32,8 @@ type app struct {
 	out     *bufio.Writer // answers; flushed before anything that must come after
 	err     io.Writer     // all talk
 	rawOut  io.Writer
-	colours palette // of out
-	talk    palette // of err
+	colours render.Palette // of out
+	talk    render.Palette // of err
 	env     environment
 	version string
 	commit  string
@@ -52,7 +54,7 @@ func Main(ctx context.Context, c Config) int {
 	}
 	a := &app{in: c.In, out: bufio.NewWriterSize(c.Out, 64<<10), rawOut: c.Out, err: c.Err,
 		env: newEnvironment(c.Environ), version: c.Version, commit: c.Commit}
-	a.colours, a.talk = newPalette(isTerminal(c.Out), a.env), newPalette(isTerminal(c.Err), a.env)
+	a.colours, a.talk = render.NewPalette(isTerminal(c.Out), a.env), render.NewPalette(isTerminal(c.Err), a.env)
 	root := newRootCmd(a)
 	a.current = root
 	args := c.Args
@@ -75,7 +77,7 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	var err error
 	a.set, err = loadSettings(flags, a.env)
 	for _, w := range a.set.warnings {
-		fmt.Fprintf(a.err, "%s %s\n", a.talk.careful("WARN:"), clean(w, false))
+		fmt.Fprintf(a.err, "%s %s\n", a.talk.Careful("WARN:"), render.Clean(w, false))
 	}
 	return err
 }
@@ -97,20 +99,20 @@ func (a *app) client() (*client, error) {
 func (a *app) show(v any, text func(w io.Writer) error) error {
 	switch {
 	case a.set.output == yamlOutput:
-		return writeAll(a.out, yamlText(v))
+		return render.WriteAll(a.out, render.YAML(v))
 	case a.set.json || a.set.output == jsonOutput:
-		return writeAll(a.out, jsonText(v), "\n")
+		return render.WriteAll(a.out, render.JSON(v), "\n")
 	}
 	return text(a.out)
 }
 
 // success prints the word that scripts look for.
 func (a *app) success(v any) error {
-	return a.show(v, func(w io.Writer) error { return writeAll(w, "Success\n") })
+	return a.show(v, func(w io.Writer) error { return render.WriteAll(w, "Success\n") })
 }
 
-func (a *app) table(t table) func(io.Writer) error {
-	return func(w io.Writer) error { return t.write(w, !a.set.noHeaders) }
+func (a *app) table(t render.Table) func(io.Writer) error {
+	return func(w io.Writer) error { return t.Write(w, !a.set.noHeaders) }
 }
 
 func (a *app) wide() bool { return a.set.output == wideOutput && !a.set.json }
@@ -119,7 +121,7 @@ func (a *app) wide() bool { return a.set.output == wideOutput && !a.set.json }
 // standard output.
 func (a *app) note(format string, args ...any) {
 	a.out.Flush()
-	fmt.Fprintf(a.err, "%s\n", clean(fmt.Sprintf(format, args...), false))
+	fmt.Fprintf(a.err, "%s\n", render.Clean(fmt.Sprintf(format, args...), false))
 }
 
 // isTerminal tells whether a person looks at w.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 const (
@@ -109,7 +110,7 @@ func (c *client) do(ctx context.Context, response *http.Response, err error) (an
 	if a.status == http.StatusUnauthorized {
 		return a, c.refused()
 	}
-	if _, ok := a.value.(object); !ok {
+	if _, ok := a.value.(render.Object); !ok {
 		if err := c.check(ctx); err != nil {
 			return a, err
 		}
@@ -129,8 +130,8 @@ func (c *client) read(response *http.Response, err error) (answer, error) {
 	if err != nil {
 		return answer{}, failf("the answer of %s was cut off", c.root).because(err)
 	}
-	a := answer{status: response.StatusCode, value: plainText(body)}
-	if v, err := decodeJSON(body); err == nil {
+	a := answer{status: response.StatusCode, value: render.PlainText(body)}
+	if v, err := render.DecodeJSON(body); err == nil {
 		a.value, a.isJSON = v, true
 	}
 	return a, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 // shells returns the shells that completion can be written for.
@@ -47,7 +48,7 @@ func (a *app) complete(each ...completer) cobra.CompletionFunc {
 		var out []string
 		if len(args) < len(each) {
 			for _, s := range each[len(args)](cmd, args) {
-				if strings.HasPrefix(s, prefix) && clean(s, false) == s {
+				if strings.HasPrefix(s, prefix) && render.Clean(s, false) == s {
 					out = append(out, s)
 				}
 			}
@@ -104,8 +105,8 @@ func (a *app) column(cmd *cobra.Command, key string, ask func(context.Context, *
 	}
 	var out []string
 	seen := map[string]bool{}
-	for _, s := range items(list.value) {
-		if v, ok := at(s, key).(string); ok && !seen[v] {
+	for _, s := range render.Items(list.value) {
+		if v, ok := render.At(s, key).(string); ok && !seen[v] {
 			seen[v] = true
 			out = append(out, v)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 func newEventCmd(a *app) *cobra.Command {
@@ -73,53 +74,53 @@ func (o eventListOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	result, ok := got.value.(object)
+	result, ok := got.value.(render.Object)
 	if o.all && ok {
 		if result, err = o.rest(ctx, c, params, result); err != nil {
 			return err
 		}
 	}
-	return o.app.show(result, o.app.table(o.table(items(result.get("results")))))
+	return o.app.show(result, o.app.table(o.table(render.Items(result.Get("results")))))
 }
 
 // rest joins the pages that follow the first. It ends at the first page that
 // does not say that there is another, or has nothing in it.
-func (o eventListOptions) rest(ctx context.Context, c *client, params api.ListEventsParams, page object) (object, error) {
-	results := items(page.get("results"))
-	for n := 2; page.get("next_page") == true; n++ {
+func (o eventListOptions) rest(ctx context.Context, c *client, params api.ListEventsParams, page render.Object) (render.Object, error) {
+	results := render.Items(page.Get("results"))
+	for n := 2; page.Get("next_page") == true; n++ {
 		params.Page = &n
 		response, err := c.ListEvents(ctx, &params)
 		got, err := c.do(ctx, response, err)
 		if err != nil {
 			return nil, err
 		}
-		next, _ := got.value.(object)
-		if len(items(next.get("results"))) == 0 {
+		next, _ := got.value.(render.Object)
+		if len(render.Items(next.Get("results"))) == 0 {
 			break
 		}
 		page = next
-		results = append(results, items(page.get("results"))...)
+		results = append(results, render.Items(page.Get("results"))...)
 	}
-	return page.set("results", results), nil
+	return page.Set("results", results), nil
 }
 
-func (o eventListOptions) table(events []any) table {
-	t := table{columns: []string{"Timestamp", "Level", "Event", "Resource", "ID"}, sortBy: -1}
+func (o eventListOptions) table(events []any) render.Table {
+	t := render.Table{Columns: []string{"Timestamp", "Level", "Event", "Resource", "ID"}, SortBy: -1}
 	full := o.full || o.app.wide()
 	if full {
-		t.columns = []string{"Timestamp", "Level", "Event", "ResourceType", "Resource", "Service", "Host", "ID"}
+		t.Columns = []string{"Timestamp", "Level", "Event", "ResourceType", "Resource", "Service", "Host", "ID"}
 	}
 	for _, e := range events {
-		event := at(e, "event")
-		row := []any{at(event, "timestamp"), at(event, "level"), at(event, "type")}
+		event := render.At(e, "event")
+		row := []any{render.At(event, "timestamp"), render.At(event, "level"), render.At(event, "type")}
 		if full {
-			row = append(row, at(event, "resource", "type"))
+			row = append(row, render.At(event, "resource", "type"))
 		}
-		row = append(row, at(event, "resource", "id"))
+		row = append(row, render.At(event, "resource", "id"))
 		if full {
-			row = append(row, at(event, "source", "servicename"), at(event, "source", "hostid"))
+			row = append(row, render.At(event, "source", "servicename"), render.At(event, "source", "hostid"))
 		}
-		t.rows = append(t.rows, append(row, at(e, "generated_uuid")))
+		t.Rows = append(t.Rows, append(row, render.At(e, "generated_uuid")))
 	}
 	return t
 }
@@ -161,7 +162,7 @@ func (a *app) runEventGet(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return a.show(got.value, func(w io.Writer) error { return writeAll(w, yamlText(at(got.value, "event")), "\n") })
+	return a.show(got.value, func(w io.Writer) error { return render.WriteAll(w, render.YAML(render.At(got.value, "event")), "\n") })
 }
 
 type eventDeleteOptions struct {
@@ -210,9 +211,9 @@ func (o eventDeleteOptions) run(ctx context.Context, args []string) error {
 		list, ok := got.value.([]any)
 		switch {
 		case !ok:
-			return writeAll(w, "Success\n")
+			return render.WriteAll(w, "Success\n")
 		case len(list) == 0:
-			return writeAll(w, "No matching events found\n")
+			return render.WriteAll(w, "No matching events found\n")
 		}
 		_, err := fmt.Fprintf(w, "Deleted %d events\n", len(list))
 		return err

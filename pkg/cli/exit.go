@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 // usageError is a mistake in the arguments. Only it prints the usage line.
@@ -37,17 +39,17 @@ type failure struct {
 }
 
 func (e *failure) Error() string {
-	if m, ok := at(e.answer, "message").(string); ok {
+	if m, ok := render.At(e.answer, "message").(string); ok {
 		return m
 	}
-	return pyText(e.answer)
+	return render.Text(e.answer)
 }
 
 func (e *failure) Unwrap() error { return e.cause }
 
 // failf is an error that this program found, with exit code 2.
 func failf(format string, args ...any) *failure {
-	return &failure{answer: object{{"message", fmt.Sprintf(format, args...)}}, code: 2}
+	return &failure{answer: render.Object{{Key: "message", Value: fmt.Sprintf(format, args...)}}, code: 2}
 }
 
 // exit sets the exit code.
@@ -108,14 +110,14 @@ func (a *app) finish(ctx context.Context, err error) int {
 // writeUsage prints a usage error in click's frame.
 func (a *app) writeUsage(e *usageError) {
 	if e.bare {
-		fmt.Fprintf(a.err, "%s %s\n", a.talk.bad("Error:"), clean(e.message, false))
+		fmt.Fprintf(a.err, "%s %s\n", a.talk.Bad("Error:"), render.Clean(e.message, false))
 		return
 	}
 	cmd := e.cmd
 	if cmd == nil {
 		cmd = a.current
 	}
-	fmt.Fprintf(a.err, "%s\nTry '%s -h' for help.\n\n%s %s\n", usageLine(cmd), cmd.CommandPath(), a.talk.bad("Error:"), clean(e.message, false))
+	fmt.Fprintf(a.err, "%s\nTry '%s -h' for help.\n\n%s %s\n", usageLine(cmd), cmd.CommandPath(), a.talk.Bad("Error:"), render.Clean(e.message, false))
 }
 
 func (a *app) writeFailure(e *failure) {
@@ -124,10 +126,10 @@ func (a *app) writeFailure(e *failure) {
 	if a.set.output != tableOutput && a.set.output != "" {
 		w, colours = a.err, a.talk
 	}
-	o, isObject := e.answer.(object)
+	o, isObject := e.answer.(render.Object)
 	switch {
 	case a.set.json || a.set.output == jsonOutput || !isObject || !describesError(o):
-		fmt.Fprintln(w, jsonText(e.answer))
+		fmt.Fprintln(w, render.JSON(e.answer))
 	default:
 		fmt.Fprintln(w, errorText(o, colours))
 	}
@@ -155,8 +157,8 @@ func (a *app) hints(e *failure) []string {
 	case e.status >= http.StatusInternalServerError:
 		return []string{"'anchore-cli --output wide system status' shows how the engine is doing; its log says more"}
 	}
-	if codes := items(at(e.answer, "detail", "error_codes")); len(codes) > 0 {
-		return []string{fmt.Sprintf("'anchore-cli system errorcodes' explains %s", pyText(codes[0]))}
+	if codes := render.Items(render.At(e.answer, "detail", "error_codes")); len(codes) > 0 {
+		return []string{fmt.Sprintf("'anchore-cli system errorcodes' explains %s", render.Text(codes[0]))}
 	}
 	return nil
 }
@@ -165,9 +167,9 @@ func hasCommand(parent *cobra.Command, name string) bool {
 	return slices.ContainsFunc(parent.Commands(), func(c *cobra.Command) bool { return c.Name() == name })
 }
 
-func describesError(o object) bool {
+func describesError(o render.Object) bool {
 	for _, key := range []string{"message", "httpcode", "detail"} {
-		if _, ok := o.lookup(key); ok {
+		if _, ok := o.Lookup(key); ok {
 			return true
 		}
 	}
@@ -177,16 +179,16 @@ func describesError(o object) bool {
 var requiredProperty = regexp.MustCompile(`'(\w+)'`)
 
 // errorText is the original's error block, without its closing blank line.
-func errorText(o object, colours palette) string {
+func errorText(o render.Object, colours render.Palette) string {
 	var b strings.Builder
-	if m, ok := o.lookup("message"); ok {
-		fmt.Fprintf(&b, "%s %s\n", colours.bad("Error:"), clean(pyText(m), true))
+	if m, ok := o.Lookup("message"); ok {
+		fmt.Fprintf(&b, "%s %s\n", colours.Bad("Error:"), render.Clean(render.Text(m), true))
 	}
-	if c, ok := o.lookup("httpcode"); ok {
-		fmt.Fprintf(&b, "HTTP Code: %s\n", clean(pyText(c), false))
+	if c, ok := o.Lookup("httpcode"); ok {
+		fmt.Fprintf(&b, "HTTP Code: %s\n", render.Clean(render.Text(c), false))
 	}
-	if d := o.get("detail"); !isEmpty(d) {
-		text := clean(pyText(d), true)
+	if d := o.Get("detail"); !render.IsEmpty(d) {
+		text := render.Clean(render.Text(d), true)
 		fmt.Fprintf(&b, "Detail: %s\n", text)
 		if m := requiredProperty.FindStringSubmatch(text); m != nil && strings.Contains(text, "is a required property") {
 			fmt.Fprintf(&b, "Hint: The \"%s\" key is not present in the JSON file, make sure it exists:\n\n    {\n        \"%s\": <value>\n        ...\n    }\n", m[1], m[1])
@@ -195,32 +197,13 @@ func errorText(o object, colours palette) string {
 	return b.String()
 }
 
-// isEmpty is Python's falsehood.
-func isEmpty(v any) bool {
-	switch t := v.(type) {
-	case nil:
-		return true
-	case bool:
-		return !t
-	case string:
-		return t == ""
-	case number:
-		return rational(t).Sign() == 0
-	case []any:
-		return len(t) == 0
-	case object:
-		return len(t) == 0
-	}
-	return false
-}
-
 // hint prints advice on standard error.
 func (a *app) hint(format string, args ...any) {
-	fmt.Fprintf(a.err, "%s %s\n", a.talk.careful("Hint:"), clean(fmt.Sprintf(format, args...), true))
+	fmt.Fprintf(a.err, "%s %s\n", a.talk.Careful("Hint:"), render.Clean(fmt.Sprintf(format, args...), true))
 }
 
 func (a *app) debugf(format string, args ...any) {
 	if a.set.debug {
-		fmt.Fprintf(a.err, "DEBUG: %s\n", clean(fmt.Sprintf(format, args...), false))
+		fmt.Fprintf(a.err, "DEBUG: %s\n", render.Clean(fmt.Sprintf(format, args...), false))
 	}
 }

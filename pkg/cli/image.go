@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 func newImageCmd(a *app) *cobra.Command {
@@ -68,8 +69,8 @@ func (c *client) resolve(ctx context.Context, name, unknown string) (string, err
 	if err != nil {
 		return "", err
 	}
-	if list := items(got.value); len(list) > 0 {
-		if d, ok := at(list[0], "imageDigest").(string); ok {
+	if list := render.Items(got.value); len(list) > 0 {
+		if d, ok := render.At(list[0], "imageDigest").(string); ok {
 			return d, nil
 		}
 	}
@@ -186,16 +187,16 @@ func (o imageGetOptions) run(ctx context.Context, name string) error {
 // the analysis, is on standard error unless --output wide asks for it.
 func (a *app) showImages(list any) error {
 	err := a.show(list, func(w io.Writer) error {
-		var k keyLines
-		for _, image := range items(list) {
+		var k render.KeyLines
+		for _, image := range render.Items(list) {
 			imageLines(&k, image, a.wide())
 		}
-		return k.write(w)
+		return k.Write(w)
 	})
 	if err != nil || a.wide() {
 		return err
 	}
-	for _, image := range items(list) {
+	for _, image := range render.Items(list) {
 		if s := analysisState(image); s != "" {
 			a.note("%s", s)
 		}
@@ -203,57 +204,57 @@ func (a *app) showImages(list any) error {
 	return nil
 }
 
-func imageLines(k *keyLines, image any, wide bool) {
-	details := items(at(image, "image_detail"))
-	k.add("Image Digest", at(image, "imageDigest"))
-	if parent := at(image, "parentDigest"); !isEmpty(parent) {
-		k.add("Parent Digest", parent)
+func imageLines(k *render.KeyLines, image any, wide bool) {
+	details := render.Items(render.At(image, "image_detail"))
+	k.Add("Image Digest", render.At(image, "imageDigest"))
+	if parent := render.At(image, "parentDigest"); !render.IsEmpty(parent) {
+		k.Add("Parent Digest", parent)
 	}
-	k.add("Analysis Status", at(image, "analysis_status"))
+	k.Add("Analysis Status", render.At(image, "analysis_status"))
 	if wide {
 		if s := analysisState(image); s != "" {
-			k.lines = append(k.lines, clean(s, false))
+			k.Lines = append(k.Lines, render.Clean(s, false))
 		}
-		k.add("Platform", orDefault(at(image, "platform"), "-"))
+		k.Add("Platform", render.OrDefault(render.At(image, "platform"), "-"))
 	}
-	k.add("Image Type", at(image, "image_type"))
-	k.add("Analyzed At", at(image, "analyzed_at"))
+	k.Add("Image Type", render.At(image, "image_type"))
+	k.Add("Analyzed At", render.At(image, "analyzed_at"))
 	if len(details) > 0 {
-		k.add("Image ID", at(details[0], "imageId"))
+		k.Add("Image ID", render.At(details[0], "imageId"))
 	}
-	if m := at(image, "image_content", "metadata"); !isEmpty(m) {
+	if m := render.At(image, "image_content", "metadata"); !render.IsEmpty(m) {
 		for _, line := range [][2]string{{"Dockerfile Mode", "dockerfile_mode"}, {"Distro", "distro"}, {"Distro Version", "distro_version"},
 			{"Size", "image_size"}, {"Architecture", "arch"}, {"Layer Count", "layer_count"}} {
-			k.add(line[0], at(m, line[1]))
+			k.Add(line[0], render.At(m, line[1]))
 		}
 	}
-	if notes, ok := at(image, "annotations").(object); ok && len(notes) > 0 {
+	if notes, ok := render.At(image, "annotations").(render.Object); ok && len(notes) > 0 {
 		var pairs []string
 		for _, m := range notes {
-			pairs = append(pairs, m.key+"="+pyText(m.value))
+			pairs = append(pairs, m.Key+"="+render.Text(m.Value))
 		}
-		k.add("Annotations", strings.Join(pairs, ", "))
+		k.Add("Annotations", strings.Join(pairs, ", "))
 	}
-	k.blank()
+	k.Blank()
 	for _, d := range details {
-		k.add("Full Tag", at(d, "fulltag"))
-		k.add("Tag Detected At", at(d, "tag_detected_at"))
-		k.blank()
+		k.Add("Full Tag", render.At(d, "fulltag"))
+		k.Add("Tag Detected At", render.At(d, "tag_detected_at"))
+		k.Blank()
 	}
 }
 
 // analysisState is one line on a running, waiting or failed analysis, "" if
 // there is nothing to add to the status.
 func analysisState(image any) string {
-	status, _ := at(image, "analysis_status").(string)
-	reason, _ := at(image, "analysis_status_reason").(string)
+	status, _ := render.At(image, "analysis_status").(string)
+	reason, _ := render.At(image, "analysis_status_reason").(string)
 	switch {
 	case status == "analysis_failed" && reason != "":
 		return "Analysis Failed: " + reason
-	case status == "analyzing" && at(image, "analysis_progress") != nil:
-		return "Analysis Step: " + stepText(at(image, "analysis_progress"))
+	case status == "analyzing" && render.At(image, "analysis_progress") != nil:
+		return "Analysis Step: " + stepText(render.At(image, "analysis_progress"))
 	case reason != "":
-		if retry, ok := at(image, "retry_at").(string); ok {
+		if retry, ok := render.At(image, "retry_at").(string); ok {
 			reason += ", tried again at " + retry
 		}
 		return "Analysis Waits: " + reason
@@ -263,8 +264,8 @@ func analysisState(image any) string {
 
 // stepText is "fetching layers, 3.2 of 29.5 MB (11 %)", or the step's name alone.
 func stepText(progress any) string {
-	step := pyText(at(progress, "step"))
-	done, total := megabytes(at(progress, "done")), megabytes(at(progress, "total"))
+	step := render.Text(render.At(progress, "step"))
+	done, total := megabytes(render.At(progress, "done")), megabytes(render.At(progress, "total"))
 	if total == 0 {
 		return step
 	}
@@ -272,10 +273,10 @@ func stepText(progress any) string {
 }
 
 func megabytes(v any) float64 {
-	if _, ok := v.(number); !ok {
+	if _, ok := v.(render.Number); !ok {
 		return 0
 	}
-	f, _ := rational(v).Float64()
+	f, _ := render.Rational(v).Float64()
 	return f / 1e6
 }
 
@@ -303,32 +304,32 @@ func (o imageListOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return o.app.show(got.value, o.app.table(o.table(items(got.value))))
+	return o.app.show(got.value, o.app.table(o.table(render.Items(got.value))))
 }
 
 // tagged is one tag of one image record.
 type tagged struct{ image, detail any }
 
-func (o imageListOptions) table(images []any) table {
-	t := table{columns: []string{"Full Tag", "Image Digest", "Analysis Status"}}
+func (o imageListOptions) table(images []any) render.Table {
+	t := render.Table{Columns: []string{"Full Tag", "Image Digest", "Analysis Status"}}
 	if o.full || o.app.wide() {
-		t.columns = append(t.columns, "Image ID")
+		t.Columns = append(t.Columns, "Image ID")
 	}
 	if o.app.wide() {
-		t.columns = append(t.columns, "Platform", "Analysis")
+		t.Columns = append(t.Columns, "Platform", "Analysis")
 	}
 	seen := map[string]bool{}
 	for _, e := range o.chosen(images) {
-		row := []any{fullTag(e.detail), at(e.image, "imageDigest"), at(e.image, "analysis_status")}
+		row := []any{fullTag(e.detail), render.At(e.image, "imageDigest"), render.At(e.image, "analysis_status")}
 		if o.full || o.app.wide() {
-			row = append(row, at(e.detail, "imageId"))
+			row = append(row, render.At(e.detail, "imageId"))
 		}
 		if o.app.wide() {
-			row = append(row, orDefault(at(e.image, "platform"), "-"), orEmpty(analysisState(e.image), "-"))
+			row = append(row, render.OrDefault(render.At(e.image, "platform"), "-"), orEmpty(analysisState(e.image), "-"))
 		}
-		if key := pyRepr(row); !seen[key] {
+		if key := render.Repr(row); !seen[key] {
 			seen[key] = true
-			t.rows = append(t.rows, row)
+			t.Rows = append(t.Rows, row)
 		}
 	}
 	return t
@@ -347,7 +348,7 @@ func (o imageListOptions) chosen(images []any) []tagged {
 	var all []tagged
 	newest := map[string]tagged{}
 	for _, image := range images {
-		for _, d := range items(at(image, "image_detail")) {
+		for _, d := range render.Items(render.At(image, "image_detail")) {
 			e := tagged{image, d}
 			all = append(all, e)
 			tag := fullTag(d)
@@ -370,11 +371,11 @@ func (o imageListOptions) chosen(images []any) []tagged {
 // word where it has one, since a tag may come back to an old image, else by the
 // time of the record.
 func (e tagged) olderThan(old tagged) bool {
-	mine, theirs := at(e.detail, "current") == true, at(old.detail, "current") == true
+	mine, theirs := render.At(e.detail, "current") == true, render.At(old.detail, "current") == true
 	if mine != theirs {
 		return theirs
 	}
-	a, b := pyText(at(e.detail, "created_at")), pyText(at(old.detail, "created_at"))
+	a, b := render.Text(render.At(e.detail, "created_at")), render.Text(render.At(old.detail, "created_at"))
 	ta, errA := time.Parse(time.RFC3339, a)
 	tb, errB := time.Parse(time.RFC3339, b)
 	if errA != nil || errB != nil {
@@ -384,7 +385,7 @@ func (e tagged) olderThan(old tagged) bool {
 }
 
 func fullTag(detail any) string {
-	part := func(key string) string { return pyText(orDefault(at(detail, key), "None")) }
+	part := func(key string) string { return render.Text(render.OrDefault(render.At(detail, key), "None")) }
 	return part("registry") + "/" + part("repo") + ":" + part("tag")
 }
 
@@ -437,12 +438,12 @@ func (o imageDelOptions) delete(ctx context.Context, c *client, digest string) (
 	if err != nil {
 		return nil, err
 	}
-	if result, ok := got.value.(object); ok && result.get("status") != "deleting" {
-		detail := result.get("detail")
-		if isEmpty(detail) {
+	if result, ok := got.value.(render.Object); ok && result.Get("status") != "deleting" {
+		detail := result.Get("detail")
+		if render.IsEmpty(detail) {
 			detail = "cannot delete image"
 		}
-		return nil, failf("%s", pyText(detail)).exit(1)
+		return nil, failf("%s", render.Text(detail)).exit(1)
 	}
 	return got.value, nil
 }
@@ -462,15 +463,15 @@ func (o imageDelOptions) runAll(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
-	for _, image := range items(got.value) {
-		if _, err := o.delete(ctx, c, pyText(at(image, "imageDigest"))); err != nil {
+	for _, image := range render.Items(got.value) {
+		if _, err := o.delete(ctx, c, render.Text(render.At(image, "imageDigest"))); err != nil {
 			if f := asFailure(err); f != nil {
 				return f.exit(2)
 			}
 			return err
 		}
-		for _, d := range items(at(image, "image_detail")) {
-			if err := writeAll(o.app.out, clean(fullTag(d), false), "\n"); err != nil {
+		for _, d := range render.Items(render.At(image, "image_detail")) {
+			if err := render.WriteAll(o.app.out, render.Clean(fullTag(d), false), "\n"); err != nil {
 				return err
 			}
 		}

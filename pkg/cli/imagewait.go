@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 type imageWaitOptions struct {
@@ -47,11 +49,11 @@ func (o imageWaitOptions) run(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		list := items(got.value)
+		list := render.Items(got.value)
 		if len(list) == 0 {
 			return failf("Requested image not found in system")
 		}
-		status := pyText(at(list[0], "analysis_status"))
+		status := render.Text(render.At(list[0], "analysis_status"))
 		if status == "analyzed" || status == "analysis_failed" {
 			bar.end()
 			if err := o.app.showImages(got.value); err != nil || status == "analyzed" {
@@ -71,7 +73,7 @@ func (o imageWaitOptions) run(ctx context.Context, name string) error {
 func (o imageWaitOptions) pause(ctx context.Context, bar *progress, image any, status string, start time.Time) error {
 	left := o.timeout - time.Since(start).Seconds()
 	if o.app.set.output == tableOutput && !o.app.set.json {
-		line := fmt.Sprintf("Status: %s\nWaiting %s seconds for next retry.", clean(status, false), pyFloat(o.interval))
+		line := fmt.Sprintf("Status: %s\nWaiting %s seconds for next retry.", render.Clean(status, false), render.Float(o.interval))
 		if o.timeout > 0 {
 			line += fmt.Sprintf(" Total timeout remaining: %d", int(left))
 		}
@@ -120,14 +122,16 @@ type progress struct {
 	drawn bool
 }
 
-func newProgress(a *app) *progress { return &progress{app: a, live: isTerminal(a.err) && a.env("TERM") != "dumb"} }
+func newProgress(a *app) *progress {
+	return &progress{app: a, live: isTerminal(a.err) && a.env("TERM") != "dumb"}
+}
 
 func (p *progress) show(status string, image any) {
 	text := analysisState(image)
 	if text == "" {
 		text = "Analysis: " + status
 	}
-	text = clean(text, false)
+	text = render.Clean(text, false)
 	if !p.live {
 		if text != p.last {
 			fmt.Fprintln(p.app.err, text)
@@ -147,7 +151,7 @@ func (p *progress) show(status string, image any) {
 
 // fetched is the part of the layers that is here, from 0 to 1; -1 if unknown.
 func fetched(image any) float64 {
-	done, total := megabytes(at(image, "analysis_progress", "done")), megabytes(at(image, "analysis_progress", "total"))
+	done, total := megabytes(render.At(image, "analysis_progress", "done")), megabytes(render.At(image, "analysis_progress", "total"))
 	if total <= 0 || done < 0 {
 		return -1
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 // metadataTypes are those that the engine keeps.
@@ -34,7 +36,7 @@ func (a *app) runImageMetadata(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		return a.show(got.value, func(w io.Writer) error { return availableTypes(got.value).write(w) })
+		return a.show(got.value, func(w io.Writer) error { return availableTypes(got.value).Write(w) })
 	}
 	response, err := c.GetImageMetadata(ctx, digest, args[1])
 	got, err := c.do(ctx, response, err)
@@ -47,20 +49,20 @@ func (a *app) runImageMetadata(ctx context.Context, args []string) error {
 // writeMetadata prints the text that the answer holds in base64. What is not text,
 // or of a type of its own, is printed as it was received.
 func (a *app) writeMetadata(w io.Writer, answer any, typ string) error {
-	text, ok := decodeContent(at(answer, "metadata"))
+	text, ok := decodeContent(render.At(answer, "metadata"))
 	if !ok || !slices.Contains(metadataTypes(), typ) {
-		return writeAll(w, jsonText(answer), "\n")
+		return render.WriteAll(w, render.JSON(answer), "\n")
 	}
 	if isTerminal(a.rawOut) {
-		text = clean(text, true)
+		text = render.Clean(text, true)
 	}
 	var lines string
-	if d := at(answer, "imageDigest"); d != nil {
-		lines = "Image Digest: " + clean(pyText(d), false) + "\n"
+	if d := render.At(answer, "imageDigest"); d != nil {
+		lines = "Image Digest: " + render.Clean(render.Text(d), false) + "\n"
 	}
 	lines += "Metadata: " + text + "\n"
-	if t := at(answer, "metadata_type"); t != nil {
-		lines += "Metadata Type: " + clean(pyText(t), false) + "\n"
+	if t := render.At(answer, "metadata_type"); t != nil {
+		lines += "Metadata Type: " + render.Clean(render.Text(t), false) + "\n"
 	}
-	return writeAll(w, lines, "\n")
+	return render.WriteAll(w, lines, "\n")
 }

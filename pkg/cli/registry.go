@@ -12,6 +12,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 func newRegistryCmd(a *app) *cobra.Command {
@@ -35,20 +36,20 @@ func (a *app) runRegistryList(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.show(got.value, a.table(registryTable(items(got.value), a.wide())))
+	return a.show(got.value, a.table(registryTable(render.Items(got.value), a.wide())))
 }
 
-func registryTable(registries []any, wide bool) table {
-	t := table{columns: []string{"Registry", "Name", "Type", "User"}}
+func registryTable(registries []any, wide bool) render.Table {
+	t := render.Table{Columns: []string{"Registry", "Name", "Type", "User"}}
 	if wide {
-		t.columns = append(t.columns, "Verify TLS", "Updated")
+		t.Columns = append(t.Columns, "Verify TLS", "Updated")
 	}
 	for _, r := range registries {
-		row := []any{at(r, "registry"), orDefault(at(r, "registry_name"), "N/A"), at(r, "registry_type"), at(r, "registry_user")}
+		row := []any{render.At(r, "registry"), render.OrDefault(render.At(r, "registry_name"), "N/A"), render.At(r, "registry_type"), render.At(r, "registry_user")}
 		if wide {
-			row = append(row, at(r, "registry_verify"), at(r, "last_updated"))
+			row = append(row, render.At(r, "registry_verify"), render.At(r, "last_updated"))
 		}
-		t.rows = append(t.rows, row)
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
@@ -75,18 +76,18 @@ func (a *app) runRegistryGet(ctx context.Context, registry string) error {
 
 func (a *app) showRegistries(list any) error {
 	return a.show(list, func(w io.Writer) error {
-		var k keyLines
-		for _, r := range items(list) {
-			k.add("Registry", at(r, "registry"))
-			k.add("Name", orDefault(at(r, "registry_name"), "N/A"))
-			k.add("User", at(r, "registry_user"))
-			k.add("Type", at(r, "registry_type"))
-			k.add("Verify TLS", at(r, "registry_verify"))
-			k.add("Created", at(r, "created_at"))
-			k.add("Updated", at(r, "last_updated"))
-			k.blank()
+		var k render.KeyLines
+		for _, r := range render.Items(list) {
+			k.Add("Registry", render.At(r, "registry"))
+			k.Add("Name", render.OrDefault(render.At(r, "registry_name"), "N/A"))
+			k.Add("User", render.At(r, "registry_user"))
+			k.Add("Type", render.At(r, "registry_type"))
+			k.Add("Verify TLS", render.At(r, "registry_verify"))
+			k.Add("Created", render.At(r, "created_at"))
+			k.Add("Updated", render.At(r, "last_updated"))
+			k.Blank()
 		}
-		return k.write(w)
+		return k.Write(w)
 	})
 }
 

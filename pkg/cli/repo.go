@@ -9,6 +9,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 // A watched repository is a repo_update subscription whose key is the repository.
@@ -72,13 +73,13 @@ func (o repoAddOptions) run(ctx context.Context, input string) error {
 	}
 	err = o.app.show(got.value, func(w io.Writer) error {
 		if o.dryRun {
-			if err := writeAll(w, "DRY RUN: Repository not added\n\n"); err != nil {
+			if err := render.WriteAll(w, "DRY RUN: Repository not added\n\n"); err != nil {
 				return err
 			}
 		}
-		return o.app.table(repoTable(items(got.value)))(w)
+		return o.app.table(repoTable(render.Items(got.value)))(w)
 	})
-	for _, s := range items(got.value) {
+	for _, s := range render.Items(got.value) {
 		o.summary(watchValue(s))
 	}
 	return err
@@ -102,7 +103,7 @@ func (o repoAddOptions) params(repository string) *api.AddRepositoryParams {
 // summary says what is added and what is left out. The original had no such thing,
 // so that it is on standard error; an engine of the original says nothing of it.
 func (o repoAddOptions) summary(value any) {
-	add, known := at(value, "add").([]any)
+	add, known := render.At(value, "add").([]any)
 	if !known {
 		return
 	}
@@ -110,23 +111,23 @@ func (o repoAddOptions) summary(value any) {
 	if o.dryRun {
 		verb = "The engine would add"
 	}
-	matching, total := at(value, "matching"), at(value, "tagcount")
-	o.app.note("%s %d of the %s tags that match, of %s in the registry", verb, len(add), pyText(matching), pyText(total))
+	matching, total := render.At(value, "matching"), render.At(value, "tagcount")
+	o.app.note("%s %d of the %s tags that match, of %s in the registry", verb, len(add), render.Text(matching), render.Text(total))
 	if o.dryRun {
 		for _, tag := range add {
-			o.app.note("  %s", pyText(tag))
+			o.app.note("  %s", render.Text(tag))
 		}
 	}
-	if n, ok := matching.(number); ok && !o.excludeExisting && rational(n).Cmp(rational(len(add))) > 0 {
+	if n, ok := matching.(render.Number); ok && !o.excludeExisting && render.Rational(n).Cmp(render.Rational(len(add))) > 0 {
 		o.app.hint("--all adds every tag that matches, --max-tags so many; --tags says which match")
 	}
 }
 
 // repoTable shows repo_update subscriptions.
-func repoTable(list []any) table {
-	t := table{columns: []string{"Repository", "Watched", "TagCount"}}
+func repoTable(list []any) render.Table {
+	t := render.Table{Columns: []string{"Repository", "Watched", "TagCount"}}
 	for _, s := range list {
-		t.rows = append(t.rows, []any{at(s, "subscription_key"), at(s, "active"), orDefault(at(watchValue(s), "tagcount"), "N/A")})
+		t.Rows = append(t.Rows, []any{render.At(s, "subscription_key"), render.At(s, "active"), render.OrDefault(render.At(watchValue(s), "tagcount"), "N/A")})
 	}
 	return t
 }
@@ -134,8 +135,8 @@ func repoTable(list []any) table {
 // watchValue is what a subscription's value, a text of JSON, says; nil if it is
 // none.
 func watchValue(s any) any {
-	text, _ := at(s, "subscription_value").(string)
-	v, err := decodeJSON([]byte(text))
+	text, _ := render.At(s, "subscription_value").(string)
+	v, err := render.DecodeJSON([]byte(text))
 	if err != nil {
 		return nil
 	}
@@ -164,8 +165,8 @@ func (a *app) listRepositories(ctx context.Context, repository string) ([]any, e
 		return nil, err
 	}
 	found := []any{}
-	for _, s := range items(list) {
-		if at(s, "subscription_type") == kind && (repository == "" || at(s, "subscription_key") == repository) {
+	for _, s := range render.Items(list) {
+		if render.At(s, "subscription_type") == kind && (repository == "" || render.At(s, "subscription_key") == repository) {
 			found = append(found, s)
 		}
 	}
@@ -225,7 +226,7 @@ func (o subscriptionSwitchOptions) runRepo(ctx context.Context, input string) er
 	if err != nil {
 		return err
 	}
-	return o.app.show(got, o.app.table(repoTable(items(got))))
+	return o.app.show(got, o.app.table(repoTable(render.Items(got))))
 }
 
 func newRepoDelCmd(a *app) *cobra.Command {
@@ -247,7 +248,7 @@ func (a *app) runRepoDel(ctx context.Context, input string) error {
 	if len(list) == 0 {
 		return failf("cannot locate subscription record using specified input (subscription_type=repo_update, subscription_key=%s needs to exist before deletion)", repository)
 	}
-	id, ok := at(list[0], "subscription_id").(string)
+	id, ok := render.At(list[0], "subscription_id").(string)
 	if !ok {
 		return failf("could not get a valid subscription record using specified input")
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 // maxSecret is more than a password: a key file as a service account has it, in bytes.
@@ -44,7 +46,7 @@ func (a *app) secret(args []string, i int, who string) (string, error) {
 }
 
 func (a *app) askSecret(who string) (string, error) {
-	fmt.Fprint(a.err, clean("Password of "+who+": ", false))
+	fmt.Fprint(a.err, render.Clean("Password of "+who+": ", false))
 	text, err := term.ReadPassword(int(a.in.(*os.File).Fd())) // safe: isTerminal says yes of files alone
 	fmt.Fprintln(a.err)
 	return string(text), err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 func newSubscriptionCmd(a *app) *cobra.Command {
@@ -74,7 +75,7 @@ func (o subscriptionListOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return o.app.show(records, o.app.table(o.table(items(records))))
+	return o.app.show(records, o.app.table(o.table(render.Items(records))))
 }
 
 // matching applies the filters that the API does not have.
@@ -83,9 +84,9 @@ func (o subscriptionListOptions) matching(list any, pattern string) (any, error)
 		return list, nil
 	}
 	kept := []any{}
-	for _, s := range items(list) {
-		active, _ := at(s, "active").(bool)
-		ok, err := matchKey(pattern, pyText(at(s, "subscription_key")))
+	for _, s := range render.Items(list) {
+		active, _ := render.At(s, "active").(bool)
+		ok, err := matchKey(pattern, render.Text(render.At(s, "subscription_key")))
 		if err != nil {
 			return nil, err
 		}
@@ -96,45 +97,38 @@ func (o subscriptionListOptions) matching(list any, pattern string) (any, error)
 	return kept, nil
 }
 
-func (o subscriptionListOptions) table(records []any) table {
-	t := table{columns: []string{"Tag", "Subscription Type", "Active"}}
+func (o subscriptionListOptions) table(records []any) render.Table {
+	t := render.Table{Columns: []string{"Tag", "Subscription Type", "Active"}}
 	if o.full || o.app.wide() {
-		t.columns = append(t.columns, "Subscription ID")
+		t.Columns = append(t.Columns, "Subscription ID")
 	}
 	if o.app.wide() {
-		t.columns = append(t.columns, "Last Look", "Last Change", "Next Look", "Last Error")
+		t.Columns = append(t.Columns, "Last Look", "Last Change", "Next Look", "Last Error")
 	}
 	for _, s := range records {
-		row := []any{at(s, "subscription_key"), at(s, "subscription_type"), at(s, "active")}
+		row := []any{render.At(s, "subscription_key"), render.At(s, "subscription_type"), render.At(s, "active")}
 		if o.full || o.app.wide() {
-			row = append(row, orDefault(at(s, "subscription_id"), ""))
+			row = append(row, render.OrDefault(render.At(s, "subscription_id"), ""))
 		}
 		if o.app.wide() {
-			row = append(row, timeCell(at(s, "status", "last_look")), timeCell(at(s, "status", "last_change")),
-				timeCell(at(s, "status", "next_look")), orDefault(at(s, "status", "last_error"), "-"))
+			row = append(row, timeCell(render.At(s, "status", "last_look")), timeCell(render.At(s, "status", "last_change")),
+				timeCell(render.At(s, "status", "next_look")), render.OrDefault(render.At(s, "status", "last_error"), "-"))
 		}
-		t.rows = append(t.rows, row)
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
 
-func orDefault(v any, def string) any {
-	if v == nil {
-		return def
-	}
-	return v
-}
-
 // timeCell shows seconds since 1970 as a time in UTC, nothing as "-".
 func timeCell(v any) any {
-	n, ok := v.(number)
+	n, ok := v.(render.Number)
 	if !ok {
-		return orDefault(v, "-")
+		return render.OrDefault(v, "-")
 	}
-	if r := rational(n); r.IsInt() && r.Num().IsInt64() {
+	if r := render.Rational(n); r.IsInt() && r.Num().IsInt64() {
 		return time.Unix(r.Num().Int64(), 0).UTC().Format(time.RFC3339)
 	}
-	return pyText(v)
+	return render.Text(v)
 }
 
 func newSubscriptionGetCmd(a *app) *cobra.Command {
@@ -157,11 +151,11 @@ func (a *app) runSubscriptionGet(ctx context.Context, id string) error {
 	return a.show(got.value, a.table(subscriptionTable(got.value)))
 }
 
-func subscriptionTable(list any) table {
-	t := table{columns: []string{"Tag", "Subscription Type", "Active", "Subscription ID", "User ID"}}
-	for _, s := range items(list) {
-		t.rows = append(t.rows, []any{at(s, "subscription_key"), at(s, "subscription_type"), at(s, "active"),
-			orDefault(at(s, "subscription_id"), ""), orDefault(at(s, "userId"), "")})
+func subscriptionTable(list any) render.Table {
+	t := render.Table{Columns: []string{"Tag", "Subscription Type", "Active", "Subscription ID", "User ID"}}
+	for _, s := range render.Items(list) {
+		t.Rows = append(t.Rows, []any{render.At(s, "subscription_key"), render.At(s, "subscription_type"), render.At(s, "active"),
+			render.OrDefault(render.At(s, "subscription_id"), ""), render.OrDefault(render.At(s, "userId"), "")})
 	}
 	return t
 }
@@ -223,7 +217,7 @@ func (a *app) runSubscriptionDel(ctx context.Context, id string) error {
 		return err
 	}
 	if a.set.output == tableOutput {
-		return writeAll(a.out, "Success\n") // the original prints the word with --json too
+		return render.WriteAll(a.out, "Success\n") // the original prints the word with --json too
 	}
 	return a.success(got.value)
 }
@@ -275,7 +269,7 @@ func (o subscriptionSwitchOptions) run(ctx context.Context, typ, key string) err
 	}
 	if isPattern(key) {
 		for _, s := range found {
-			o.app.note("%s %s", typ, pyText(at(s, "subscription_key")))
+			o.app.note("%s %s", typ, render.Text(render.At(s, "subscription_key")))
 		}
 	}
 	results := []any{}
@@ -287,7 +281,7 @@ func (o subscriptionSwitchOptions) run(ctx context.Context, typ, key string) err
 		if !isPattern(key) {
 			return o.app.success(got)
 		}
-		results = append(results, items(got)...)
+		results = append(results, render.Items(got)...)
 	}
 	return o.app.success(results)
 }
@@ -303,11 +297,11 @@ func (o subscriptionSwitchOptions) find(ctx context.Context, typ, key string) ([
 		return nil, o.cannotLocate(typ, key).hint("%s", f.Error())
 	}
 	if err != nil || !isPattern(key) {
-		return items(list)[:min(1, len(items(list)))], err
+		return render.Items(list)[:min(1, len(render.Items(list)))], err
 	}
 	var found []any
-	for _, s := range items(list) {
-		ok, err := matchKey(key, pyText(at(s, "subscription_key")))
+	for _, s := range render.Items(list) {
+		ok, err := matchKey(key, render.Text(render.At(s, "subscription_key")))
 		if err != nil {
 			return nil, err
 		}
@@ -319,7 +313,7 @@ func (o subscriptionSwitchOptions) find(ctx context.Context, typ, key string) ([
 }
 
 func (o subscriptionSwitchOptions) update(ctx context.Context, s any, typ, key string) (any, error) {
-	id, ok := at(s, "subscription_id").(string)
+	id, ok := render.At(s, "subscription_id").(string)
 	if !ok {
 		return nil, failf("could not get a valid subscription record using specified input")
 	}
@@ -363,8 +357,8 @@ func (o subscriptionSwitchOptions) missing(ctx context.Context, typ, key string)
 		return f
 	}
 	var keys []string
-	for _, s := range items(list) {
-		keys = append(keys, pyText(at(s, "subscription_key")))
+	for _, s := range render.Items(list) {
+		keys = append(keys, render.Text(render.At(s, "subscription_key")))
 	}
 	if near := nearest(key, keys, 3); len(near) > 0 {
 		f = f.hint("did you mean %s?", strings.Join(near, ", or "))

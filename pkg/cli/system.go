@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 func newSystemCmd(a *app) *cobra.Command {
@@ -35,31 +37,31 @@ func (a *app) runSystemStatus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.show(got.value, func(w io.Writer) error { return a.writeStatus(w, items(at(got.value, "service_states"))) })
+	return a.show(got.value, func(w io.Writer) error { return a.writeStatus(w, render.Items(render.At(got.value, "service_states"))) })
 }
 
 func (a *app) writeStatus(w io.Writer, services []any) error {
 	for _, s := range services {
-		line := fmt.Sprintf("Service %s (%s, %s): ", pyText(at(s, "servicename")), pyText(at(s, "hostid")), pyText(at(s, "base_url")))
-		state, why := a.colours.good("up"), ""
-		if at(s, "status") != true {
-			state, why = a.colours.bad("down"), " ("+pyText(at(s, "status_message"))+")"
+		line := fmt.Sprintf("Service %s (%s, %s): ", render.Text(render.At(s, "servicename")), render.Text(render.At(s, "hostid")), render.Text(render.At(s, "base_url")))
+		state, why := a.colours.Good("up"), ""
+		if render.At(s, "status") != true {
+			state, why = a.colours.Bad("down"), " ("+render.Text(render.At(s, "status_message"))+")"
 		}
-		if err := writeAll(w, clean(line, false), state, clean(why, false), "\n"); err != nil {
+		if err := render.WriteAll(w, render.Clean(line, false), state, render.Clean(why, false), "\n"); err != nil {
 			return err
 		}
 		if !a.wide() {
 			continue
 		}
-		details, _ := at(s, "service_detail", "detail").(object)
-		for _, m := range sorted(details) {
-			if err := writeAll(w, "    ", clean(m.key+": "+pyText(m.value), false), "\n"); err != nil {
+		details, _ := render.At(s, "service_detail", "detail").(render.Object)
+		for _, m := range render.Sorted(details) {
+			if err := render.WriteAll(w, "    ", render.Clean(m.Key+": "+render.Text(m.Value), false), "\n"); err != nil {
 				return err
 			}
 		}
 	}
 	db, code := versions(services)
-	return writeAll(w, "\nEngine DB Version: ", clean(db, false), "\nEngine Code Version: ", clean(code, false), "\n")
+	return render.WriteAll(w, "\nEngine DB Version: ", render.Clean(db, false), "\nEngine Code Version: ", render.Clean(code, false), "\n")
 }
 
 // versions are those of the last API service that is up, else the first known.
@@ -67,13 +69,13 @@ func versions(services []any) (db, code string) {
 	db, code = "Not Found", "Not Found"
 	found := false
 	for _, s := range services {
-		detail, ok := at(s, "service_detail").(object)
+		detail, ok := render.At(s, "service_detail").(render.Object)
 		if !ok {
 			continue
 		}
-		api := at(s, "servicename") == "apiext" && at(s, "status") == true
-		d, okDB := detail.get("db_version").(string)
-		v, okCode := detail.get("version").(string)
+		api := render.At(s, "servicename") == "apiext" && render.At(s, "status") == true
+		d, okDB := detail.Get("db_version").(string)
+		v, okCode := detail.Get("version").(string)
 		if okDB && okCode && (api || !found) {
 			db, code, found = d, v, true
 		}
@@ -106,7 +108,7 @@ func (o systemWaitOptions) run(ctx context.Context) error {
 		return err
 	}
 	o.start = time.Now()
-	o.app.note("Starting checks to wait for anchore-engine to be available timeout=%s interval=%s", pyFloat(o.timeout), pyFloat(o.interval))
+	o.app.note("Starting checks to wait for anchore-engine to be available timeout=%s interval=%s", render.Float(o.timeout), render.Float(o.interval))
 	if err := o.phase(ctx, fmt.Sprintf("API availability: Checking anchore-engine URL (%s)...", c.root), func(ctx context.Context) (bool, error) {
 		err := c.check(ctx)
 		if f := asFailure(err); f != nil && f.status == http.StatusUnauthorized {
@@ -123,7 +125,7 @@ func (o systemWaitOptions) run(ctx context.Context) error {
 		if f := asFailure(err); f != nil && f.status == http.StatusUnauthorized {
 			return false, err
 		}
-		return err == nil && servicesUp(items(at(got.value, "service_states")), o.servicesReady), nil
+		return err == nil && servicesUp(render.Items(render.At(got.value, "service_states")), o.servicesReady), nil
 	}); err != nil {
 		return err
 	}
@@ -136,7 +138,7 @@ func (o systemWaitOptions) phase(ctx context.Context, line string, ready func(co
 	for {
 		left := o.timeout - time.Since(o.start).Seconds()
 		if o.timeout >= 0 && left <= 0 {
-			return failf("timed out after %s seconds.", pyFloat(o.timeout))
+			return failf("timed out after %s seconds.", render.Float(o.timeout))
 		}
 		o.app.note("%s", line)
 		look, cancel := within(ctx, o.timeout, o.start)
@@ -163,8 +165,8 @@ func servicesUp(services []any, wanted string) bool {
 		up[name] = false
 	}
 	for _, s := range services {
-		name := pyText(at(s, "servicename"))
-		up[name] = up[name] || at(s, "service_detail", "up") == true
+		name := render.Text(render.At(s, "servicename"))
+		up[name] = up[name] || render.At(s, "service_detail", "up") == true
 	}
 	for _, ok := range up {
 		if !ok {
@@ -196,7 +198,7 @@ func (o systemWaitOptions) waitForFeeds(ctx context.Context, c *client) error {
 		if err != nil || got.status != http.StatusOK {
 			return false, nil
 		}
-		return feedsSynced(items(got.value), wanted)
+		return feedsSynced(render.Items(got.value), wanted)
 	})
 	switch {
 	case err != nil:
@@ -215,10 +217,10 @@ func feedsSynced(feeds []any, wanted []string) (bool, error) {
 	ready := 0
 	for _, name := range wanted {
 		for _, f := range feeds {
-			if at(f, "name") != name {
+			if render.At(f, "name") != name {
 				continue
 			}
-			if at(f, "enabled") != true {
+			if render.At(f, "enabled") != true {
 				return false, failf("Requesting wait for disabled feed: %s", name)
 			}
 			if feedSynced(f) {
@@ -231,12 +233,12 @@ func feedsSynced(feeds []any, wanted []string) (bool, error) {
 }
 
 func feedSynced(feed any) bool {
-	groups := items(at(feed, "groups"))
-	if isEmpty(at(feed, "last_full_sync")) || len(groups) == 0 {
+	groups := render.Items(render.At(feed, "groups"))
+	if render.IsEmpty(render.At(feed, "last_full_sync")) || len(groups) == 0 {
 		return false
 	}
 	for _, g := range groups {
-		if at(g, "enabled") == true && isEmpty(at(g, "last_sync")) {
+		if render.At(g, "enabled") == true && render.IsEmpty(render.At(g, "last_sync")) {
 			return false
 		}
 	}
@@ -258,9 +260,9 @@ func (a *app) runSystemErrorCodes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := table{columns: []string{"Error Code", "Description"}, trailing: true}
-	for _, e := range items(got.value) {
-		t.rows = append(t.rows, []any{at(e, "name"), wrapped(pyText(at(e, "description")), 60)})
+	t := render.Table{Columns: []string{"Error Code", "Description"}, Trailing: true}
+	for _, e := range render.Items(got.value) {
+		t.Rows = append(t.Rows, []any{render.At(e, "name"), wrapped(render.Text(render.At(e, "description")), 60)})
 	}
 	return a.show(got.value, a.table(t))
 }

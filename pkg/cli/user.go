@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 func newUserCmd(a *app) *cobra.Command {
@@ -40,7 +41,7 @@ func (o userOptions) client(ctx context.Context) (*client, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	name, ok := at(account, "name").(string)
+	name, ok := render.At(account, "name").(string)
 	if !ok {
 		return nil, "", failf("the engine does not say which account this is; give --account")
 	}
@@ -63,8 +64,8 @@ func (o userOptions) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := columnsTable(items(got.value), []string{"Name", "Type", "Source", "Created"}, []string{"username", "type", "source", "created_at"})
-	t.sortBy, t.trailing = 3, true
+	t := render.Columns(render.Items(got.value), []string{"Name", "Type", "Source", "Created"}, []string{"username", "type", "source", "created_at"})
+	t.SortBy, t.Trailing = 3, true
 	return o.app.show(got.value, o.app.table(t))
 }
 
@@ -151,7 +152,7 @@ func (o userOptions) setPassword(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		o.user = pyText(at(user, "username"))
+		o.user = render.Text(render.At(user, "username"))
 	}
 	password, err := o.app.secret(args, 0, o.user)
 	if err != nil {
@@ -166,7 +167,7 @@ func (o userOptions) setPassword(ctx context.Context, args []string) error {
 	text := false
 	err = o.app.show(got.value, func(w io.Writer) error {
 		text = true
-		return writeAll(w, "Password (re)set success\n", note, "\n")
+		return render.WriteAll(w, "Password (re)set success\n", note, "\n")
 	})
 	if !text {
 		o.app.note("%s", note)

@@ -8,11 +8,13 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 // writeVersion prints what --version of the original printed.
 func (a *app) writeVersion() error {
-	return writeAll(a.out, "anchore-cli, version ", a.version, "\n")
+	return render.WriteAll(a.out, "anchore-cli, version ", a.version, "\n")
 }
 
 func newVersionCmd(a *app) *cobra.Command {
@@ -23,7 +25,7 @@ func newVersionCmd(a *app) *cobra.Command {
 
 func (a *app) runVersion() error {
 	commit := cmp.Or(a.commit, builtFrom(), "unknown")
-	v := object{{"commit", commit}, {"go", runtime.Version()}, {"platform", runtime.GOOS + "/" + runtime.GOARCH}, {"version", a.version}}
+	v := render.Object{{Key: "commit", Value: commit}, {Key: "go", Value: runtime.Version()}, {Key: "platform", Value: runtime.GOOS + "/" + runtime.GOARCH}, {Key: "version", Value: a.version}}
 	return a.show(v, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "anchore-cli, version %s\ncommit %s\n%s %s/%s\n", a.version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return err

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 func newWebhookCmd(a *app) *cobra.Command {
@@ -32,22 +33,22 @@ func (a *app) runWebhookList(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.show(got.value, a.table(webhookTable(items(got.value), a.wide())))
+	return a.show(got.value, a.table(webhookTable(render.Items(got.value), a.wide())))
 }
 
-func webhookTable(list []any, wide bool) table {
-	t := table{columns: []string{"Endpoint", "URL", "State", "Waiting", "Given Up", "Last Success", "Last Failure"}}
+func webhookTable(list []any, wide bool) render.Table {
+	t := render.Table{Columns: []string{"Endpoint", "URL", "State", "Waiting", "Given Up", "Last Success", "Last Failure"}}
 	if wide {
-		t.columns = append(t.columns, "Under Way", "Failures", "Oldest Due", "Last Error", "Configuration")
+		t.Columns = append(t.Columns, "Under Way", "Failures", "Oldest Due", "Last Error", "Configuration")
 	}
 	for _, e := range list {
-		row := []any{at(e, "name"), at(e, "url"), at(e, "state"), at(e, "pending"), at(e, "parked"),
-			orDefault(at(e, "last_success"), "-"), orDefault(at(e, "last_failure"), "-")}
+		row := []any{render.At(e, "name"), render.At(e, "url"), render.At(e, "state"), render.At(e, "pending"), render.At(e, "parked"),
+			render.OrDefault(render.At(e, "last_success"), "-"), render.OrDefault(render.At(e, "last_failure"), "-")}
 		if wide {
-			row = append(row, at(e, "in_flight"), at(e, "failures"), orDefault(at(e, "oldest_due"), "-"),
-				orDefault(at(e, "last_error"), "-"), joined(at(e, "configuration_keys")))
+			row = append(row, render.At(e, "in_flight"), render.At(e, "failures"), render.OrDefault(render.At(e, "oldest_due"), "-"),
+				render.OrDefault(render.At(e, "last_error"), "-"), joined(render.At(e, "configuration_keys")))
 		}
-		t.rows = append(t.rows, row)
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
@@ -55,11 +56,11 @@ func webhookTable(list []any, wide bool) table {
 // joined is a list of texts with commas between them.
 func joined(list any) string {
 	text := ""
-	for i, v := range items(list) {
+	for i, v := range render.Items(list) {
 		if i > 0 {
 			text += ", "
 		}
-		text += pyText(v)
+		text += render.Text(v)
 	}
 	return text
 }
@@ -98,7 +99,7 @@ func (a *app) runWebhookTest(ctx context.Context, endpoint, kind string) error {
 	response, err := c.TestWebhook(ctx, endpoint, &params)
 	got, err := c.do(ctx, response, err)
 	if f := asFailure(err); f != nil {
-		a.noteWebhookTest(at(f.answer, "detail"))
+		a.noteWebhookTest(render.At(f.answer, "detail"))
 		return f.hint("'anchore-cli system webhook list' shows the endpoints")
 	}
 	if err != nil {
@@ -114,32 +115,32 @@ func (a *app) runWebhookTest(ctx context.Context, endpoint, kind string) error {
 // noteWebhookTest says in sentences what a test found out; nothing if the engine
 // did not try, or if the answer is for programs.
 func (a *app) noteWebhookTest(found any) {
-	if at(found, "latency_ms") == nil || a.set.json || a.set.output == jsonOutput || a.set.output == yamlOutput {
+	if render.At(found, "latency_ms") == nil || a.set.json || a.set.output == jsonOutput || a.set.output == yamlOutput {
 		return
 	}
 	answer := "no answer"
-	if status := at(found, "status"); status != nil {
-		answer = "HTTP " + pyText(status)
+	if status := render.At(found, "status"); status != nil {
+		answer = "HTTP " + render.Text(status)
 	}
-	a.note("%s (%s): %s after %s ms to a sample of %s", pyText(at(found, "endpoint")), pyText(at(found, "url")), answer, pyText(at(found, "latency_ms")), pyText(at(found, "notification_type")))
-	if tls, ok := at(found, "tls").(object); ok {
+	a.note("%s (%s): %s after %s ms to a sample of %s", render.Text(render.At(found, "endpoint")), render.Text(render.At(found, "url")), answer, render.Text(render.At(found, "latency_ms")), render.Text(render.At(found, "notification_type")))
+	if tls, ok := render.At(found, "tls").(render.Object); ok {
 		trust := "its certificate is not trusted"
-		if tls.get("trusted") == true {
+		if tls.Get("trusted") == true {
 			trust = "its certificate is trusted"
 		}
-		a.note("  %s, %s", pyText(orDefault(tls.get("version"), "TLS refused")), trust)
-		for _, c := range items(tls.get("chain")) {
+		a.note("  %s, %s", render.Text(render.OrDefault(tls.Get("version"), "TLS refused")), trust)
+		for _, c := range render.Items(tls.Get("chain")) {
 			a.note("    %s", certificateText(c))
 		}
 	}
-	if keys := joined(at(found, "configuration_keys")); keys != "" {
+	if keys := joined(render.At(found, "configuration_keys")); keys != "" {
 		a.note("  configured by %s", keys)
 	}
 }
 
 func certificateText(c any) string {
-	text := fmt.Sprintf("%s, issued by %s, valid until %s", pyText(at(c, "subject")), pyText(at(c, "issuer")), pyText(at(c, "not_after")))
-	if names := joined(at(c, "names")); names != "" {
+	text := fmt.Sprintf("%s, issued by %s, valid until %s", render.Text(render.At(c, "subject")), render.Text(render.At(c, "issuer")), render.Text(render.At(c, "not_after")))
+	if names := joined(render.At(c, "names")); names != "" {
 		text += ", for " + names
 	}
 	return text
