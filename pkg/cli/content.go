@@ -9,42 +9,43 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/anchore/anchore-engine/pkg/cli/render"
+	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
-func newImageContentCmd(a *app) *cobra.Command {
-	cmd := newLeaf(a, "content INPUT_IMAGE [CONTENT_TYPE]", "Show what an image contains",
+func newImageContentCmd(a *session.App) *cobra.Command {
+	cmd := session.NewLeaf(a, "content INPUT_IMAGE [CONTENT_TYPE]", "Show what an image contains",
 		"Without CONTENT_TYPE, the types that there are.",
-		func(cmd *cobra.Command, args []string) error { return a.runImageContent(cmd.Context(), args) })
-	cmd.ValidArgsFunction = a.complete(a.tags, func(*cobra.Command, []string) []string {
+		func(cmd *cobra.Command, args []string) error { return runImageContent(cmd.Context(), a, args) })
+	cmd.ValidArgsFunction = a.Complete(tags(a), func(*cobra.Command, []string) []string {
 		return []string{"os", "files", "npm", "gem", "python", "java", "binary", "go", "malware"}
 	})
 	return cmd
 }
 
-func (a *app) runImageContent(ctx context.Context, args []string) error {
-	c, err := a.client()
+func runImageContent(ctx context.Context, a *session.App, args []string) error {
+	c, err := a.Client()
 	if err != nil {
 		return err
 	}
-	digest, err := c.resolve(ctx, args[0], "cannot use input image string (no discovered imageDigest)")
+	digest, err := resolve(ctx, c, args[0], "cannot use input image string (no discovered imageDigest)")
 	if err != nil {
 		return err
 	}
 	if len(args) == 1 {
 		response, err := c.ListImageContent(ctx, digest)
-		got, err := c.do(ctx, response, err)
+		got, err := c.Do(ctx, response, err)
 		if err != nil {
 			return err
 		}
-		return a.show(got.value, func(w io.Writer) error { return availableTypes(got.value).Write(w) })
+		return a.Show(got.Value, func(w io.Writer) error { return availableTypes(got.Value).Write(w) })
 	}
 	response, err := c.GetImageContent(ctx, digest, args[1])
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	content := render.At(got.value, "content")
-	return a.show(got.value, func(w io.Writer) error { return a.writeContent(w, args[0], args[1], content) })
+	content := render.At(got.Value, "content")
+	return a.Show(got.Value, func(w io.Writer) error { return writeContent(a, w, args[0], args[1], content) })
 }
 
 func availableTypes(list any) *render.KeyLines {
@@ -56,23 +57,21 @@ func availableTypes(list any) *render.KeyLines {
 	return &k
 }
 
-func (a *app) writeContent(w io.Writer, image, kind string, content any) error {
+func writeContent(a *session.App, w io.Writer, image, kind string, content any) error {
 	switch kind {
 	case "manifest", "dockerfile", "docker_history":
 		text, ok := decodeContent(content)
 		if !ok {
-			return failf("There is no image content (%s) to provide for %s", kind, image)
+			return session.Failf("There is no image content (%s) to provide for %s", kind, image)
 		}
-		if isTerminal(a.rawOut) {
-			text = render.Clean(text, true)
-		}
+		text = a.ForScreen(text)
 		return render.WriteAll(w, text, "\n")
 	}
 	t := contentTable(kind, render.Items(content))
 	if len(t.Rows) == 0 {
-		a.hint("the image %s has no content of type %s", image, kind)
+		a.Hint("the image %s has no content of type %s", image, kind)
 	}
-	return t.Write(w, !a.set.noHeaders)
+	return a.Table(t)(w)
 }
 
 // decodeContent reads base64 in a text, or in texts to be joined.

@@ -10,24 +10,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/anchore/anchore-engine/pkg/cli/render"
+	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
-// writeVersion prints what --version of the original printed.
-func (a *app) writeVersion() error {
-	return render.WriteAll(a.out, "anchore-cli, version ", a.version, "\n")
-}
-
-func newVersionCmd(a *app) *cobra.Command {
-	return newLeaf(a, "version", "Show the version, the commit and the Go version of this program",
+func newVersionCmd(a *session.App) *cobra.Command {
+	return session.NewLeaf(a, "version", "Show the version, the commit and the Go version of this program",
 		"Asks no engine: 'anchore-cli system status' shows the engine's version.",
-		func(*cobra.Command, []string) error { return a.runVersion() })
+		func(*cobra.Command, []string) error { return runVersion(a) })
 }
 
-func (a *app) runVersion() error {
-	commit := cmp.Or(a.commit, builtFrom(), "unknown")
-	v := render.Object{{Key: "commit", Value: commit}, {Key: "go", Value: runtime.Version()}, {Key: "platform", Value: runtime.GOOS + "/" + runtime.GOARCH}, {Key: "version", Value: a.version}}
-	return a.show(v, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "anchore-cli, version %s\ncommit %s\n%s %s/%s\n", a.version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+func runVersion(a *session.App) error {
+	commit := cmp.Or(a.Commit, builtFrom(), "unknown")
+	v := render.Object{{Key: "commit", Value: commit}, {Key: "go", Value: runtime.Version()}, {Key: "platform", Value: runtime.GOOS + "/" + runtime.GOARCH}, {Key: "version", Value: a.Version}}
+	return a.Show(v, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "anchore-cli, version %s\ncommit %s\n%s %s/%s\n", a.Version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return err
 	})
 }

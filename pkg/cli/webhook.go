@@ -9,31 +9,32 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/api"
 	"github.com/anchore/anchore-engine/pkg/cli/render"
+	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
-func newWebhookCmd(a *app) *cobra.Command {
-	cmd := newGroup(a, "webhook", "See and test the endpoints that notifications go to")
+func newWebhookCmd(a *session.App) *cobra.Command {
+	cmd := session.NewGroup(a, "webhook", "See and test the endpoints that notifications go to")
 	cmd.AddCommand(newWebhookListCmd(a), newWebhookTestCmd(a), newWebhookResumeCmd(a))
 	return cmd
 }
 
-func newWebhookListCmd(a *app) *cobra.Command {
-	return newLeaf(a, "list", "List the endpoints with what waits for them",
+func newWebhookListCmd(a *session.App) *cobra.Command {
+	return session.NewLeaf(a, "list", "List the endpoints with what waits for them",
 		"--output wide shows why the last attempt failed, and the keys of the configuration.",
-		func(cmd *cobra.Command, _ []string) error { return a.runWebhookList(cmd.Context()) })
+		func(cmd *cobra.Command, _ []string) error { return runWebhookList(cmd.Context(), a) })
 }
 
-func (a *app) runWebhookList(ctx context.Context) error {
-	c, err := a.client()
+func runWebhookList(ctx context.Context, a *session.App) error {
+	c, err := a.Client()
 	if err != nil {
 		return err
 	}
 	response, err := c.ListWebhooks(ctx)
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	return a.show(got.value, a.table(webhookTable(render.Items(got.value), a.wide())))
+	return a.Show(got.Value, a.Table(webhookTable(render.Items(got.Value), a.Wide())))
 }
 
 func webhookTable(list []any, wide bool) render.Table {
@@ -66,28 +67,30 @@ func joined(list any) string {
 }
 
 // webhooks asks the engine for the names of its endpoints.
-func (a *app) webhooks(cmd *cobra.Command, _ []string) []string {
-	return a.column(cmd, "name", func(ctx context.Context, c *client) (*http.Response, error) { return c.ListWebhooks(ctx) })
+func webhooks(a *session.App) session.Completer {
+	return func(cmd *cobra.Command, _ []string) []string {
+		return a.Column(cmd, "name", func(ctx context.Context, c *session.Client) (*http.Response, error) { return c.ListWebhooks(ctx) })
+	}
 }
 
-func newWebhookTestCmd(a *app) *cobra.Command {
+func newWebhookTestCmd(a *session.App) *cobra.Command {
 	var kind string
-	cmd := newLeaf(a, "test [WEBHOOK_TYPE]", "Send a sample to an endpoint and tell what it made of it",
+	cmd := session.NewLeaf(a, "test [WEBHOOK_TYPE]", "Send a sample to an endpoint and tell what it made of it",
 		"WEBHOOK_TYPE is the name of the endpoint, 'general' if it is not given. What was\nfound out, with the certificates of the endpoint, is on standard error.",
 		func(cmd *cobra.Command, args []string) error {
 			endpoint := "general"
 			if len(args) > 0 {
 				endpoint = args[0]
 			}
-			return a.runWebhookTest(cmd.Context(), endpoint, kind)
+			return runWebhookTest(cmd.Context(), a, endpoint, kind)
 		})
-	cmd.ValidArgsFunction = a.complete(a.webhooks)
+	cmd.ValidArgsFunction = a.Complete(webhooks(a))
 	cmd.Flags().StringVar(&kind, "ntype", "", "type of the sample: tag_update, analysis_update, vuln_update, policy_eval, error_event or event_log (default: the endpoint's own, or tag_update)")
 	return cmd
 }
 
-func (a *app) runWebhookTest(ctx context.Context, endpoint, kind string) error {
-	c, err := a.client()
+func runWebhookTest(ctx context.Context, a *session.App, endpoint, kind string) error {
+	c, err := a.Client()
 	if err != nil {
 		return err
 	}
@@ -97,44 +100,44 @@ func (a *app) runWebhookTest(ctx context.Context, endpoint, kind string) error {
 		params.NotificationType = &t
 	}
 	response, err := c.TestWebhook(ctx, endpoint, &params)
-	got, err := c.do(ctx, response, err)
-	if f := asFailure(err); f != nil {
-		a.noteWebhookTest(render.At(f.answer, "detail"))
-		return f.hint("'anchore-cli system webhook list' shows the endpoints")
+	got, err := c.Do(ctx, response, err)
+	if f := session.AsFailure(err); f != nil {
+		noteWebhookTest(a, render.At(f.Answer, "detail"))
+		return f.Hint("'anchore-cli system webhook list' shows the endpoints")
 	}
 	if err != nil {
 		return err
 	}
-	if err := a.success(got.value); err != nil {
+	if err := a.Success(got.Value); err != nil {
 		return err
 	}
-	a.noteWebhookTest(got.value)
+	noteWebhookTest(a, got.Value)
 	return nil
 }
 
 // noteWebhookTest says in sentences what a test found out; nothing if the engine
 // did not try, or if the answer is for programs.
-func (a *app) noteWebhookTest(found any) {
-	if render.At(found, "latency_ms") == nil || a.set.json || a.set.output == jsonOutput || a.set.output == yamlOutput {
+func noteWebhookTest(a *session.App, found any) {
+	if render.At(found, "latency_ms") == nil || !a.ForPeople() {
 		return
 	}
 	answer := "no answer"
 	if status := render.At(found, "status"); status != nil {
 		answer = "HTTP " + render.Text(status)
 	}
-	a.note("%s (%s): %s after %s ms to a sample of %s", render.Text(render.At(found, "endpoint")), render.Text(render.At(found, "url")), answer, render.Text(render.At(found, "latency_ms")), render.Text(render.At(found, "notification_type")))
+	a.Note("%s (%s): %s after %s ms to a sample of %s", render.Text(render.At(found, "endpoint")), render.Text(render.At(found, "url")), answer, render.Text(render.At(found, "latency_ms")), render.Text(render.At(found, "notification_type")))
 	if tls, ok := render.At(found, "tls").(render.Object); ok {
 		trust := "its certificate is not trusted"
 		if tls.Get("trusted") == true {
 			trust = "its certificate is trusted"
 		}
-		a.note("  %s, %s", render.Text(render.OrDefault(tls.Get("version"), "TLS refused")), trust)
+		a.Note("  %s, %s", render.Text(render.OrDefault(tls.Get("version"), "TLS refused")), trust)
 		for _, c := range render.Items(tls.Get("chain")) {
-			a.note("    %s", certificateText(c))
+			a.Note("    %s", certificateText(c))
 		}
 	}
 	if keys := joined(render.At(found, "configuration_keys")); keys != "" {
-		a.note("  configured by %s", keys)
+		a.Note("  configured by %s", keys)
 	}
 }
 
@@ -146,26 +149,26 @@ func certificateText(c any) string {
 	return text
 }
 
-func newWebhookResumeCmd(a *app) *cobra.Command {
-	cmd := newLeaf(a, "resume WEBHOOK_TYPE", "Send to an endpoint again that was paused, at once",
+func newWebhookResumeCmd(a *session.App) *cobra.Command {
+	cmd := session.NewLeaf(a, "resume WEBHOOK_TYPE", "Send to an endpoint again that was paused, at once",
 		"An endpoint that answered 410 Gone is paused until then, or until the engine starts.",
-		func(cmd *cobra.Command, args []string) error { return a.runWebhookResume(cmd.Context(), args[0]) })
-	cmd.ValidArgsFunction = a.complete(a.webhooks)
+		func(cmd *cobra.Command, args []string) error { return runWebhookResume(cmd.Context(), a, args[0]) })
+	cmd.ValidArgsFunction = a.Complete(webhooks(a))
 	return cmd
 }
 
-func (a *app) runWebhookResume(ctx context.Context, endpoint string) error {
-	c, err := a.client()
+func runWebhookResume(ctx context.Context, a *session.App, endpoint string) error {
+	c, err := a.Client()
 	if err != nil {
 		return err
 	}
 	response, err := c.ResumeWebhook(ctx, endpoint)
-	got, err := c.do(ctx, response, err)
-	if f := asFailure(err); f != nil {
-		return f.hint("'anchore-cli system webhook list' shows the endpoints")
+	got, err := c.Do(ctx, response, err)
+	if f := session.AsFailure(err); f != nil {
+		return f.Hint("'anchore-cli system webhook list' shows the endpoints")
 	}
 	if err != nil {
 		return err
 	}
-	return a.success(got.value)
+	return a.Success(got.Value)
 }

@@ -1,4 +1,4 @@
-package cli
+package session
 
 import (
 	"context"
@@ -24,48 +24,50 @@ type usageError struct {
 
 func (e *usageError) Error() string { return e.message }
 
-func usagef(format string, args ...any) error {
+// Usagef is a mistake in the arguments: it is printed behind the usage line, with
+// exit code 2.
+func Usagef(format string, args ...any) error {
 	return &usageError{message: fmt.Sprintf(format, args...)}
 }
 
-// failure is any other error: what the engine answered, or a sentence of ours.
-type failure struct {
-	answer any      // the error as the engine sent it, or object{message}
-	status int      // HTTP status, 0 if there was no answer
+// Failure is any other error: what the engine answered, or a sentence of ours.
+type Failure struct {
+	Answer any      // the error as the engine sent it, or an object with a message
+	Status int      // HTTP status, 0 if there was no answer
 	code   int      // exit code
 	silent bool     // everything was said already
 	hints  []string // for standard error
 	cause  error    // shown with --debug
 }
 
-func (e *failure) Error() string {
-	if m, ok := render.At(e.answer, "message").(string); ok {
+func (e *Failure) Error() string {
+	if m, ok := render.At(e.Answer, "message").(string); ok {
 		return m
 	}
-	return render.Text(e.answer)
+	return render.Text(e.Answer)
 }
 
-func (e *failure) Unwrap() error { return e.cause }
+func (e *Failure) Unwrap() error { return e.cause }
 
-// failf is an error that this program found, with exit code 2.
-func failf(format string, args ...any) *failure {
-	return &failure{answer: render.Object{{Key: "message", Value: fmt.Sprintf(format, args...)}}, code: 2}
+// Failf is an error that this program found, with exit code 2.
+func Failf(format string, args ...any) *Failure {
+	return &Failure{Answer: render.Object{{Key: "message", Value: fmt.Sprintf(format, args...)}}, code: 2}
 }
 
-// exit sets the exit code.
-func (e *failure) exit(code int) *failure {
+// Exit sets the exit code.
+func (e *Failure) Exit(code int) *Failure {
 	e.code = code
 	return e
 }
 
-// hint adds a line for standard error.
-func (e *failure) hint(format string, args ...any) *failure {
+// Hint adds a line for standard error.
+func (e *Failure) Hint(format string, args ...any) *Failure {
 	e.hints = append(e.hints, fmt.Sprintf(format, args...))
 	return e
 }
 
-// exitSilently ends the program with a code, with nothing left to say.
-func exitSilently(code int) error { return &failure{silent: true, code: code} }
+// ExitSilently ends the program with a code, with nothing left to say.
+func ExitSilently(code int) error { return &Failure{silent: true, code: code} }
 
 // statusCode is the exit code for an HTTP failure: scripts know 401 and 500 from
 // the rest.
@@ -79,14 +81,14 @@ func statusCode(status int) int {
 // finish prints err where it belongs and returns the exit code: the one place
 // where errors become codes. Without --output, errors are on standard output, as
 // scripts expect them there.
-func (a *app) finish(ctx context.Context, err error) int {
+func (a *App) finish(ctx context.Context, err error) int {
 	var usage *usageError
-	var fail *failure
+	var fail *Failure
 	code := 0
 	switch {
 	case err == nil:
 	case ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled):
-		fmt.Fprint(a.err, "\nAborted!\n")
+		fmt.Fprint(a.Err, "\nAborted!\n")
 		code = 1
 	case errors.As(err, &usage):
 		a.writeUsage(usage)
@@ -98,44 +100,44 @@ func (a *app) finish(ctx context.Context, err error) int {
 		}
 	default:
 		code = 2
-		a.writeFailure(failf("%v", err))
+		a.writeFailure(Failf("%v", err))
 	}
-	if err := a.out.Flush(); err != nil {
-		fmt.Fprintf(a.err, "Error: cannot write the output: %v\n", err)
+	if err := a.Out.Flush(); err != nil {
+		fmt.Fprintf(a.Err, "Error: cannot write the output: %v\n", err)
 		return max(code, 1)
 	}
 	return code
 }
 
 // writeUsage prints a usage error in click's frame.
-func (a *app) writeUsage(e *usageError) {
+func (a *App) writeUsage(e *usageError) {
 	if e.bare {
-		fmt.Fprintf(a.err, "%s %s\n", a.talk.Bad("Error:"), render.Clean(e.message, false))
+		fmt.Fprintf(a.Err, "%s %s\n", a.talk.Bad("Error:"), render.Clean(e.message, false))
 		return
 	}
 	cmd := e.cmd
 	if cmd == nil {
 		cmd = a.current
 	}
-	fmt.Fprintf(a.err, "%s\nTry '%s -h' for help.\n\n%s %s\n", usageLine(cmd), cmd.CommandPath(), a.talk.Bad("Error:"), render.Clean(e.message, false))
+	fmt.Fprintf(a.Err, "%s\nTry '%s -h' for help.\n\n%s %s\n", UsageLine(cmd), cmd.CommandPath(), a.talk.Bad("Error:"), render.Clean(e.message, false))
 }
 
-func (a *app) writeFailure(e *failure) {
-	var w io.Writer = a.out
-	colours := a.colours
+func (a *App) writeFailure(e *Failure) {
+	var w io.Writer = a.Out
+	colours := a.Colours
 	if a.set.output != tableOutput && a.set.output != "" {
-		w, colours = a.err, a.talk
+		w, colours = a.Err, a.talk
 	}
-	o, isObject := e.answer.(render.Object)
+	o, isObject := e.Answer.(render.Object)
 	switch {
 	case a.set.json || a.set.output == jsonOutput || !isObject || !describesError(o):
-		fmt.Fprintln(w, render.JSON(e.answer))
+		fmt.Fprintln(w, render.JSON(e.Answer))
 	default:
 		fmt.Fprintln(w, errorText(o, colours))
 	}
-	a.out.Flush() // what was said before the hints stays before them
+	a.Out.Flush() // what was said before the hints stays before them
 	for _, h := range a.hints(e) {
-		a.hint("%s", h)
+		a.Hint("%s", h)
 	}
 	if a.set.debug && e.cause != nil {
 		a.debugf("cause: %v", e.cause)
@@ -144,20 +146,19 @@ func (a *app) writeFailure(e *failure) {
 
 // hints are those of the failure itself, or, where people read,
 // what can be said of any with its status.
-func (a *app) hints(e *failure) []string {
-	forPeople := !a.set.json && (a.set.output == tableOutput || a.set.output == wideOutput)
-	if len(e.hints) > 0 || e.status == 0 || !forPeople {
+func (a *App) hints(e *Failure) []string {
+	if len(e.hints) > 0 || e.Status == 0 || !a.ForPeople() {
 		return e.hints
 	}
 	switch parent := a.current.Parent(); {
-	case e.status == http.StatusForbidden:
+	case e.Status == http.StatusForbidden:
 		return []string{"'anchore-cli account whoami' shows who you are to the engine"}
-	case e.status == http.StatusNotFound && parent != nil && a.current.Name() != "list" && hasCommand(parent, "list"):
+	case e.Status == http.StatusNotFound && parent != nil && a.current.Name() != "list" && hasCommand(parent, "list"):
 		return []string{fmt.Sprintf("'%s list' shows what there is", parent.CommandPath())}
-	case e.status >= http.StatusInternalServerError:
+	case e.Status >= http.StatusInternalServerError:
 		return []string{"'anchore-cli --output wide system status' shows how the engine is doing; its log says more"}
 	}
-	if codes := render.Items(render.At(e.answer, "detail", "error_codes")); len(codes) > 0 {
+	if codes := render.Items(render.At(e.Answer, "detail", "error_codes")); len(codes) > 0 {
 		return []string{fmt.Sprintf("'anchore-cli system errorcodes' explains %s", render.Text(codes[0]))}
 	}
 	return nil
@@ -197,13 +198,22 @@ func errorText(o render.Object, colours render.Palette) string {
 	return b.String()
 }
 
-// hint prints advice on standard error.
-func (a *app) hint(format string, args ...any) {
-	fmt.Fprintf(a.err, "%s %s\n", a.talk.Careful("Hint:"), render.Clean(fmt.Sprintf(format, args...), true))
+// Hint prints advice on standard error.
+func (a *App) Hint(format string, args ...any) {
+	fmt.Fprintf(a.Err, "%s %s\n", a.talk.Careful("Hint:"), render.Clean(fmt.Sprintf(format, args...), true))
 }
 
-func (a *app) debugf(format string, args ...any) {
+func (a *App) debugf(format string, args ...any) {
 	if a.set.debug {
-		fmt.Fprintf(a.err, "DEBUG: %s\n", render.Clean(fmt.Sprintf(format, args...), false))
+		fmt.Fprintf(a.Err, "DEBUG: %s\n", render.Clean(fmt.Sprintf(format, args...), false))
 	}
+}
+
+// AsFailure returns the failure in err's chain, nil if there is none.
+func AsFailure(err error) *Failure {
+	var f *Failure
+	if errors.As(err, &f) {
+		return f
+	}
+	return nil
 }
