@@ -41,7 +41,7 @@ type Client struct {
 
 // Answer is a response that was read completely.
 type Answer struct {
-	Status int
+	Status int // of HTTP
 	Value  any // as render decodes it; a body that is no JSON is a string
 	isJSON bool
 }

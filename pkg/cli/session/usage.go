@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// NewRoot is the command without a name of its own above all groups, with the
-// options of every command. Groups are added to it.
+// NewRoot is the command above all others, with the options that may stand anywhere
+// on the line. The groups are to be added to it.
 func NewRoot(a *App, name, short string) *cobra.Command {
 	root := NewGroup(a, name, short)
 	root.SilenceErrors, root.SilenceUsage = true, true

@@ -1,4 +1,4 @@
-package cli
+package operator
 
 import (
 	"context"
@@ -16,7 +16,8 @@ import (
 	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
-func newSystemCmd(a *session.App) *cobra.Command {
+// NewSystemCmd is the group "system", with the webhooks in it.
+func NewSystemCmd(a *session.App) *cobra.Command {
 	cmd := session.NewGroup(a, "system", "See how the engine is doing")
 	cmd.AddCommand(newSystemStatusCmd(a), newSystemWaitCmd(a), newSystemErrorCodesCmd(a), newWebhookCmd(a))
 	return cmd

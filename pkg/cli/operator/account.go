@@ -1,4 +1,4 @@
-package cli
+package operator
 
 import (
 	"context"
@@ -12,7 +12,8 @@ import (
 	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
-func newAccountCmd(a *session.App) *cobra.Command {
+// NewAccountCmd is the group "account", with the users of accounts in it.
+func NewAccountCmd(a *session.App) *cobra.Command {
 	cmd := session.NewGroup(a, "account", "Manage accounts and their users")
 	cmd.AddCommand(newAccountWhoamiCmd(a), newAccountListCmd(a), newAccountGetCmd(a), newAccountAddCmd(a),
 		newAccountStateCmd(a, "enable", "Let the users of an account in again, and watch its tags"),

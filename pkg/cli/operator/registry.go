@@ -1,4 +1,4 @@
-package cli
+package operator
 
 import (
 	"cmp"
@@ -16,7 +16,8 @@ import (
 	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
-func newRegistryCmd(a *session.App) *cobra.Command {
+// NewRegistryCmd is the group "registry".
+func NewRegistryCmd(a *session.App) *cobra.Command {
 	cmd := session.NewGroup(a, "registry", "Manage the credentials of registries")
 	cmd.AddCommand(newRegistryListCmd(a), newRegistryGetCmd(a), newRegistryAddCmd(a), newRegistryUpdateCmd(a), newRegistryDelCmd(a))
 	return cmd
