@@ -60,9 +60,11 @@ var may = map[string][]string{
 	"notify":            {"anchore", "catalog", "catalog/outbox", metrics, "golang.org/x/net/http/httpguts", "golang.org/x/sync", "golang.org/x/time"},
 	"notify/notifytest": {"anchore", "notify", "github.com/google/go-cmp"},
 	// edges
-	"server": {"anchore", "api", "catalog", "intake", "sbom", metrics, "github.com/getkin/kin-openapi"},
-	"cli": {"anchore", "api", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/olekukonko/tablewriter",
-		"golang.org/x/term", "gopkg.in/yaml.v3"},
+	"server":       {"anchore", "api", "catalog", "intake", "sbom", metrics, "github.com/getkin/kin-openapi"},
+	"cli":          {"anchore", "api", "cli/operator", "cli/render", "cli/session", "github.com/spf13/cobra"},
+	"cli/operator": {"anchore", "api", "cli/render", "cli/session", "github.com/spf13/cobra"},
+	"cli/session":  {"api", "cli/render", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "gopkg.in/yaml.v3"},
+	"cli/render":   {"github.com/olekukonko/tablewriter"},
 	// root
 	"engine": {"anchore", "api", "alarm", "analyze", "catalog", "config", "intake", "notify", "oci", "run", "sbom", "sbom/syft", "seal",
 		"server", "store", "store/bolt", "store/dir", "watch", metrics},

@@ -13,13 +13,15 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
 // run runs one command line against the engine at url.
 func run(t *testing.T, url string, environ []string, args ...string) (code int, out, talk string) {
 	t.Helper()
 	var o, e bytes.Buffer
-	code = Main(t.Context(), Config{Args: append([]string{"--url", url, "--u", "admin", "--p", "x"}, args...), Environ: environ, In: strings.NewReader(""), Out: &o, Err: &e})
+	code = Main(t.Context(), session.Config{Args: append([]string{"--url", url, "--u", "admin", "--p", "x"}, args...), Environ: environ, In: strings.NewReader(""), Out: &o, Err: &e})
 	return code, o.String(), e.String()
 }
 

@@ -7,70 +7,71 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/anchore/anchore-engine/pkg/cli/render"
+	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
-func newImageContentCmd(a *app) *cobra.Command {
-	cmd := newLeaf(a, "content INPUT_IMAGE [CONTENT_TYPE]", "Show what an image contains",
+func newImageContentCmd(a *session.App) *cobra.Command {
+	cmd := session.NewLeaf(a, "content INPUT_IMAGE [CONTENT_TYPE]", "Show what an image contains",
 		"Without CONTENT_TYPE, the types that there are.",
-		func(cmd *cobra.Command, args []string) error { return a.runImageContent(cmd.Context(), args) })
-	cmd.ValidArgsFunction = a.complete(a.tags, func(*cobra.Command, []string) []string {
+		func(cmd *cobra.Command, args []string) error { return runImageContent(cmd.Context(), a, args) })
+	cmd.ValidArgsFunction = a.Complete(tags(a), func(*cobra.Command, []string) []string {
 		return []string{"os", "files", "npm", "gem", "python", "java", "binary", "go", "malware"}
 	})
 	return cmd
 }
 
-func (a *app) runImageContent(ctx context.Context, args []string) error {
-	c, err := a.client()
+func runImageContent(ctx context.Context, a *session.App, args []string) error {
+	c, err := a.Client()
 	if err != nil {
 		return err
 	}
-	digest, err := c.resolve(ctx, args[0], "cannot use input image string (no discovered imageDigest)")
+	digest, err := resolve(ctx, c, args[0], "cannot use input image string (no discovered imageDigest)")
 	if err != nil {
 		return err
 	}
 	if len(args) == 1 {
 		response, err := c.ListImageContent(ctx, digest)
-		got, err := c.do(ctx, response, err)
+		got, err := c.Do(ctx, response, err)
 		if err != nil {
 			return err
 		}
-		return a.show(got.value, func(w io.Writer) error { return availableTypes(got.value).write(w) })
+		return a.Show(got.Value, func(w io.Writer) error { return availableTypes(got.Value).Write(w) })
 	}
 	response, err := c.GetImageContent(ctx, digest, args[1])
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	content := at(got.value, "content")
-	return a.show(got.value, func(w io.Writer) error { return a.writeContent(w, args[0], args[1], content) })
+	content := render.At(got.Value, "content")
+	return a.Show(got.Value, func(w io.Writer) error { return writeContent(a, w, args[0], args[1], content) })
 }
 
-func availableTypes(list any) *keyLines {
-	var k keyLines
-	for _, name := range items(list) {
-		k.add(pyText(name), "available")
+func availableTypes(list any) *render.KeyLines {
+	var k render.KeyLines
+	for _, name := range render.Items(list) {
+		k.Add(render.Text(name), "available")
 	}
-	k.blank()
+	k.Blank()
 	return &k
 }
 
-func (a *app) writeContent(w io.Writer, image, kind string, content any) error {
+func writeContent(a *session.App, w io.Writer, image, kind string, content any) error {
 	switch kind {
 	case "manifest", "dockerfile", "docker_history":
 		text, ok := decodeContent(content)
 		if !ok {
-			return failf("There is no image content (%s) to provide for %s", kind, image)
+			return session.Failf("There is no image content (%s) to provide for %s", kind, image)
 		}
-		if isTerminal(a.rawOut) {
-			text = clean(text, true)
-		}
-		return writeAll(w, text, "\n")
+		text = a.ForScreen(text)
+		return render.WriteAll(w, text, "\n")
 	}
-	t := contentTable(kind, items(content))
-	if len(t.rows) == 0 {
-		a.hint("the image %s has no content of type %s", image, kind)
+	t := contentTable(kind, render.Items(content))
+	if len(t.Rows) == 0 {
+		a.Hint("the image %s has no content of type %s", image, kind)
 	}
-	return t.write(w, !a.set.noHeaders)
+	return a.Table(t)(w)
 }
 
 // decodeContent reads base64 in a text, or in texts to be joined.
@@ -79,29 +80,29 @@ func decodeContent(content any) (string, bool) {
 	if s, ok := content.(string); ok {
 		parts.WriteString(s)
 	}
-	for _, s := range items(content) {
-		parts.WriteString(pyText(s))
+	for _, s := range render.Items(content) {
+		parts.WriteString(render.Text(s))
 	}
 	text, err := base64.StdEncoding.DecodeString(parts.String())
-	return plainText(text), err == nil && len(text) > 0
+	return render.PlainText(text), err == nil && len(text) > 0
 }
 
-func contentTable(kind string, content []any) table {
+func contentTable(kind string, content []any) render.Table {
 	switch kind {
 	case "os":
-		t := table{columns: []string{"Package", "Version", "Licenses"}}
+		t := render.Table{Columns: []string{"Package", "Version", "Licenses"}}
 		for _, p := range content {
-			t.rows = append(t.rows, []any{at(p, "package"), at(p, "version"), licenses(p)})
+			t.Rows = append(t.Rows, []any{render.At(p, "package"), render.At(p, "version"), licenses(p)})
 		}
 		return t
 	case "files":
-		t := columnsTable(content, []string{"Filename", "Size"}, []string{"filename", "size"})
-		t.sortBy, t.descend = 1, true
+		t := render.Columns(content, []string{"Filename", "Size"}, []string{"filename", "size"})
+		t.SortBy, t.Descend = 1, true
 		return t
 	case "npm", "gem", "python":
-		return columnsTable(content, []string{"Package", "Version", "Location"}, []string{"package", "version", "location"})
+		return render.Columns(content, []string{"Package", "Version", "Location"}, []string{"package", "version", "location"})
 	case "java":
-		return columnsTable(content, []string{"Package", "Specification-Version", "Implementation-Version", "Location"},
+		return render.Columns(content, []string{"Package", "Specification-Version", "Implementation-Version", "Location"},
 			[]string{"package", "specification-version", "implementation-version", "location"})
 	case "malware":
 		return malwareTable(content)
@@ -109,35 +110,23 @@ func contentTable(kind string, content []any) table {
 	return otherTable(content)
 }
 
-func columnsTable(content []any, columns, keys []string) table {
-	t := table{columns: columns}
-	for _, p := range content {
-		row := make([]any, len(keys))
-		for i, k := range keys {
-			row[i] = at(p, k)
-		}
-		t.rows = append(t.rows, row)
-	}
-	return t
-}
-
 func licenses(p any) any {
-	list, ok := at(p, "licenses").([]any)
+	list, ok := render.At(p, "licenses").([]any)
 	if !ok {
-		return at(p, "license")
+		return render.At(p, "license")
 	}
 	var names []string
 	for _, l := range list {
-		names = append(names, pyText(l))
+		names = append(names, render.Text(l))
 	}
 	return strings.Join(names, " ")
 }
 
-func malwareTable(content []any) table {
-	t := table{columns: []string{"Scanner", "Matched Signature", "Path"}, sortBy: 2}
+func malwareTable(content []any) render.Table {
+	t := render.Table{Columns: []string{"Scanner", "Matched Signature", "Path"}, SortBy: 2}
 	for _, scanner := range content {
-		for _, f := range items(at(scanner, "findings")) {
-			t.rows = append(t.rows, []any{at(scanner, "scanner"), orDefault(at(f, "signature"), "unknown"), orDefault(at(f, "path"), "unknown")})
+		for _, f := range render.Items(render.At(scanner, "findings")) {
+			t.Rows = append(t.Rows, []any{render.At(scanner, "scanner"), render.OrDefault(render.At(f, "signature"), "unknown"), render.OrDefault(render.At(f, "path"), "unknown")})
 		}
 	}
 	return t
@@ -145,22 +134,22 @@ func malwareTable(content []any) table {
 
 // otherTable shows packages if the first entry looks like one, else whatever
 // keys the first entry has.
-func otherTable(content []any) table {
+func otherTable(content []any) render.Table {
 	if len(content) == 0 {
-		return table{}
+		return render.Table{}
 	}
-	first, _ := content[0].(object)
-	if !isEmpty(first.get("package")) && !isEmpty(first.get("version")) && !isEmpty(first.get("location")) {
-		return columnsTable(content, []string{"Package", "Version", "Location"}, []string{"package", "version", "location"})
+	first, _ := content[0].(render.Object)
+	if !render.IsEmpty(first.Get("package")) && !render.IsEmpty(first.Get("version")) && !render.IsEmpty(first.Get("location")) {
+		return render.Columns(content, []string{"Package", "Version", "Location"}, []string{"package", "version", "location"})
 	}
 	var keys []string
 	for _, m := range first {
-		keys = append(keys, m.key)
+		keys = append(keys, m.Key)
 	}
 	if len(keys) == 0 {
-		return table{}
+		return render.Table{}
 	}
-	t := columnsTable(content, keys, keys)
-	t.sortBy = -1
+	t := render.Columns(content, keys, keys)
+	t.SortBy = -1
 	return t
 }

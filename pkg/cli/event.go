@@ -11,24 +11,26 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
+	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
-func newEventCmd(a *app) *cobra.Command {
-	cmd := newGroup(a, "event", "See what happened")
+func newEventCmd(a *session.App) *cobra.Command {
+	cmd := session.NewGroup(a, "event", "See what happened")
 	cmd.AddCommand(newEventListCmd(a), newEventGetCmd(a), newEventDeleteCmd(a))
 	return cmd
 }
 
 type eventListOptions struct {
-	app                               *app
+	app                               *session.App
 	since, before, level              string
 	service, host, typ, kind, subject string
 	all, full                         bool
 }
 
-func newEventListCmd(a *app) *cobra.Command {
+func newEventListCmd(a *session.App) *cobra.Command {
 	opts := eventListOptions{app: a}
-	cmd := newLeaf(a, "list [RESOURCE]", "List events, newest first",
+	cmd := session.NewLeaf(a, "list [RESOURCE]", "List events, newest first",
 		"RESOURCE is what the events are about, for example docker.io/library/alpine:latest.",
 		func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -36,7 +38,7 @@ func newEventListCmd(a *app) *cobra.Command {
 			}
 			return opts.run(cmd.Context())
 		})
-	cmd.ValidArgsFunction = a.complete(a.tags)
+	cmd.ValidArgsFunction = a.Complete(tags(a))
 	addPeriodFlags(cmd, &opts.since, &opts.before)
 	cmd.Flags().StringVar(&opts.level, "level", "", "only of this level: info, error or fatal")
 	cmd.Flags().StringVar(&opts.service, "service", "", "only from this service")
@@ -56,80 +58,72 @@ func addPeriodFlags(cmd *cobra.Command, since, before *string) {
 func (o eventListOptions) run(ctx context.Context) error {
 	level := strings.ToLower(o.level)
 	if level != "" && level != "info" && level != "error" && level != "fatal" {
-		return failf("%s is an invalid value for --level. Supported values are 'info', 'error' or 'fatal'", o.level)
+		return session.Failf("%s is an invalid value for --level. Supported values are 'info', 'error' or 'fatal'", o.level)
 	}
-	c, err := o.app.client()
+	c, err := o.app.Client()
 	if err != nil {
 		return err
 	}
 	now := time.Now()
 	params := api.ListEventsParams{
-		Since: optional(pointInTime(o.since, now)), Before: optional(pointInTime(o.before, now)), Level: optional(level),
-		SourceServicename: optional(o.service), SourceHostid: optional(o.host), ResourceID: optional(o.subject),
-		EventType: optional(o.typ), ResourceType: optional(o.kind),
+		Since: session.Optional(pointInTime(o.since, now)), Before: session.Optional(pointInTime(o.before, now)), Level: session.Optional(level),
+		SourceServicename: session.Optional(o.service), SourceHostid: session.Optional(o.host), ResourceID: session.Optional(o.subject),
+		EventType: session.Optional(o.typ), ResourceType: session.Optional(o.kind),
 	}
 	response, err := c.ListEvents(ctx, &params)
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	result, ok := got.value.(object)
+	result, ok := got.Value.(render.Object)
 	if o.all && ok {
 		if result, err = o.rest(ctx, c, params, result); err != nil {
 			return err
 		}
 	}
-	return o.app.show(result, o.app.table(o.table(items(result.get("results")))))
+	return o.app.Show(result, o.app.Table(o.table(render.Items(result.Get("results")))))
 }
 
 // rest joins the pages that follow the first. It ends at the first page that
 // does not say that there is another, or has nothing in it.
-func (o eventListOptions) rest(ctx context.Context, c *client, params api.ListEventsParams, page object) (object, error) {
-	results := items(page.get("results"))
-	for n := 2; page.get("next_page") == true; n++ {
+func (o eventListOptions) rest(ctx context.Context, c *session.Client, params api.ListEventsParams, page render.Object) (render.Object, error) {
+	results := render.Items(page.Get("results"))
+	for n := 2; page.Get("next_page") == true; n++ {
 		params.Page = &n
 		response, err := c.ListEvents(ctx, &params)
-		got, err := c.do(ctx, response, err)
+		got, err := c.Do(ctx, response, err)
 		if err != nil {
 			return nil, err
 		}
-		next, _ := got.value.(object)
-		if len(items(next.get("results"))) == 0 {
+		next, _ := got.Value.(render.Object)
+		if len(render.Items(next.Get("results"))) == 0 {
 			break
 		}
 		page = next
-		results = append(results, items(page.get("results"))...)
+		results = append(results, render.Items(page.Get("results"))...)
 	}
-	return page.set("results", results), nil
+	return page.Set("results", results), nil
 }
 
-func (o eventListOptions) table(events []any) table {
-	t := table{columns: []string{"Timestamp", "Level", "Event", "Resource", "ID"}, sortBy: -1}
-	full := o.full || o.app.wide()
+func (o eventListOptions) table(events []any) render.Table {
+	t := render.Table{Columns: []string{"Timestamp", "Level", "Event", "Resource", "ID"}, SortBy: -1}
+	full := o.full || o.app.Wide()
 	if full {
-		t.columns = []string{"Timestamp", "Level", "Event", "ResourceType", "Resource", "Service", "Host", "ID"}
+		t.Columns = []string{"Timestamp", "Level", "Event", "ResourceType", "Resource", "Service", "Host", "ID"}
 	}
 	for _, e := range events {
-		event := at(e, "event")
-		row := []any{at(event, "timestamp"), at(event, "level"), at(event, "type")}
+		event := render.At(e, "event")
+		row := []any{render.At(event, "timestamp"), render.At(event, "level"), render.At(event, "type")}
 		if full {
-			row = append(row, at(event, "resource", "type"))
+			row = append(row, render.At(event, "resource", "type"))
 		}
-		row = append(row, at(event, "resource", "id"))
+		row = append(row, render.At(event, "resource", "id"))
 		if full {
-			row = append(row, at(event, "source", "servicename"), at(event, "source", "hostid"))
+			row = append(row, render.At(event, "source", "servicename"), render.At(event, "source", "hostid"))
 		}
-		t.rows = append(t.rows, append(row, at(e, "generated_uuid")))
+		t.Rows = append(t.Rows, append(row, render.At(e, "generated_uuid")))
 	}
 	return t
-}
-
-// optional is nil for a flag that was not given.
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }
 
 // pointInTime turns "24h" or "7d" into the time that long before now. Anything
@@ -146,33 +140,33 @@ func pointInTime(s string, now time.Time) string {
 	return s
 }
 
-func newEventGetCmd(a *app) *cobra.Command {
-	return newLeaf(a, "get EVENT_ID", "Show one event", "'anchore-cli event list' shows the ids.",
-		func(cmd *cobra.Command, args []string) error { return a.runEventGet(cmd.Context(), args[0]) })
+func newEventGetCmd(a *session.App) *cobra.Command {
+	return session.NewLeaf(a, "get EVENT_ID", "Show one event", "'anchore-cli event list' shows the ids.",
+		func(cmd *cobra.Command, args []string) error { return runEventGet(cmd.Context(), a, args[0]) })
 }
 
-func (a *app) runEventGet(ctx context.Context, id string) error {
-	c, err := a.client()
+func runEventGet(ctx context.Context, a *session.App, id string) error {
+	c, err := a.Client()
 	if err != nil {
 		return err
 	}
 	response, err := c.GetEvent(ctx, id)
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	return a.show(got.value, func(w io.Writer) error { return writeAll(w, yamlText(at(got.value, "event")), "\n") })
+	return a.Show(got.Value, func(w io.Writer) error { return render.WriteAll(w, render.YAML(render.At(got.Value, "event")), "\n") })
 }
 
 type eventDeleteOptions struct {
-	app           *app
+	app           *session.App
 	since, before string
 	all, dontAsk  bool
 }
 
-func newEventDeleteCmd(a *app) *cobra.Command {
+func newEventDeleteCmd(a *session.App) *cobra.Command {
 	opts := eventDeleteOptions{app: a}
-	cmd := newLeaf(a, "delete [EVENT_ID]", "Delete one event, or those of a period",
+	cmd := session.NewLeaf(a, "delete [EVENT_ID]", "Delete one event, or those of a period",
 		"For example: anchore-cli event delete --before 30d",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args) })
 	addPeriodFlags(cmd, &opts.since, &opts.before)
@@ -182,37 +176,37 @@ func newEventDeleteCmd(a *app) *cobra.Command {
 }
 
 func (o eventDeleteOptions) run(ctx context.Context, args []string) error {
-	c, err := o.app.client()
+	c, err := o.app.Client()
 	if err != nil {
 		return err
 	}
 	if len(args) > 0 {
 		response, err := c.DeleteEvent(ctx, args[0])
-		_, err = c.do(ctx, response, err)
+		_, err = c.Do(ctx, response, err)
 		return err // the original prints nothing
 	}
 	if !o.all && o.since == "" && o.before == "" {
-		return failf("Must include either an event_id, --all, --since, or --before")
+		return session.Failf("Must include either an event_id, --all, --since, or --before")
 	}
 	if o.all && !o.dontAsk {
-		o.app.out.WriteString("Really delete (clear) all events? (y/N)")
-		if !o.app.answeredYes() {
+		o.app.Out.WriteString("Really delete (clear) all events? (y/N)")
+		if !o.app.AnsweredYes() {
 			return nil
 		}
 	}
 	now := time.Now()
-	response, err := c.DeleteEvents(ctx, &api.DeleteEventsParams{Since: optional(pointInTime(o.since, now)), Before: optional(pointInTime(o.before, now))})
-	got, err := c.do(ctx, response, err)
+	response, err := c.DeleteEvents(ctx, &api.DeleteEventsParams{Since: session.Optional(pointInTime(o.since, now)), Before: session.Optional(pointInTime(o.before, now))})
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	return o.app.show(got.value, func(w io.Writer) error {
-		list, ok := got.value.([]any)
+	return o.app.Show(got.Value, func(w io.Writer) error {
+		list, ok := got.Value.([]any)
 		switch {
 		case !ok:
-			return writeAll(w, "Success\n")
+			return render.WriteAll(w, "Success\n")
 		case len(list) == 0:
-			return writeAll(w, "No matching events found\n")
+			return render.WriteAll(w, "No matching events found\n")
 		}
 		_, err := fmt.Fprintf(w, "Deleted %d events\n", len(list))
 		return err

@@ -15,10 +15,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
+	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
-func newImageCmd(a *app) *cobra.Command {
-	cmd := newGroup(a, "image", "Add images and see what they contain")
+func newImageCmd(a *session.App) *cobra.Command {
+	cmd := session.NewGroup(a, "image", "Add images and see what they contain")
 	cmd.AddCommand(newImageAddCmd(a), newImageGetCmd(a), newImageListCmd(a), newImageWaitCmd(a),
 		newImageContentCmd(a), newImageMetadataCmd(a), newImageDelCmd(a))
 	return cmd
@@ -32,7 +34,7 @@ var (
 
 // lookUp finds the records of an image by digest, image id or tag. Tags are
 // sent as typed: what they mean is the engine's to say.
-func (c *client) lookUp(ctx context.Context, name string, history bool) (answer, error) {
+func lookUp(ctx context.Context, c *session.Client, name string, history bool) (session.Answer, error) {
 	var response *http.Response
 	var err error
 	_, digest, byDigest := strings.Cut(name, "@")
@@ -46,12 +48,12 @@ func (c *client) lookUp(ctx context.Context, name string, history bool) (answer,
 	default:
 		response, err = c.ListImages(ctx, &api.ListImagesParams{Fulltag: &name, History: &history})
 	}
-	return c.do(ctx, response, err)
+	return c.Do(ctx, response, err)
 }
 
 // resolve returns the digest that name stands for. A name that the engine does
 // not know is a failure with exit code 1 and the given text.
-func (c *client) resolve(ctx context.Context, name, unknown string) (string, error) {
+func resolve(ctx context.Context, c *session.Client, name, unknown string) (string, error) {
 	if plain, err := url.PathUnescape(name); err == nil {
 		i := strings.Index(plain, "sha256:")
 		if i == 0 || i > 0 && plain[i-1] == '@' {
@@ -61,23 +63,23 @@ func (c *client) resolve(ctx context.Context, name, unknown string) (string, err
 			return plain, nil
 		}
 	}
-	got, err := c.lookUp(ctx, name, false)
-	if f := asFailure(err); f != nil && f.status == http.StatusNotFound {
-		return "", failf("%s", unknown).exit(1).hint("the engine does not know the image %s; see 'anchore-cli image list'", name)
+	got, err := lookUp(ctx, c, name, false)
+	if f := session.AsFailure(err); f != nil && f.Status == http.StatusNotFound {
+		return "", session.Failf("%s", unknown).Exit(1).Hint("the engine does not know the image %s; see 'anchore-cli image list'", name)
 	}
 	if err != nil {
 		return "", err
 	}
-	if list := items(got.value); len(list) > 0 {
-		if d, ok := at(list[0], "imageDigest").(string); ok {
+	if list := render.Items(got.Value); len(list) > 0 {
+		if d, ok := render.At(list[0], "imageDigest").(string); ok {
 			return d, nil
 		}
 	}
-	return "", failf("%s", unknown).exit(1)
+	return "", session.Failf("%s", unknown).Exit(1)
 }
 
 type imageAddOptions struct {
-	app             *app
+	app             *session.App
 	force           bool
 	dockerfile      string
 	platform        string
@@ -86,9 +88,9 @@ type imageAddOptions struct {
 	maxSize         float64 // MB of 1048576 bytes; below 0: as the engine is configured
 }
 
-func newImageAddCmd(a *app) *cobra.Command {
+func newImageAddCmd(a *session.App) *cobra.Command {
 	opts := imageAddOptions{app: a}
-	cmd := newLeaf(a, "add INPUT_IMAGE", "Add an image, and subscribe to its tag",
+	cmd := session.NewLeaf(a, "add INPUT_IMAGE", "Add an image, and subscribe to its tag",
 		"For example: anchore-cli image add docker.io/library/alpine:latest",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
 	cmd.Flags().BoolVar(&opts.force, "force", false, "look at the registry and analyze again, even if the image is known")
@@ -105,7 +107,7 @@ func (o imageAddOptions) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	c, err := o.app.client()
+	c, err := o.app.Client()
 	if err != nil {
 		return err
 	}
@@ -115,23 +117,23 @@ func (o imageAddOptions) run(ctx context.Context, name string) error {
 		params.Force = &o.force
 	}
 	response, err := c.AddImage(ctx, &params, body)
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	return o.app.showImages(got.value)
+	return showImages(o.app, got.Value)
 }
 
 func (o imageAddOptions) body(name string) (api.AddImageJSONRequestBody, error) {
-	body := api.AddImageJSONRequestBody{Tag: &name, Platform: optional(o.platform)}
+	body := api.AddImageJSONRequestBody{Tag: &name, Platform: session.Optional(o.platform)}
 	if digestName.MatchString(name) || imageIDName.MatchString(name) {
-		return body, failf("can only add a tag")
+		return body, session.Failf("can only add a tag")
 	}
 	annotations := map[string]any{}
 	for _, s := range o.annotations {
 		key, value, _ := strings.Cut(s, "=")
 		if key == "" || value == "" {
-			return body, failf("annotation format error - annotations must be of the form (--annotation key=value), found: %s", s)
+			return body, session.Failf("annotation format error - annotations must be of the form (--annotation key=value), found: %s", s)
 		}
 		annotations[key] = value
 	}
@@ -144,10 +146,10 @@ func (o imageAddOptions) body(name string) (api.AddImageJSONRequestBody, error) 
 	if o.dockerfile != "" {
 		text, err := os.ReadFile(o.dockerfile)
 		if os.IsNotExist(err) {
-			return body, usagef("Invalid value for '--dockerfile': Path '%s' does not exist.", o.dockerfile)
+			return body, session.Usagef("Invalid value for '--dockerfile': Path '%s' does not exist.", o.dockerfile)
 		}
 		if err != nil {
-			return body, failf("cannot read the dockerfile: %v", err)
+			return body, session.Failf("cannot read the dockerfile: %v", err)
 		}
 		encoded := base64.StdEncoding.EncodeToString(text)
 		body.Dockerfile = &encoded
@@ -156,104 +158,104 @@ func (o imageAddOptions) body(name string) (api.AddImageJSONRequestBody, error) 
 }
 
 type imageGetOptions struct {
-	app     *app
+	app     *session.App
 	history bool
 }
 
-func newImageGetCmd(a *app) *cobra.Command {
+func newImageGetCmd(a *session.App) *cobra.Command {
 	opts := imageGetOptions{app: a}
-	cmd := newLeaf(a, "get INPUT_IMAGE", "Show an image",
+	cmd := session.NewLeaf(a, "get INPUT_IMAGE", "Show an image",
 		"INPUT_IMAGE is a tag, a digest (sha256:...) or an image id.",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
-	cmd.ValidArgsFunction = a.complete(a.tags)
+	cmd.ValidArgsFunction = a.Complete(tags(a))
 	cmd.Flags().BoolVar(&opts.history, "show-history", false, "show every image that the tag has named")
 	return cmd
 }
 
 func (o imageGetOptions) run(ctx context.Context, name string) error {
-	c, err := o.app.client()
+	c, err := o.app.Client()
 	if err != nil {
 		return err
 	}
-	got, err := c.lookUp(ctx, name, o.history)
+	got, err := lookUp(ctx, c, name, o.history)
 	if err != nil {
 		return err
 	}
-	return o.app.showImages(got.value)
+	return showImages(o.app, got.Value)
 }
 
 // showImages prints image records. What the original did not know, the state of
 // the analysis, is on standard error unless --output wide asks for it.
-func (a *app) showImages(list any) error {
-	err := a.show(list, func(w io.Writer) error {
-		var k keyLines
-		for _, image := range items(list) {
-			imageLines(&k, image, a.wide())
+func showImages(a *session.App, list any) error {
+	err := a.Show(list, func(w io.Writer) error {
+		var k render.KeyLines
+		for _, image := range render.Items(list) {
+			imageLines(&k, image, a.Wide())
 		}
-		return k.write(w)
+		return k.Write(w)
 	})
-	if err != nil || a.wide() {
+	if err != nil || a.Wide() {
 		return err
 	}
-	for _, image := range items(list) {
+	for _, image := range render.Items(list) {
 		if s := analysisState(image); s != "" {
-			a.note("%s", s)
+			a.Note("%s", s)
 		}
 	}
 	return nil
 }
 
-func imageLines(k *keyLines, image any, wide bool) {
-	details := items(at(image, "image_detail"))
-	k.add("Image Digest", at(image, "imageDigest"))
-	if parent := at(image, "parentDigest"); !isEmpty(parent) {
-		k.add("Parent Digest", parent)
+func imageLines(k *render.KeyLines, image any, wide bool) {
+	details := render.Items(render.At(image, "image_detail"))
+	k.Add("Image Digest", render.At(image, "imageDigest"))
+	if parent := render.At(image, "parentDigest"); !render.IsEmpty(parent) {
+		k.Add("Parent Digest", parent)
 	}
-	k.add("Analysis Status", at(image, "analysis_status"))
+	k.Add("Analysis Status", render.At(image, "analysis_status"))
 	if wide {
 		if s := analysisState(image); s != "" {
-			k.lines = append(k.lines, clean(s, false))
+			k.Lines = append(k.Lines, render.Clean(s, false))
 		}
-		k.add("Platform", orDefault(at(image, "platform"), "-"))
+		k.Add("Platform", render.OrDefault(render.At(image, "platform"), "-"))
 	}
-	k.add("Image Type", at(image, "image_type"))
-	k.add("Analyzed At", at(image, "analyzed_at"))
+	k.Add("Image Type", render.At(image, "image_type"))
+	k.Add("Analyzed At", render.At(image, "analyzed_at"))
 	if len(details) > 0 {
-		k.add("Image ID", at(details[0], "imageId"))
+		k.Add("Image ID", render.At(details[0], "imageId"))
 	}
-	if m := at(image, "image_content", "metadata"); !isEmpty(m) {
+	if m := render.At(image, "image_content", "metadata"); !render.IsEmpty(m) {
 		for _, line := range [][2]string{{"Dockerfile Mode", "dockerfile_mode"}, {"Distro", "distro"}, {"Distro Version", "distro_version"},
 			{"Size", "image_size"}, {"Architecture", "arch"}, {"Layer Count", "layer_count"}} {
-			k.add(line[0], at(m, line[1]))
+			k.Add(line[0], render.At(m, line[1]))
 		}
 	}
-	if notes, ok := at(image, "annotations").(object); ok && len(notes) > 0 {
+	if notes, ok := render.At(image, "annotations").(render.Object); ok && len(notes) > 0 {
 		var pairs []string
 		for _, m := range notes {
-			pairs = append(pairs, m.key+"="+pyText(m.value))
+			pairs = append(pairs, m.Key+"="+render.Text(m.Value))
 		}
-		k.add("Annotations", strings.Join(pairs, ", "))
+		k.Add("Annotations", strings.Join(pairs, ", "))
 	}
-	k.blank()
+	k.Blank()
 	for _, d := range details {
-		k.add("Full Tag", at(d, "fulltag"))
-		k.add("Tag Detected At", at(d, "tag_detected_at"))
-		k.blank()
+		k.Add("Full Tag", render.At(d, "fulltag"))
+		k.Add("Tag Detected At", render.At(d, "tag_detected_at"))
+		k.Blank()
 	}
 }
 
 // analysisState is one line on a running, waiting or failed analysis, "" if
 // there is nothing to add to the status.
 func analysisState(image any) string {
-	status, _ := at(image, "analysis_status").(string)
-	reason, _ := at(image, "analysis_status_reason").(string)
+	status, _ := render.At(image, "analysis_status").(string)
+	reason, _ := render.At(image, "analysis_status_reason").(string)
 	switch {
 	case status == "analysis_failed" && reason != "":
 		return "Analysis Failed: " + reason
-	case status == "analyzing" && at(image, "analysis_progress") != nil:
-		return "Analysis Step: " + stepText(at(image, "analysis_progress"))
+	case status == "analyzing" && render.At(image, "analysis_progress") != nil:
+		return "Analysis Step: " + stepText(render.At(image, "analysis_progress"))
 	case reason != "":
-		if retry, ok := at(image, "retry_at").(string); ok {
+		if retry, ok := render.At(image, "retry_at").(string); ok {
 			reason += ", tried again at " + retry
 		}
 		return "Analysis Waits: " + reason
@@ -263,8 +265,8 @@ func analysisState(image any) string {
 
 // stepText is "fetching layers, 3.2 of 29.5 MB (11 %)", or the step's name alone.
 func stepText(progress any) string {
-	step := pyText(at(progress, "step"))
-	done, total := megabytes(at(progress, "done")), megabytes(at(progress, "total"))
+	step := render.Text(render.At(progress, "step"))
+	done, total := megabytes(render.At(progress, "done")), megabytes(render.At(progress, "total"))
 	if total == 0 {
 		return step
 	}
@@ -272,21 +274,21 @@ func stepText(progress any) string {
 }
 
 func megabytes(v any) float64 {
-	if _, ok := v.(number); !ok {
+	if _, ok := v.(render.Number); !ok {
 		return 0
 	}
-	f, _ := rational(v).Float64()
+	f, _ := render.Rational(v).Float64()
 	return f / 1e6
 }
 
 type imageListOptions struct {
-	app           *app
+	app           *session.App
 	full, showAll bool
 }
 
-func newImageListCmd(a *app) *cobra.Command {
+func newImageListCmd(a *session.App) *cobra.Command {
 	opts := imageListOptions{app: a}
-	cmd := newLeaf(a, "list", "List the newest image of each tag", "",
+	cmd := session.NewLeaf(a, "list", "List the newest image of each tag", "",
 		func(cmd *cobra.Command, _ []string) error { return opts.run(cmd.Context()) })
 	cmd.Flags().BoolVar(&opts.full, "full", false, "show image ids as well")
 	cmd.Flags().BoolVar(&opts.showAll, "show-all", false, "show every image that a tag has named")
@@ -294,41 +296,41 @@ func newImageListCmd(a *app) *cobra.Command {
 }
 
 func (o imageListOptions) run(ctx context.Context) error {
-	c, err := o.app.client()
+	c, err := o.app.Client()
 	if err != nil {
 		return err
 	}
 	response, err := c.ListImages(ctx, nil)
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	return o.app.show(got.value, o.app.table(o.table(items(got.value))))
+	return o.app.Show(got.Value, o.app.Table(o.table(render.Items(got.Value))))
 }
 
 // tagged is one tag of one image record.
 type tagged struct{ image, detail any }
 
-func (o imageListOptions) table(images []any) table {
-	t := table{columns: []string{"Full Tag", "Image Digest", "Analysis Status"}}
-	if o.full || o.app.wide() {
-		t.columns = append(t.columns, "Image ID")
+func (o imageListOptions) table(images []any) render.Table {
+	t := render.Table{Columns: []string{"Full Tag", "Image Digest", "Analysis Status"}}
+	if o.full || o.app.Wide() {
+		t.Columns = append(t.Columns, "Image ID")
 	}
-	if o.app.wide() {
-		t.columns = append(t.columns, "Platform", "Analysis")
+	if o.app.Wide() {
+		t.Columns = append(t.Columns, "Platform", "Analysis")
 	}
 	seen := map[string]bool{}
 	for _, e := range o.chosen(images) {
-		row := []any{fullTag(e.detail), at(e.image, "imageDigest"), at(e.image, "analysis_status")}
-		if o.full || o.app.wide() {
-			row = append(row, at(e.detail, "imageId"))
+		row := []any{fullTag(e.detail), render.At(e.image, "imageDigest"), render.At(e.image, "analysis_status")}
+		if o.full || o.app.Wide() {
+			row = append(row, render.At(e.detail, "imageId"))
 		}
-		if o.app.wide() {
-			row = append(row, orDefault(at(e.image, "platform"), "-"), orEmpty(analysisState(e.image), "-"))
+		if o.app.Wide() {
+			row = append(row, render.OrDefault(render.At(e.image, "platform"), "-"), orEmpty(analysisState(e.image), "-"))
 		}
-		if key := pyRepr(row); !seen[key] {
+		if key := render.Repr(row); !seen[key] {
 			seen[key] = true
-			t.rows = append(t.rows, row)
+			t.Rows = append(t.Rows, row)
 		}
 	}
 	return t
@@ -347,7 +349,7 @@ func (o imageListOptions) chosen(images []any) []tagged {
 	var all []tagged
 	newest := map[string]tagged{}
 	for _, image := range images {
-		for _, d := range items(at(image, "image_detail")) {
+		for _, d := range render.Items(render.At(image, "image_detail")) {
 			e := tagged{image, d}
 			all = append(all, e)
 			tag := fullTag(d)
@@ -370,11 +372,11 @@ func (o imageListOptions) chosen(images []any) []tagged {
 // word where it has one, since a tag may come back to an old image, else by the
 // time of the record.
 func (e tagged) olderThan(old tagged) bool {
-	mine, theirs := at(e.detail, "current") == true, at(old.detail, "current") == true
+	mine, theirs := render.At(e.detail, "current") == true, render.At(old.detail, "current") == true
 	if mine != theirs {
 		return theirs
 	}
-	a, b := pyText(at(e.detail, "created_at")), pyText(at(old.detail, "created_at"))
+	a, b := render.Text(render.At(e.detail, "created_at")), render.Text(render.At(old.detail, "created_at"))
 	ta, errA := time.Parse(time.RFC3339, a)
 	tb, errB := time.Parse(time.RFC3339, b)
 	if errA != nil || errB != nil {
@@ -384,20 +386,20 @@ func (e tagged) olderThan(old tagged) bool {
 }
 
 func fullTag(detail any) string {
-	part := func(key string) string { return pyText(orDefault(at(detail, key), "None")) }
+	part := func(key string) string { return render.Text(render.OrDefault(render.At(detail, key), "None")) }
 	return part("registry") + "/" + part("repo") + ":" + part("tag")
 }
 
 type imageDelOptions struct {
-	app                 *app
+	app                 *session.App
 	force, all, dontAsk bool
 }
 
-func newImageDelCmd(a *app) *cobra.Command {
+func newImageDelCmd(a *session.App) *cobra.Command {
 	opts := imageDelOptions{app: a}
-	cmd := newLeaf(a, "del [INPUT_IMAGE]", "Delete an image", "",
+	cmd := session.NewLeaf(a, "del [INPUT_IMAGE]", "Delete an image", "",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args) })
-	cmd.ValidArgsFunction = a.complete(a.tags)
+	cmd.ValidArgsFunction = a.Complete(tags(a))
 	cmd.Flags().BoolVar(&opts.force, "force", false, "also if it is the newest of a watched tag, whose subscriptions are then deactivated")
 	cmd.Flags().BoolVar(&opts.all, "all", false, "delete every image")
 	cmd.Flags().BoolVar(&opts.dontAsk, "dontask", false, "with --all, do not ask for confirmation")
@@ -406,16 +408,16 @@ func newImageDelCmd(a *app) *cobra.Command {
 
 func (o imageDelOptions) run(ctx context.Context, args []string) error {
 	if len(args) == 0 && !o.all {
-		return failf("Missing argument INPUT_IMAGE")
+		return session.Failf("Missing argument INPUT_IMAGE")
 	}
-	c, err := o.app.client()
+	c, err := o.app.Client()
 	if err != nil {
 		return err
 	}
 	if o.all {
 		return o.runAll(ctx, c)
 	}
-	digest, err := c.resolve(ctx, args[0], "cannot use input image string: no discovered imageDigest")
+	digest, err := resolve(ctx, c, args[0], "cannot use input image string: no discovered imageDigest")
 	if err != nil {
 		return err
 	}
@@ -423,54 +425,54 @@ func (o imageDelOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return o.app.success(got)
+	return o.app.Success(got)
 }
 
 // delete deletes one image. The engine refuses with status 200 and a word.
-func (o imageDelOptions) delete(ctx context.Context, c *client, digest string) (any, error) {
+func (o imageDelOptions) delete(ctx context.Context, c *session.Client, digest string) (any, error) {
 	var params api.DeleteImageParams
 	if o.force {
 		params.Force = &o.force
 	}
 	response, err := c.DeleteImage(ctx, digest, &params)
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return nil, err
 	}
-	if result, ok := got.value.(object); ok && result.get("status") != "deleting" {
-		detail := result.get("detail")
-		if isEmpty(detail) {
+	if result, ok := got.Value.(render.Object); ok && result.Get("status") != "deleting" {
+		detail := result.Get("detail")
+		if render.IsEmpty(detail) {
 			detail = "cannot delete image"
 		}
-		return nil, failf("%s", pyText(detail)).exit(1)
+		return nil, session.Failf("%s", render.Text(detail)).Exit(1)
 	}
-	return got.value, nil
+	return got.Value, nil
 }
 
-func (o imageDelOptions) runAll(ctx context.Context, c *client) error {
+func (o imageDelOptions) runAll(ctx context.Context, c *session.Client) error {
 	if !o.dontAsk {
-		if !isTerminal(o.app.in) {
-			return failf("--all deletes every image of the account; add --dontask to confirm that")
+		if !o.app.Interactive() {
+			return session.Failf("--all deletes every image of the account; add --dontask to confirm that")
 		}
-		fmt.Fprint(o.app.err, "Really delete all images? (y/N)")
-		if !o.app.answeredYes() {
+		fmt.Fprint(o.app.Err, "Really delete all images? (y/N)")
+		if !o.app.AnsweredYes() {
 			return nil
 		}
 	}
 	response, err := c.ListImages(ctx, nil)
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	for _, image := range items(got.value) {
-		if _, err := o.delete(ctx, c, pyText(at(image, "imageDigest"))); err != nil {
-			if f := asFailure(err); f != nil {
-				return f.exit(2)
+	for _, image := range render.Items(got.Value) {
+		if _, err := o.delete(ctx, c, render.Text(render.At(image, "imageDigest"))); err != nil {
+			if f := session.AsFailure(err); f != nil {
+				return f.Exit(2)
 			}
 			return err
 		}
-		for _, d := range items(at(image, "image_detail")) {
-			if err := writeAll(o.app.out, clean(fullTag(d), false), "\n"); err != nil {
+		for _, d := range render.Items(render.At(image, "image_detail")) {
+			if err := render.WriteAll(o.app.Out, render.Clean(fullTag(d), false), "\n"); err != nil {
 				return err
 			}
 		}

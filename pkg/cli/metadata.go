@@ -6,61 +6,62 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/anchore/anchore-engine/pkg/cli/render"
+	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
 // metadataTypes are those that the engine keeps.
 func metadataTypes() []string { return []string{"manifest", "docker_history", "dockerfile"} }
 
-func newImageMetadataCmd(a *app) *cobra.Command {
-	cmd := newLeaf(a, "metadata INPUT_IMAGE [METADATA_TYPE]", "Show the manifest, the history or the Dockerfile of an image",
+func newImageMetadataCmd(a *session.App) *cobra.Command {
+	cmd := session.NewLeaf(a, "metadata INPUT_IMAGE [METADATA_TYPE]", "Show the manifest, the history or the Dockerfile of an image",
 		"Without METADATA_TYPE, the types that there are.",
-		func(cmd *cobra.Command, args []string) error { return a.runImageMetadata(cmd.Context(), args) })
-	cmd.ValidArgsFunction = a.complete(a.tags, func(*cobra.Command, []string) []string { return metadataTypes() })
+		func(cmd *cobra.Command, args []string) error { return runImageMetadata(cmd.Context(), a, args) })
+	cmd.ValidArgsFunction = a.Complete(tags(a), func(*cobra.Command, []string) []string { return metadataTypes() })
 	return cmd
 }
 
-func (a *app) runImageMetadata(ctx context.Context, args []string) error {
-	c, err := a.client()
+func runImageMetadata(ctx context.Context, a *session.App, args []string) error {
+	c, err := a.Client()
 	if err != nil {
 		return err
 	}
-	digest, err := c.resolve(ctx, args[0], "cannot use input image string (no discovered imageDigest)")
+	digest, err := resolve(ctx, c, args[0], "cannot use input image string (no discovered imageDigest)")
 	if err != nil {
 		return err
 	}
 	if len(args) == 1 {
 		response, err := c.ListImageMetadata(ctx, digest)
-		got, err := c.do(ctx, response, err)
+		got, err := c.Do(ctx, response, err)
 		if err != nil {
 			return err
 		}
-		return a.show(got.value, func(w io.Writer) error { return availableTypes(got.value).write(w) })
+		return a.Show(got.Value, func(w io.Writer) error { return availableTypes(got.Value).Write(w) })
 	}
 	response, err := c.GetImageMetadata(ctx, digest, args[1])
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	return a.show(got.value, func(w io.Writer) error { return a.writeMetadata(w, got.value, args[1]) })
+	return a.Show(got.Value, func(w io.Writer) error { return writeMetadata(a, w, got.Value, args[1]) })
 }
 
 // writeMetadata prints the text that the answer holds in base64. What is not text,
 // or of a type of its own, is printed as it was received.
-func (a *app) writeMetadata(w io.Writer, answer any, typ string) error {
-	text, ok := decodeContent(at(answer, "metadata"))
+func writeMetadata(a *session.App, w io.Writer, answer any, typ string) error {
+	text, ok := decodeContent(render.At(answer, "metadata"))
 	if !ok || !slices.Contains(metadataTypes(), typ) {
-		return writeAll(w, jsonText(answer), "\n")
+		return render.WriteAll(w, render.JSON(answer), "\n")
 	}
-	if isTerminal(a.rawOut) {
-		text = clean(text, true)
-	}
+	text = a.ForScreen(text)
 	var lines string
-	if d := at(answer, "imageDigest"); d != nil {
-		lines = "Image Digest: " + clean(pyText(d), false) + "\n"
+	if d := render.At(answer, "imageDigest"); d != nil {
+		lines = "Image Digest: " + render.Clean(render.Text(d), false) + "\n"
 	}
 	lines += "Metadata: " + text + "\n"
-	if t := at(answer, "metadata_type"); t != nil {
-		lines += "Metadata Type: " + clean(pyText(t), false) + "\n"
+	if t := render.At(answer, "metadata_type"); t != nil {
+		lines += "Metadata Type: " + render.Clean(render.Text(t), false) + "\n"
 	}
-	return writeAll(w, lines, "\n")
+	return render.WriteAll(w, lines, "\n")
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
 // TestReferencePages: docs/cli is what the commands say of themselves, a page for
@@ -53,7 +55,7 @@ func TestReferencePages(t *testing.T) {
 // Every command says what it does, in a line that reads well in a list, and so does
 // every flag.
 func TestCommandsAreDescribed(t *testing.T) {
-	for _, cmd := range append(allCommands(newRootCmd(&app{})), newRootCmd(&app{})) {
+	for _, cmd := range append(allCommands(newRootCmd(&session.App{})), newRootCmd(&session.App{})) {
 		if s := cmd.Short; s == "" || strings.HasSuffix(s, ".") || strings.ContainsAny(s, "\n`") {
 			t.Errorf("%s: %q is no short description", cmd.CommandPath(), s)
 		}
@@ -85,10 +87,10 @@ func byName(cmd *cobra.Command) []*cobra.Command {
 const generatedNote = "<!-- Written by make generate from the commands themselves. -->\n"
 
 func referencePages() map[string]string {
-	root := newRootCmd(&app{out: nil, err: io.Discard})
+	root := newRootCmd(&session.App{Out: nil, Err: io.Discard})
 	var index bytes.Buffer
 	fmt.Fprintf(&index, "# %s\n\n%s\n%s.\n", root.Name(), generatedNote, escaped(root.Short))
-	fmt.Fprintf(&index, "\n```text\n%s\n```\n", usageLine(root))
+	fmt.Fprintf(&index, "\n```text\n%s\n```\n", session.UsageLine(root))
 	writeFlags(&index, root, "These may stand anywhere on the line. Each can be given by the variable that is named with it.")
 	fmt.Fprint(&index, exitCodes, "\n## Commands\n\n")
 	pages := map[string]string{}
@@ -140,7 +142,7 @@ func groupPage(group *cobra.Command) string {
 func anchor(cmd *cobra.Command) string { return strings.ReplaceAll(cmd.CommandPath(), " ", "-") }
 
 func writeCommand(w io.Writer, cmd *cobra.Command) {
-	fmt.Fprintf(w, "\n## %s\n\n%s.\n\n```text\n%s\n```\n", cmd.CommandPath(), escaped(cmd.Short), usageLine(cmd))
+	fmt.Fprintf(w, "\n## %s\n\n%s.\n\n```text\n%s\n```\n", cmd.CommandPath(), escaped(cmd.Short), session.UsageLine(cmd))
 	if cmd.Long != "" {
 		fmt.Fprintln(w)
 		for line := range strings.Lines(cmd.Long) {
@@ -158,7 +160,7 @@ func writeFlags(w io.Writer, cmd *cobra.Command, note string) {
 	var lines []string
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		if f.Name != "help" && !f.Hidden {
-			lines = append(lines, fmt.Sprintf("| `%s` | %s |\n", flagSyntax(f), escaped(f.Usage)))
+			lines = append(lines, fmt.Sprintf("| `%s` | %s |\n", session.FlagSyntax(f), escaped(f.Usage)))
 		}
 	})
 	if len(lines) == 0 {

@@ -9,12 +9,14 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
+	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
 // A watched repository is a repo_update subscription whose key is the repository.
 
-func newRepoCmd(a *app) *cobra.Command {
-	cmd := newGroup(a, "repo", "Watch whole repositories")
+func newRepoCmd(a *session.App) *cobra.Command {
+	cmd := session.NewGroup(a, "repo", "Watch whole repositories")
 	cmd.AddCommand(newRepoAddCmd(a), newRepoListCmd(a), newRepoGetCmd(a), newRepoSwitchCmd(a, true), newRepoSwitchCmd(a, false), newRepoDelCmd(a))
 	return cmd
 }
@@ -24,13 +26,13 @@ func newRepoCmd(a *app) *cobra.Command {
 func repositoryName(input string) (string, error) {
 	ref, err := anchore.ParseReference(input)
 	if err != nil {
-		return "", failf("%s", anchore.MessageOf(err))
+		return "", session.Failf("%s", anchore.MessageOf(err))
 	}
 	return ref.RepositoryName(), nil
 }
 
 type repoAddOptions struct {
-	app                     *app
+	app                     *session.App
 	noAutoSubscribe, dryRun bool
 	lookupTag               string
 	tags                    []string
@@ -38,9 +40,9 @@ type repoAddOptions struct {
 	all, excludeExisting    bool
 }
 
-func newRepoAddCmd(a *app) *cobra.Command {
+func newRepoAddCmd(a *session.App) *cobra.Command {
 	opts := repoAddOptions{app: a}
-	cmd := newLeaf(a, "add INPUT_REPO", "Watch a repository and add its tags",
+	cmd := session.NewLeaf(a, "add INPUT_REPO", "Watch a repository and add its tags",
 		"For example: anchore-cli repo add docker.io/library/debian --tags '12*' --tags '>= 11.5'\n\n--dryrun shows what would be added. No notification is sent for tags that are found.",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
 	cmd.Flags().BoolVar(&opts.noAutoSubscribe, "noautosubscribe", false, "do not watch the tags that are found")
@@ -59,26 +61,26 @@ func (o repoAddOptions) run(ctx context.Context, input string) error {
 		return err
 	}
 	if o.maxTags < 1 {
-		return usagef("Invalid value for '--max-tags': %d is not in the range x>=1; --all takes every tag.", o.maxTags)
+		return session.Usagef("Invalid value for '--max-tags': %d is not in the range x>=1; --all takes every tag.", o.maxTags)
 	}
-	c, err := o.app.client()
+	c, err := o.app.Client()
 	if err != nil {
 		return err
 	}
 	response, err := c.AddRepository(ctx, o.params(repository))
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	err = o.app.show(got.value, func(w io.Writer) error {
+	err = o.app.Show(got.Value, func(w io.Writer) error {
 		if o.dryRun {
-			if err := writeAll(w, "DRY RUN: Repository not added\n\n"); err != nil {
+			if err := render.WriteAll(w, "DRY RUN: Repository not added\n\n"); err != nil {
 				return err
 			}
 		}
-		return o.app.table(repoTable(items(got.value)))(w)
+		return o.app.Table(repoTable(render.Items(got.Value)))(w)
 	})
-	for _, s := range items(got.value) {
+	for _, s := range render.Items(got.Value) {
 		o.summary(watchValue(s))
 	}
 	return err
@@ -86,7 +88,7 @@ func (o repoAddOptions) run(ctx context.Context, input string) error {
 
 func (o repoAddOptions) params(repository string) *api.AddRepositoryParams {
 	subscribe := !o.noAutoSubscribe
-	p := api.AddRepositoryParams{Repository: repository, Autosubscribe: &subscribe, Dryrun: &o.dryRun, Lookuptag: optional(o.lookupTag), MaxTags: &o.maxTags}
+	p := api.AddRepositoryParams{Repository: repository, Autosubscribe: &subscribe, Dryrun: &o.dryRun, Lookuptag: session.Optional(o.lookupTag), MaxTags: &o.maxTags}
 	if o.all {
 		p.All, p.MaxTags = &o.all, nil
 	}
@@ -102,7 +104,7 @@ func (o repoAddOptions) params(repository string) *api.AddRepositoryParams {
 // summary says what is added and what is left out. The original had no such thing,
 // so that it is on standard error; an engine of the original says nothing of it.
 func (o repoAddOptions) summary(value any) {
-	add, known := at(value, "add").([]any)
+	add, known := render.At(value, "add").([]any)
 	if !known {
 		return
 	}
@@ -110,23 +112,23 @@ func (o repoAddOptions) summary(value any) {
 	if o.dryRun {
 		verb = "The engine would add"
 	}
-	matching, total := at(value, "matching"), at(value, "tagcount")
-	o.app.note("%s %d of the %s tags that match, of %s in the registry", verb, len(add), pyText(matching), pyText(total))
+	matching, total := render.At(value, "matching"), render.At(value, "tagcount")
+	o.app.Note("%s %d of the %s tags that match, of %s in the registry", verb, len(add), render.Text(matching), render.Text(total))
 	if o.dryRun {
 		for _, tag := range add {
-			o.app.note("  %s", pyText(tag))
+			o.app.Note("  %s", render.Text(tag))
 		}
 	}
-	if n, ok := matching.(number); ok && !o.excludeExisting && rational(n).Cmp(rational(len(add))) > 0 {
-		o.app.hint("--all adds every tag that matches, --max-tags so many; --tags says which match")
+	if n, ok := matching.(render.Number); ok && !o.excludeExisting && render.Rational(n).Cmp(render.Rational(len(add))) > 0 {
+		o.app.Hint("--all adds every tag that matches, --max-tags so many; --tags says which match")
 	}
 }
 
 // repoTable shows repo_update subscriptions.
-func repoTable(list []any) table {
-	t := table{columns: []string{"Repository", "Watched", "TagCount"}}
+func repoTable(list []any) render.Table {
+	t := render.Table{Columns: []string{"Repository", "Watched", "TagCount"}}
 	for _, s := range list {
-		t.rows = append(t.rows, []any{at(s, "subscription_key"), at(s, "active"), orDefault(at(watchValue(s), "tagcount"), "N/A")})
+		t.Rows = append(t.Rows, []any{render.At(s, "subscription_key"), render.At(s, "active"), render.OrDefault(render.At(watchValue(s), "tagcount"), "N/A")})
 	}
 	return t
 }
@@ -134,76 +136,76 @@ func repoTable(list []any) table {
 // watchValue is what a subscription's value, a text of JSON, says; nil if it is
 // none.
 func watchValue(s any) any {
-	text, _ := at(s, "subscription_value").(string)
-	v, err := decodeJSON([]byte(text))
+	text, _ := render.At(s, "subscription_value").(string)
+	v, err := render.DecodeJSON([]byte(text))
 	if err != nil {
 		return nil
 	}
 	return v
 }
 
-func newRepoListCmd(a *app) *cobra.Command {
-	return newLeaf(a, "list", "List the watched repositories", "",
-		func(cmd *cobra.Command, _ []string) error { return a.runRepoList(cmd.Context()) })
+func newRepoListCmd(a *session.App) *cobra.Command {
+	return session.NewLeaf(a, "list", "List the watched repositories", "",
+		func(cmd *cobra.Command, _ []string) error { return runRepoList(cmd.Context(), a) })
 }
 
-func (a *app) runRepoList(ctx context.Context) error {
-	list, err := a.listRepositories(ctx, "")
+func runRepoList(ctx context.Context, a *session.App) error {
+	list, err := listRepositories(ctx, a, "")
 	if err != nil {
 		return err
 	}
-	return a.show(list, a.table(repoTable(list)))
+	return a.Show(list, a.Table(repoTable(list)))
 }
 
 // listRepositories returns the repo_update subscriptions, or the one of a
 // repository. The list is filtered once more, as an engine may not know the query.
-func (a *app) listRepositories(ctx context.Context, repository string) ([]any, error) {
+func listRepositories(ctx context.Context, a *session.App, repository string) ([]any, error) {
 	kind := string(anchore.RepoUpdate)
-	list, err := a.listSubscriptions(ctx, &api.ListSubscriptionsParams{SubscriptionType: &kind, SubscriptionKey: optional(repository)})
+	list, err := listSubscriptions(ctx, a, &api.ListSubscriptionsParams{SubscriptionType: &kind, SubscriptionKey: session.Optional(repository)})
 	if err != nil {
 		return nil, err
 	}
 	found := []any{}
-	for _, s := range items(list) {
-		if at(s, "subscription_type") == kind && (repository == "" || at(s, "subscription_key") == repository) {
+	for _, s := range render.Items(list) {
+		if render.At(s, "subscription_type") == kind && (repository == "" || render.At(s, "subscription_key") == repository) {
 			found = append(found, s)
 		}
 	}
 	return found, nil
 }
 
-func newRepoGetCmd(a *app) *cobra.Command {
-	cmd := newLeaf(a, "get INPUT_REPO", "Show a watched repository", "",
-		func(cmd *cobra.Command, args []string) error { return a.runRepoGet(cmd.Context(), args[0]) })
-	cmd.ValidArgsFunction = a.complete(a.repositories)
+func newRepoGetCmd(a *session.App) *cobra.Command {
+	cmd := session.NewLeaf(a, "get INPUT_REPO", "Show a watched repository", "",
+		func(cmd *cobra.Command, args []string) error { return runRepoGet(cmd.Context(), a, args[0]) })
+	cmd.ValidArgsFunction = a.Complete(repositories(a))
 	return cmd
 }
 
-func (a *app) runRepoGet(ctx context.Context, input string) error {
+func runRepoGet(ctx context.Context, a *session.App, input string) error {
 	repository, err := repositoryName(input)
 	if err != nil {
 		return err
 	}
-	list, err := a.listRepositories(ctx, repository)
-	if f := asFailure(err); err != nil && (f == nil || f.status != http.StatusNotFound) {
+	list, err := listRepositories(ctx, a, repository)
+	if f := session.AsFailure(err); err != nil && (f == nil || f.Status != http.StatusNotFound) {
 		return err
 	}
 	if len(list) == 0 { // the original printed an empty line and exited with 0
-		return failf("repository %s is not known", repository).exit(1).hint("add it with: anchore-cli repo add %s", repository)
+		return session.Failf("repository %s is not known", repository).Exit(1).Hint("add it with: anchore-cli repo add %s", repository)
 	}
-	return a.show(list, a.table(repoTable(list)))
+	return a.Show(list, a.Table(repoTable(list)))
 }
 
 // newRepoSwitchCmd is watch or unwatch.
-func newRepoSwitchCmd(a *app, active bool) *cobra.Command {
+func newRepoSwitchCmd(a *session.App, active bool) *cobra.Command {
 	name, short := "watch", "Look for new tags of a repository"
 	if !active {
 		name, short = "unwatch", "Stop to look for new tags of a repository"
 	}
 	opts := subscriptionSwitchOptions{app: a, active: active}
-	cmd := newLeaf(a, name+" INPUT_REPO", short, "The tags that were found stay, and so do their subscriptions.",
+	cmd := session.NewLeaf(a, name+" INPUT_REPO", short, "The tags that were found stay, and so do their subscriptions.",
 		func(cmd *cobra.Command, args []string) error { return opts.runRepo(cmd.Context(), args[0]) })
-	cmd.ValidArgsFunction = a.complete(a.repositories)
+	cmd.ValidArgsFunction = a.Complete(repositories(a))
 	return cmd
 }
 
@@ -219,55 +221,57 @@ func (o subscriptionSwitchOptions) runRepo(ctx context.Context, input string) er
 		return err
 	}
 	if len(found) == 0 {
-		return o.cannotLocate(kind, repository).hint("add it with: anchore-cli repo add %s", repository)
+		return o.cannotLocate(kind, repository).Hint("add it with: anchore-cli repo add %s", repository)
 	}
 	got, err := o.update(ctx, found[0], kind, repository)
 	if err != nil {
 		return err
 	}
-	return o.app.show(got, o.app.table(repoTable(items(got))))
+	return o.app.Show(got, o.app.Table(repoTable(render.Items(got))))
 }
 
-func newRepoDelCmd(a *app) *cobra.Command {
-	cmd := newLeaf(a, "del INPUT_REPO", "Stop to watch a repository, and forget that it was watched", "The tags that were found stay, and so do their subscriptions.",
-		func(cmd *cobra.Command, args []string) error { return a.runRepoDel(cmd.Context(), args[0]) })
-	cmd.ValidArgsFunction = a.complete(a.repositories)
+func newRepoDelCmd(a *session.App) *cobra.Command {
+	cmd := session.NewLeaf(a, "del INPUT_REPO", "Stop to watch a repository, and forget that it was watched", "The tags that were found stay, and so do their subscriptions.",
+		func(cmd *cobra.Command, args []string) error { return runRepoDel(cmd.Context(), a, args[0]) })
+	cmd.ValidArgsFunction = a.Complete(repositories(a))
 	return cmd
 }
 
-func (a *app) runRepoDel(ctx context.Context, input string) error {
+func runRepoDel(ctx context.Context, a *session.App, input string) error {
 	repository, err := repositoryName(input)
 	if err != nil {
 		return err
 	}
-	list, err := a.listRepositories(ctx, repository)
-	if f := asFailure(err); err != nil && (f == nil || f.status != http.StatusNotFound) {
+	list, err := listRepositories(ctx, a, repository)
+	if f := session.AsFailure(err); err != nil && (f == nil || f.Status != http.StatusNotFound) {
 		return err
 	}
 	if len(list) == 0 {
-		return failf("cannot locate subscription record using specified input (subscription_type=repo_update, subscription_key=%s needs to exist before deletion)", repository)
+		return session.Failf("cannot locate subscription record using specified input (subscription_type=repo_update, subscription_key=%s needs to exist before deletion)", repository)
 	}
-	id, ok := at(list[0], "subscription_id").(string)
+	id, ok := render.At(list[0], "subscription_id").(string)
 	if !ok {
-		return failf("could not get a valid subscription record using specified input")
+		return session.Failf("could not get a valid subscription record using specified input")
 	}
-	c, err := a.client()
+	c, err := a.Client()
 	if err != nil {
 		return err
 	}
 	response, err := c.DeleteSubscription(ctx, id)
-	got, err := c.do(ctx, response, err)
-	if f := asFailure(err); f != nil && f.status == http.StatusConflict {
-		return f.hint("stop to watch it first: anchore-cli repo unwatch %s", repository)
+	got, err := c.Do(ctx, response, err)
+	if f := session.AsFailure(err); f != nil && f.Status == http.StatusConflict {
+		return f.Hint("stop to watch it first: anchore-cli repo unwatch %s", repository)
 	}
 	if err != nil {
 		return err
 	}
-	return a.success(got.value)
+	return a.Success(got.Value)
 }
 
 // repositories asks the engine for the repositories that it watches.
-func (a *app) repositories(cmd *cobra.Command, _ []string) []string {
-	kind := string(anchore.RepoUpdate)
-	return a.subscriptionColumn(cmd, &api.ListSubscriptionsParams{SubscriptionType: &kind}, "subscription_key")
+func repositories(a *session.App) session.Completer {
+	return func(cmd *cobra.Command, _ []string) []string {
+		kind := string(anchore.RepoUpdate)
+		return subscriptionColumn(a, cmd, &api.ListSubscriptionsParams{SubscriptionType: &kind}, "subscription_key")
+	}
 }

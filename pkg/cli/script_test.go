@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden parts of the scripts")
@@ -25,7 +27,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"anchore-cli": func() {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		defer stop()
-		os.Exit(Main(ctx, Config{Args: os.Args[1:], Environ: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: "1.2.3", Commit: "abc"}))
+		os.Exit(Main(ctx, session.Config{Args: os.Args[1:], Environ: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: "1.2.3", Commit: "abc"}))
 	}})
 }
 

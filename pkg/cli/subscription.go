@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"path"
@@ -13,17 +12,19 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
+	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
-func newSubscriptionCmd(a *app) *cobra.Command {
-	cmd := newGroup(a, "subscription", "Say what you want to be told about a tag")
+func newSubscriptionCmd(a *session.App) *cobra.Command {
+	cmd := session.NewGroup(a, "subscription", "Say what you want to be told about a tag")
 	cmd.AddCommand(newSubscriptionListCmd(a), newSubscriptionGetCmd(a), newSubscriptionAddCmd(a),
 		newSubscriptionSwitchCmd(a, true), newSubscriptionSwitchCmd(a, false), newSubscriptionDelCmd(a))
 	return cmd
 }
 
 type subscriptionListOptions struct {
-	app       *app
+	app       *session.App
 	full      bool
 	typ       string
 	filter    string
@@ -32,15 +33,15 @@ type subscriptionListOptions struct {
 	arguments []string
 }
 
-func newSubscriptionListCmd(a *app) *cobra.Command {
+func newSubscriptionListCmd(a *session.App) *cobra.Command {
 	opts := subscriptionListOptions{app: a}
-	cmd := newLeaf(a, "list [KEY]", "List subscriptions",
+	cmd := session.NewLeaf(a, "list [KEY]", "List subscriptions",
 		"KEY and --filter are tags, or patterns of tags with * and ?, for example 'docker.io/library/*'.\n\n--output wide shows when each tag was and will be looked at.",
 		func(cmd *cobra.Command, args []string) error {
 			opts.arguments = args
 			return opts.run(cmd.Context())
 		})
-	cmd.ValidArgsFunction = a.complete(func(cmd *cobra.Command, _ []string) []string { return a.subscriptionKeys(cmd, nil) })
+	cmd.ValidArgsFunction = a.Complete(func(cmd *cobra.Command, _ []string) []string { return subscriptionKeys(a)(cmd, nil) })
 	cmd.Flags().BoolVar(&opts.full, "full", false, "show subscription ids as well")
 	cmd.Flags().StringVar(&opts.typ, "type", "", "only this subscription type")
 	cmd.Flags().StringVar(&opts.filter, "filter", "", "only keys that match this pattern")
@@ -51,7 +52,7 @@ func newSubscriptionListCmd(a *app) *cobra.Command {
 
 func (o subscriptionListOptions) run(ctx context.Context) error {
 	var params api.ListSubscriptionsParams
-	if o.app.wide() {
+	if o.app.Wide() {
 		detail := true
 		params.Detail = &detail
 	}
@@ -66,7 +67,7 @@ func (o subscriptionListOptions) run(ctx context.Context) error {
 			params.SubscriptionKey = &o.arguments[0]
 		}
 	}
-	list, err := o.app.listSubscriptions(ctx, &params)
+	list, err := listSubscriptions(ctx, o.app, &params)
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func (o subscriptionListOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return o.app.show(records, o.app.table(o.table(items(records))))
+	return o.app.Show(records, o.app.Table(o.table(render.Items(records))))
 }
 
 // matching applies the filters that the API does not have.
@@ -83,9 +84,9 @@ func (o subscriptionListOptions) matching(list any, pattern string) (any, error)
 		return list, nil
 	}
 	kept := []any{}
-	for _, s := range items(list) {
-		active, _ := at(s, "active").(bool)
-		ok, err := matchKey(pattern, pyText(at(s, "subscription_key")))
+	for _, s := range render.Items(list) {
+		active, _ := render.At(s, "active").(bool)
+		ok, err := matchKey(pattern, render.Text(render.At(s, "subscription_key")))
 		if err != nil {
 			return nil, err
 		}
@@ -96,109 +97,102 @@ func (o subscriptionListOptions) matching(list any, pattern string) (any, error)
 	return kept, nil
 }
 
-func (o subscriptionListOptions) table(records []any) table {
-	t := table{columns: []string{"Tag", "Subscription Type", "Active"}}
-	if o.full || o.app.wide() {
-		t.columns = append(t.columns, "Subscription ID")
+func (o subscriptionListOptions) table(records []any) render.Table {
+	t := render.Table{Columns: []string{"Tag", "Subscription Type", "Active"}}
+	if o.full || o.app.Wide() {
+		t.Columns = append(t.Columns, "Subscription ID")
 	}
-	if o.app.wide() {
-		t.columns = append(t.columns, "Last Look", "Last Change", "Next Look", "Last Error")
+	if o.app.Wide() {
+		t.Columns = append(t.Columns, "Last Look", "Last Change", "Next Look", "Last Error")
 	}
 	for _, s := range records {
-		row := []any{at(s, "subscription_key"), at(s, "subscription_type"), at(s, "active")}
-		if o.full || o.app.wide() {
-			row = append(row, orDefault(at(s, "subscription_id"), ""))
+		row := []any{render.At(s, "subscription_key"), render.At(s, "subscription_type"), render.At(s, "active")}
+		if o.full || o.app.Wide() {
+			row = append(row, render.OrDefault(render.At(s, "subscription_id"), ""))
 		}
-		if o.app.wide() {
-			row = append(row, timeCell(at(s, "status", "last_look")), timeCell(at(s, "status", "last_change")),
-				timeCell(at(s, "status", "next_look")), orDefault(at(s, "status", "last_error"), "-"))
+		if o.app.Wide() {
+			row = append(row, timeCell(render.At(s, "status", "last_look")), timeCell(render.At(s, "status", "last_change")),
+				timeCell(render.At(s, "status", "next_look")), render.OrDefault(render.At(s, "status", "last_error"), "-"))
 		}
-		t.rows = append(t.rows, row)
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
 
-func orDefault(v any, def string) any {
-	if v == nil {
-		return def
-	}
-	return v
-}
-
 // timeCell shows seconds since 1970 as a time in UTC, nothing as "-".
 func timeCell(v any) any {
-	n, ok := v.(number)
+	n, ok := v.(render.Number)
 	if !ok {
-		return orDefault(v, "-")
+		return render.OrDefault(v, "-")
 	}
-	if r := rational(n); r.IsInt() && r.Num().IsInt64() {
+	if r := render.Rational(n); r.IsInt() && r.Num().IsInt64() {
 		return time.Unix(r.Num().Int64(), 0).UTC().Format(time.RFC3339)
 	}
-	return pyText(v)
+	return render.Text(v)
 }
 
-func newSubscriptionGetCmd(a *app) *cobra.Command {
-	cmd := newLeaf(a, "get SUBSCRIPTION_ID", "Show one subscription", "'anchore-cli subscription list --full' shows the ids.",
-		func(cmd *cobra.Command, args []string) error { return a.runSubscriptionGet(cmd.Context(), args[0]) })
-	cmd.ValidArgsFunction = a.complete(a.subscriptionIDs)
+func newSubscriptionGetCmd(a *session.App) *cobra.Command {
+	cmd := session.NewLeaf(a, "get SUBSCRIPTION_ID", "Show one subscription", "'anchore-cli subscription list --full' shows the ids.",
+		func(cmd *cobra.Command, args []string) error { return runSubscriptionGet(cmd.Context(), a, args[0]) })
+	cmd.ValidArgsFunction = a.Complete(subscriptionIDs(a))
 	return cmd
 }
 
-func (a *app) runSubscriptionGet(ctx context.Context, id string) error {
-	c, err := a.client()
+func runSubscriptionGet(ctx context.Context, a *session.App, id string) error {
+	c, err := a.Client()
 	if err != nil {
 		return err
 	}
 	response, err := c.GetSubscription(ctx, id, &api.GetSubscriptionParams{})
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	return a.show(got.value, a.table(subscriptionTable(got.value)))
+	return a.Show(got.Value, a.Table(subscriptionTable(got.Value)))
 }
 
-func subscriptionTable(list any) table {
-	t := table{columns: []string{"Tag", "Subscription Type", "Active", "Subscription ID", "User ID"}}
-	for _, s := range items(list) {
-		t.rows = append(t.rows, []any{at(s, "subscription_key"), at(s, "subscription_type"), at(s, "active"),
-			orDefault(at(s, "subscription_id"), ""), orDefault(at(s, "userId"), "")})
+func subscriptionTable(list any) render.Table {
+	t := render.Table{Columns: []string{"Tag", "Subscription Type", "Active", "Subscription ID", "User ID"}}
+	for _, s := range render.Items(list) {
+		t.Rows = append(t.Rows, []any{render.At(s, "subscription_key"), render.At(s, "subscription_type"), render.At(s, "active"),
+			render.OrDefault(render.At(s, "subscription_id"), ""), render.OrDefault(render.At(s, "userId"), "")})
 	}
 	return t
 }
 
 type subscriptionAddOptions struct {
-	app      *app
+	app      *session.App
 	value    string
 	inactive bool
 }
 
-func newSubscriptionAddCmd(a *app) *cobra.Command {
+func newSubscriptionAddCmd(a *session.App) *cobra.Command {
 	opts := subscriptionAddOptions{app: a}
-	cmd := newLeaf(a, "add SUBSCRIPTION_TYPE SUBSCRIPTION_KEY", "Subscribe, before or after the image is added",
+	cmd := session.NewLeaf(a, "add SUBSCRIPTION_TYPE SUBSCRIPTION_KEY", "Subscribe, before or after the image is added",
 		"For example: anchore-cli subscription add tag_update docker.io/library/alpine:latest\n\nA subscription that exists stays as it is.",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0], args[1]) })
-	cmd.ValidArgsFunction = a.complete(subscriptionTypes, a.tags)
+	cmd.ValidArgsFunction = a.Complete(subscriptionTypes, tags(a))
 	cmd.Flags().StringVar(&opts.value, "value", "", "the subscription's value, a JSON object")
 	cmd.Flags().BoolVar(&opts.inactive, "inactive", false, "add it switched off")
 	return cmd
 }
 
 func (o subscriptionAddOptions) run(ctx context.Context, typ, key string) error {
-	got, err := o.app.addSubscription(ctx, typ, key, o.value, !o.inactive)
+	got, err := addSubscription(ctx, o.app, typ, key, o.value, !o.inactive)
 	if err != nil {
 		return err
 	}
-	if err := o.app.show(got, o.app.table(subscriptionTable(got))); err != nil {
+	if err := o.app.Show(got, o.app.Table(subscriptionTable(got))); err != nil {
 		return err
 	}
-	if list := items(got); !o.inactive && len(list) == 1 && at(list[0], "active") == false {
-		o.app.note("it exists and is inactive; activate it with: anchore-cli subscription activate %s %s", typ, key)
+	if list := render.Items(got); !o.inactive && len(list) == 1 && render.At(list[0], "active") == false {
+		o.app.Note("it exists and is inactive; activate it with: anchore-cli subscription activate %s %s", typ, key)
 	}
 	return nil
 }
 
-func (a *app) addSubscription(ctx context.Context, typ, key, value string, active bool) (any, error) {
-	c, err := a.client()
+func addSubscription(ctx context.Context, a *session.App, typ, key, value string, active bool) (any, error) {
+	c, err := a.Client()
 	if err != nil {
 		return nil, err
 	}
@@ -207,60 +201,51 @@ func (a *app) addSubscription(ctx context.Context, typ, key, value string, activ
 		body.SubscriptionValue = &value
 	}
 	response, err := c.AddSubscription(ctx, body)
-	got, err := c.do(ctx, response, err)
-	return got.value, err
+	got, err := c.Do(ctx, response, err)
+	return got.Value, err
 }
 
-func newSubscriptionDelCmd(a *app) *cobra.Command {
-	cmd := newLeaf(a, "del SUBSCRIPTION_ID", "Delete a subscription, which must be deactivated first", "",
-		func(cmd *cobra.Command, args []string) error { return a.runSubscriptionDel(cmd.Context(), args[0]) })
-	cmd.ValidArgsFunction = a.complete(a.subscriptionIDs)
+func newSubscriptionDelCmd(a *session.App) *cobra.Command {
+	cmd := session.NewLeaf(a, "del SUBSCRIPTION_ID", "Delete a subscription, which must be deactivated first", "",
+		func(cmd *cobra.Command, args []string) error { return runSubscriptionDel(cmd.Context(), a, args[0]) })
+	cmd.ValidArgsFunction = a.Complete(subscriptionIDs(a))
 	return cmd
 }
 
-func (a *app) runSubscriptionDel(ctx context.Context, id string) error {
-	c, err := a.client()
+func runSubscriptionDel(ctx context.Context, a *session.App, id string) error {
+	c, err := a.Client()
 	if err != nil {
 		return err
 	}
 	response, err := c.DeleteSubscription(ctx, id)
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	if a.set.output == tableOutput {
-		return writeAll(a.out, "Success\n") // the original prints the word with --json too
+	if a.Historical() {
+		return render.WriteAll(a.Out, "Success\n") // the original prints the word with --json too
 	}
-	return a.success(got.value)
-}
-
-// asFailure returns the failure in err's chain, nil if there is none.
-func asFailure(err error) *failure {
-	var f *failure
-	if errors.As(err, &f) {
-		return f
-	}
-	return nil
+	return a.Success(got.Value)
 }
 
 type subscriptionSwitchOptions struct {
-	app    *app
+	app    *session.App
 	active bool
 	create bool
 	dryRun bool
 }
 
 // newSubscriptionSwitchCmd is activate or deactivate.
-func newSubscriptionSwitchCmd(a *app, active bool) *cobra.Command {
+func newSubscriptionSwitchCmd(a *session.App, active bool) *cobra.Command {
 	opts := subscriptionSwitchOptions{app: a, active: active}
 	name, short := "activate", "Switch subscriptions on"
 	if !active {
 		name, short = "deactivate", "Switch subscriptions off"
 	}
-	cmd := newLeaf(a, name+" SUBSCRIPTION_TYPE SUBSCRIPTION_KEY", short,
+	cmd := session.NewLeaf(a, name+" SUBSCRIPTION_TYPE SUBSCRIPTION_KEY", short,
 		"SUBSCRIPTION_TYPE is tag_update, vuln_update, policy_eval, analysis_update or repo_update.\nSUBSCRIPTION_KEY is a tag, for example docker.io/library/alpine:latest, or a pattern\nwith * and ?, for example 'docker.io/library/*'.",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0], args[1]) })
-	cmd.ValidArgsFunction = a.complete(subscriptionTypes, a.subscriptionKeys)
+	cmd.ValidArgsFunction = a.Complete(subscriptionTypes, subscriptionKeys(a))
 	cmd.Flags().BoolVar(&opts.dryRun, "dryrun", false, "only show what the key or pattern matches")
 	if active {
 		cmd.Flags().BoolVar(&opts.create, "create", false, "add the subscription if there is none yet")
@@ -277,11 +262,11 @@ func (o subscriptionSwitchOptions) run(ctx context.Context, typ, key string) err
 		return o.missing(ctx, typ, key)
 	}
 	if o.dryRun {
-		return o.app.show(found, o.app.table(subscriptionTable(found)))
+		return o.app.Show(found, o.app.Table(subscriptionTable(found)))
 	}
 	if isPattern(key) {
 		for _, s := range found {
-			o.app.note("%s %s", typ, pyText(at(s, "subscription_key")))
+			o.app.Note("%s %s", typ, render.Text(render.At(s, "subscription_key")))
 		}
 	}
 	results := []any{}
@@ -291,11 +276,11 @@ func (o subscriptionSwitchOptions) run(ctx context.Context, typ, key string) err
 			return err
 		}
 		if !isPattern(key) {
-			return o.app.success(got)
+			return o.app.Success(got)
 		}
-		results = append(results, items(got)...)
+		results = append(results, render.Items(got)...)
 	}
-	return o.app.success(results)
+	return o.app.Success(results)
 }
 
 // find returns the subscriptions that key names.
@@ -304,16 +289,16 @@ func (o subscriptionSwitchOptions) find(ctx context.Context, typ, key string) ([
 	if !isPattern(key) {
 		params.SubscriptionKey = &key
 	}
-	list, err := o.app.listSubscriptions(ctx, &params)
-	if f := asFailure(err); f != nil && (f.status == http.StatusNotFound || f.status == http.StatusBadRequest) {
-		return nil, o.cannotLocate(typ, key).hint("%s", f.Error())
+	list, err := listSubscriptions(ctx, o.app, &params)
+	if f := session.AsFailure(err); f != nil && (f.Status == http.StatusNotFound || f.Status == http.StatusBadRequest) {
+		return nil, o.cannotLocate(typ, key).Hint("%s", f.Error())
 	}
 	if err != nil || !isPattern(key) {
-		return items(list)[:min(1, len(items(list)))], err
+		return render.Items(list)[:min(1, len(render.Items(list)))], err
 	}
 	var found []any
-	for _, s := range items(list) {
-		ok, err := matchKey(key, pyText(at(s, "subscription_key")))
+	for _, s := range render.Items(list) {
+		ok, err := matchKey(key, render.Text(render.At(s, "subscription_key")))
 		if err != nil {
 			return nil, err
 		}
@@ -325,11 +310,11 @@ func (o subscriptionSwitchOptions) find(ctx context.Context, typ, key string) ([
 }
 
 func (o subscriptionSwitchOptions) update(ctx context.Context, s any, typ, key string) (any, error) {
-	id, ok := at(s, "subscription_id").(string)
+	id, ok := render.At(s, "subscription_id").(string)
 	if !ok {
-		return nil, failf("could not get a valid subscription record using specified input")
+		return nil, session.Failf("could not get a valid subscription record using specified input")
 	}
-	c, err := o.app.client()
+	c, err := o.app.Client()
 	if err != nil {
 		return nil, err
 	}
@@ -338,57 +323,57 @@ func (o subscriptionSwitchOptions) update(ctx context.Context, s any, typ, key s
 		body.SubscriptionKey = &key
 	}
 	response, err := c.UpdateSubscription(ctx, id, body)
-	got, err := c.do(ctx, response, err)
-	return got.value, err
+	got, err := c.Do(ctx, response, err)
+	return got.Value, err
 }
 
-func (o subscriptionSwitchOptions) cannotLocate(typ, key string) *failure {
+func (o subscriptionSwitchOptions) cannotLocate(typ, key string) *session.Failure {
 	word := "activation"
 	if !o.active {
 		word = "deactivation"
 	}
-	return failf("cannot locate subscription record using specified input (subscription_type=%s, subscription_key=%s needs to exist before %s)", typ, key, word)
+	return session.Failf("cannot locate subscription record using specified input (subscription_type=%s, subscription_key=%s needs to exist before %s)", typ, key, word)
 }
 
 // missing creates the subscription if that was asked for, else says what the
 // user may have meant.
 func (o subscriptionSwitchOptions) missing(ctx context.Context, typ, key string) error {
 	if o.create && !isPattern(key) && !o.dryRun {
-		got, err := o.app.addSubscription(ctx, typ, key, "", true)
+		got, err := addSubscription(ctx, o.app, typ, key, "", true)
 		if err != nil {
 			return err
 		}
-		return o.app.success(got)
+		return o.app.Success(got)
 	}
 	f := o.cannotLocate(typ, key)
 	if _, err := anchore.ParseSubscriptionType(typ); err != nil {
-		return f.hint("%s", anchore.MessageOf(err))
+		return f.Hint("%s", anchore.MessageOf(err))
 	}
-	list, err := o.app.listSubscriptions(ctx, &api.ListSubscriptionsParams{SubscriptionType: &typ})
+	list, err := listSubscriptions(ctx, o.app, &api.ListSubscriptionsParams{SubscriptionType: &typ})
 	if err != nil {
 		return f
 	}
 	var keys []string
-	for _, s := range items(list) {
-		keys = append(keys, pyText(at(s, "subscription_key")))
+	for _, s := range render.Items(list) {
+		keys = append(keys, render.Text(render.At(s, "subscription_key")))
 	}
-	if near := nearest(key, keys, 3); len(near) > 0 {
-		f = f.hint("did you mean %s?", strings.Join(near, ", or "))
+	if near := session.Nearest(key, keys, 3); len(near) > 0 {
+		f = f.Hint("did you mean %s?", strings.Join(near, ", or "))
 	}
 	if o.active && !isPattern(key) {
-		f = f.hint("add the image first (anchore-cli image add %s), or subscribe before it is there with --create", key)
+		f = f.Hint("add the image first (anchore-cli image add %s), or subscribe before it is there with --create", key)
 	}
 	return f
 }
 
-func (a *app) listSubscriptions(ctx context.Context, params *api.ListSubscriptionsParams) (any, error) {
-	c, err := a.client()
+func listSubscriptions(ctx context.Context, a *session.App, params *api.ListSubscriptionsParams) (any, error) {
+	c, err := a.Client()
 	if err != nil {
 		return nil, err
 	}
 	response, err := c.ListSubscriptions(ctx, params)
-	got, err := c.do(ctx, response, err)
-	return got.value, err
+	got, err := c.Do(ctx, response, err)
+	return got.Value, err
 }
 
 func isPattern(key string) bool { return strings.ContainsAny(key, "*?[") }

@@ -1,4 +1,4 @@
-package cli
+package render
 
 import (
 	"testing"
@@ -20,11 +20,11 @@ func TestYAMLText(t *testing.T) {
 		{`{"message":"` + long + `"}`, "message: every word of this message is short and there are so many of them that the\n  line must be folded somewhere near here and once more before it ends\n"},
 		{`{"message":"é ` + long + `"}`, "message: \"\\xE9 every word of this message is short and there are so many of them that\\\n  \\ the line must be folded somewhere near here and once more before it ends\"\n"},
 	} {
-		v, err := decodeJSON([]byte(tt.in))
+		v, err := DecodeJSON([]byte(tt.in))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(tt.want, yamlText(v)); diff != "" {
+		if diff := cmp.Diff(tt.want, YAML(v)); diff != "" {
 			t.Errorf("yamlText(%s) (-want +got):\n%s", tt.in, diff)
 		}
 	}
@@ -36,17 +36,17 @@ func FuzzYAMLText(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
-		v, err := decodeJSON([]byte(`{"k":["` + in + `"]}`))
+		v, err := DecodeJSON([]byte(`{"k":["` + in + `"]}`))
 		if err != nil {
 			return
 		}
-		want, ok := items(at(v, "k"))[0].(string)
-		if !ok || len(items(at(v, "k"))) != 1 {
+		want, ok := Items(At(v, "k"))[0].(string)
+		if !ok || len(Items(At(v, "k"))) != 1 {
 			return
 		}
 		var got struct{ K []string }
-		if err := yaml.Unmarshal([]byte(yamlText(v)), &got); err != nil || len(got.K) != 1 || got.K[0] != want {
-			t.Errorf("yamlText of %q reads %q, %v:\n%s", want, got.K, err, yamlText(v))
+		if err := yaml.Unmarshal([]byte(YAML(v)), &got); err != nil || len(got.K) != 1 || got.K[0] != want {
+			t.Errorf("yamlText of %q reads %q, %v:\n%s", want, got.K, err, YAML(v))
 		}
 	})
 }

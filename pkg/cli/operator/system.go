@@ -1,4 +1,4 @@
-package cli
+package operator
 
 import (
 	"context"
@@ -11,55 +11,61 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"github.com/anchore/anchore-engine/pkg/cli/render"
+	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
-func newSystemCmd(a *app) *cobra.Command {
-	cmd := newGroup(a, "system", "See how the engine is doing")
+// NewSystemCmd is the group "system", with the webhooks in it.
+func NewSystemCmd(a *session.App) *cobra.Command {
+	cmd := session.NewGroup(a, "system", "See how the engine is doing")
 	cmd.AddCommand(newSystemStatusCmd(a), newSystemWaitCmd(a), newSystemErrorCodesCmd(a), newWebhookCmd(a))
 	return cmd
 }
 
-func newSystemStatusCmd(a *app) *cobra.Command {
-	return newLeaf(a, "status", "Show the state of each service",
+func newSystemStatusCmd(a *session.App) *cobra.Command {
+	return session.NewLeaf(a, "status", "Show the state of each service",
 		"--output wide shows what an operator should know: backlogs, registries that fail.",
-		func(cmd *cobra.Command, _ []string) error { return a.runSystemStatus(cmd.Context()) })
+		func(cmd *cobra.Command, _ []string) error { return runSystemStatus(cmd.Context(), a) })
 }
 
-func (a *app) runSystemStatus(ctx context.Context) error {
-	c, err := a.client()
+func runSystemStatus(ctx context.Context, a *session.App) error {
+	c, err := a.Client()
 	if err != nil {
 		return err
 	}
 	response, err := c.GetSystem(ctx)
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	return a.show(got.value, func(w io.Writer) error { return a.writeStatus(w, items(at(got.value, "service_states"))) })
+	return a.Show(got.Value, func(w io.Writer) error {
+		return writeStatus(a, w, render.Items(render.At(got.Value, "service_states")))
+	})
 }
 
-func (a *app) writeStatus(w io.Writer, services []any) error {
+func writeStatus(a *session.App, w io.Writer, services []any) error {
 	for _, s := range services {
-		line := fmt.Sprintf("Service %s (%s, %s): ", pyText(at(s, "servicename")), pyText(at(s, "hostid")), pyText(at(s, "base_url")))
-		state, why := a.colours.good("up"), ""
-		if at(s, "status") != true {
-			state, why = a.colours.bad("down"), " ("+pyText(at(s, "status_message"))+")"
+		line := fmt.Sprintf("Service %s (%s, %s): ", render.Text(render.At(s, "servicename")), render.Text(render.At(s, "hostid")), render.Text(render.At(s, "base_url")))
+		state, why := a.Colours.Good("up"), ""
+		if render.At(s, "status") != true {
+			state, why = a.Colours.Bad("down"), " ("+render.Text(render.At(s, "status_message"))+")"
 		}
-		if err := writeAll(w, clean(line, false), state, clean(why, false), "\n"); err != nil {
+		if err := render.WriteAll(w, render.Clean(line, false), state, render.Clean(why, false), "\n"); err != nil {
 			return err
 		}
-		if !a.wide() {
+		if !a.Wide() {
 			continue
 		}
-		details, _ := at(s, "service_detail", "detail").(object)
-		for _, m := range sorted(details) {
-			if err := writeAll(w, "    ", clean(m.key+": "+pyText(m.value), false), "\n"); err != nil {
+		details, _ := render.At(s, "service_detail", "detail").(render.Object)
+		for _, m := range render.Sorted(details) {
+			if err := render.WriteAll(w, "    ", render.Clean(m.Key+": "+render.Text(m.Value), false), "\n"); err != nil {
 				return err
 			}
 		}
 	}
 	db, code := versions(services)
-	return writeAll(w, "\nEngine DB Version: ", clean(db, false), "\nEngine Code Version: ", clean(code, false), "\n")
+	return render.WriteAll(w, "\nEngine DB Version: ", render.Clean(db, false), "\nEngine Code Version: ", render.Clean(code, false), "\n")
 }
 
 // versions are those of the last API service that is up, else the first known.
@@ -67,13 +73,13 @@ func versions(services []any) (db, code string) {
 	db, code = "Not Found", "Not Found"
 	found := false
 	for _, s := range services {
-		detail, ok := at(s, "service_detail").(object)
+		detail, ok := render.At(s, "service_detail").(render.Object)
 		if !ok {
 			continue
 		}
-		api := at(s, "servicename") == "apiext" && at(s, "status") == true
-		d, okDB := detail.get("db_version").(string)
-		v, okCode := detail.get("version").(string)
+		api := render.At(s, "servicename") == "apiext" && render.At(s, "status") == true
+		d, okDB := detail.Get("db_version").(string)
+		v, okCode := detail.Get("version").(string)
 		if okDB && okCode && (api || !found) {
 			db, code, found = d, v, true
 		}
@@ -82,15 +88,15 @@ func versions(services []any) (db, code string) {
 }
 
 type systemWaitOptions struct {
-	app                       *app
+	app                       *session.App
 	timeout, interval         float64 // seconds; a negative timeout waits for ever
 	feedsReady, servicesReady string
 	start                     time.Time
 }
 
-func newSystemWaitCmd(a *app) *cobra.Command {
+func newSystemWaitCmd(a *session.App) *cobra.Command {
 	opts := systemWaitOptions{app: a}
-	cmd := newLeaf(a, "wait", "Wait until the engine is up",
+	cmd := session.NewLeaf(a, "wait", "Wait until the engine is up",
 		"Progress is on standard error. Wrong credentials end it at once.",
 		func(cmd *cobra.Command, _ []string) error { return opts.run(cmd.Context()) })
 	cmd.Flags().Float64Var(&opts.timeout, "timeout", -1, "seconds to wait; -1 for as long as it takes")
@@ -101,33 +107,33 @@ func newSystemWaitCmd(a *app) *cobra.Command {
 }
 
 func (o systemWaitOptions) run(ctx context.Context) error {
-	c, err := o.app.client()
+	c, err := o.app.Client()
 	if err != nil {
 		return err
 	}
 	o.start = time.Now()
-	o.app.note("Starting checks to wait for anchore-engine to be available timeout=%s interval=%s", pyFloat(o.timeout), pyFloat(o.interval))
-	if err := o.phase(ctx, fmt.Sprintf("API availability: Checking anchore-engine URL (%s)...", c.root), func(ctx context.Context) (bool, error) {
-		err := c.check(ctx)
-		if f := asFailure(err); f != nil && f.status == http.StatusUnauthorized {
+	o.app.Note("Starting checks to wait for anchore-engine to be available timeout=%s interval=%s", render.Float(o.timeout), render.Float(o.interval))
+	if err := o.phase(ctx, fmt.Sprintf("API availability: Checking anchore-engine URL (%s)...", c.Root), func(ctx context.Context) (bool, error) {
+		err := c.Check(ctx)
+		if f := session.AsFailure(err); f != nil && f.Status == http.StatusUnauthorized {
 			return false, err // waiting does not make a password right
 		}
 		return err == nil, nil
 	}); err != nil {
 		return err
 	}
-	o.app.note("API availability: Success.")
+	o.app.Note("API availability: Success.")
 	if err := o.phase(ctx, fmt.Sprintf("Service availability: Checking for service set (%s)...", o.servicesReady), func(ctx context.Context) (bool, error) {
 		response, err := c.GetSystem(ctx)
-		got, err := c.do(ctx, response, err)
-		if f := asFailure(err); f != nil && f.status == http.StatusUnauthorized {
+		got, err := c.Do(ctx, response, err)
+		if f := session.AsFailure(err); f != nil && f.Status == http.StatusUnauthorized {
 			return false, err
 		}
-		return err == nil && servicesUp(items(at(got.value, "service_states")), o.servicesReady), nil
+		return err == nil && servicesUp(render.Items(render.At(got.Value, "service_states")), o.servicesReady), nil
 	}); err != nil {
 		return err
 	}
-	o.app.note("Service availability: Success.")
+	o.app.Note("Service availability: Success.")
 	return o.waitForFeeds(ctx, c)
 }
 
@@ -136,20 +142,20 @@ func (o systemWaitOptions) phase(ctx context.Context, line string, ready func(co
 	for {
 		left := o.timeout - time.Since(o.start).Seconds()
 		if o.timeout >= 0 && left <= 0 {
-			return failf("timed out after %s seconds.", pyFloat(o.timeout))
+			return session.Failf("timed out after %s seconds.", render.Float(o.timeout))
 		}
-		o.app.note("%s", line)
-		look, cancel := within(ctx, o.timeout, o.start)
+		o.app.Note("%s", line)
+		look, cancel := session.Within(ctx, o.timeout, o.start)
 		ok, err := ready(look)
 		cancel()
 		if ok || err != nil {
 			return err
 		}
-		wait := max(o.interval, shortestPause)
+		wait := max(o.interval, session.ShortestPause)
 		if o.timeout >= 0 {
 			wait = max(0, min(wait, o.timeout-time.Since(o.start).Seconds()))
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := session.Sleep(ctx, wait); err != nil {
 			return err
 		}
 	}
@@ -163,8 +169,8 @@ func servicesUp(services []any, wanted string) bool {
 		up[name] = false
 	}
 	for _, s := range services {
-		name := pyText(at(s, "servicename"))
-		up[name] = up[name] || at(s, "service_detail", "up") == true
+		name := render.Text(render.At(s, "servicename"))
+		up[name] = up[name] || render.At(s, "service_detail", "up") == true
 	}
 	for _, ok := range up {
 		if !ok {
@@ -180,31 +186,31 @@ func splitList(s string) []string {
 
 // waitForFeeds waits for vulnerability data. An engine that has no feeds at all
 // has nothing to wait for.
-func (o systemWaitOptions) waitForFeeds(ctx context.Context, c *client) error {
+func (o systemWaitOptions) waitForFeeds(ctx context.Context, c *session.Client) error {
 	wanted := splitList(o.feedsReady)
 	if len(wanted) == 0 {
 		return nil
 	}
 	none := false
 	err := o.phase(ctx, fmt.Sprintf("Feed sync: Checking sync completion for feed set (%s)...", o.feedsReady), func(ctx context.Context) (bool, error) {
-		response, err := c.raw(ctx, http.MethodGet, c.base()+"/system/feeds")
-		got, err := c.read(response, err)
-		if err == nil && got.status == http.StatusNotFound {
+		response, err := c.Raw(ctx, http.MethodGet, c.Base()+"/system/feeds")
+		got, err := c.Read(response, err)
+		if err == nil && got.Status == http.StatusNotFound {
 			none = true
 			return true, nil
 		}
-		if err != nil || got.status != http.StatusOK {
+		if err != nil || got.Status != http.StatusOK {
 			return false, nil
 		}
-		return feedsSynced(items(got.value), wanted)
+		return feedsSynced(render.Items(got.Value), wanted)
 	})
 	switch {
 	case err != nil:
 		return err
 	case none:
-		o.app.note("Feed sync: this engine has no feeds; nothing to wait for.")
+		o.app.Note("Feed sync: this engine has no feeds; nothing to wait for.")
 	default:
-		o.app.note("Feed sync: Success.")
+		o.app.Note("Feed sync: Success.")
 	}
 	return nil
 }
@@ -215,11 +221,11 @@ func feedsSynced(feeds []any, wanted []string) (bool, error) {
 	ready := 0
 	for _, name := range wanted {
 		for _, f := range feeds {
-			if at(f, "name") != name {
+			if render.At(f, "name") != name {
 				continue
 			}
-			if at(f, "enabled") != true {
-				return false, failf("Requesting wait for disabled feed: %s", name)
+			if render.At(f, "enabled") != true {
+				return false, session.Failf("Requesting wait for disabled feed: %s", name)
 			}
 			if feedSynced(f) {
 				ready++
@@ -231,38 +237,38 @@ func feedsSynced(feeds []any, wanted []string) (bool, error) {
 }
 
 func feedSynced(feed any) bool {
-	groups := items(at(feed, "groups"))
-	if isEmpty(at(feed, "last_full_sync")) || len(groups) == 0 {
+	groups := render.Items(render.At(feed, "groups"))
+	if render.IsEmpty(render.At(feed, "last_full_sync")) || len(groups) == 0 {
 		return false
 	}
 	for _, g := range groups {
-		if at(g, "enabled") == true && isEmpty(at(g, "last_sync")) {
+		if render.At(g, "enabled") == true && render.IsEmpty(render.At(g, "last_sync")) {
 			return false
 		}
 	}
 	return true
 }
 
-func newSystemErrorCodesCmd(a *app) *cobra.Command {
-	return newLeaf(a, "errorcodes", "Explain the codes in the details of errors", "",
-		func(cmd *cobra.Command, _ []string) error { return a.runSystemErrorCodes(cmd.Context()) })
+func newSystemErrorCodesCmd(a *session.App) *cobra.Command {
+	return session.NewLeaf(a, "errorcodes", "Explain the codes in the details of errors", "",
+		func(cmd *cobra.Command, _ []string) error { return runSystemErrorCodes(cmd.Context(), a) })
 }
 
-func (a *app) runSystemErrorCodes(ctx context.Context) error {
-	c, err := a.client()
+func runSystemErrorCodes(ctx context.Context, a *session.App) error {
+	c, err := a.Client()
 	if err != nil {
 		return err
 	}
 	response, err := c.ListErrorCodes(ctx)
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	t := table{columns: []string{"Error Code", "Description"}, trailing: true}
-	for _, e := range items(got.value) {
-		t.rows = append(t.rows, []any{at(e, "name"), wrapped(pyText(at(e, "description")), 60)})
+	t := render.Table{Columns: []string{"Error Code", "Description"}, Trailing: true}
+	for _, e := range render.Items(got.Value) {
+		t.Rows = append(t.Rows, []any{render.At(e, "name"), wrapped(render.Text(render.At(e, "description")), 60)})
 	}
-	return a.show(got.value, a.table(t))
+	return a.Show(got.Value, a.Table(t))
 }
 
 // wrapped breaks text into lines of at most so many characters, as Python's

@@ -1,4 +1,4 @@
-package cli
+package session
 
 import (
 	"cmp"
@@ -99,7 +99,7 @@ func loadSettings(f globalFlags, env environment) (settings, error) {
 		warnings:   warnings,
 	}
 	if !slices.Contains(outputForms(), string(s.output)) {
-		return s, usagef("Invalid value for '--output': '%s' is not one of '%s'.", s.output, strings.Join(outputForms(), "', '"))
+		return s, Usagef("Invalid value for '--output': '%s' is not one of '%s'.", s.output, strings.Join(outputForms(), "', '"))
 	}
 	return s, nil
 }
@@ -136,11 +136,11 @@ func loadCredentials(f globalFlags, env environment) (values map[string]string, 
 		return nil, warnings, nil
 	}
 	if err != nil {
-		return nil, nil, failf("cannot read the credentials file: %v", err)
+		return nil, nil, Failf("cannot read the credentials file: %v", err)
 	}
 	values, err = parseCredentials(doc)
 	if err != nil {
-		return nil, nil, failf("credentials file %s: %v", path, err)
+		return nil, nil, Failf("credentials file %s: %v", path, err)
 	}
 	return values, nil, nil
 }

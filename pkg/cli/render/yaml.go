@@ -1,4 +1,4 @@
-package cli
+package render
 
 import (
 	"fmt"
@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// yamlText renders v as PyYAML's safe_dump(v, default_flow_style=False) does:
+// YAML renders v as PyYAML's safe_dump(v, default_flow_style=False) does:
 // block style, keys sorted, list items not indented, texts folded at 80 columns,
 // non-ASCII escaped. The original printed events so.
-func yamlText(v any) string {
+func YAML(v any) string {
 	w := yamlWriter{}
 	w.node(v, 0, false)
 	return w.b.String()
@@ -45,16 +45,16 @@ func (w *yamlWriter) node(v any, indent int, inline bool) {
 		first = false
 	}
 	switch t := v.(type) {
-	case object:
+	case Object:
 		if len(t) == 0 {
 			w.put("{}\n")
 			return
 		}
-		for _, m := range sorted(t) {
+		for _, m := range Sorted(t) {
 			start()
-			w.scalar(m.key, indent, true)
+			w.scalar(m.Key, indent, true)
 			w.put(":")
-			w.value(m.value, indent)
+			w.value(m.Value, indent)
 		}
 	case []any:
 		if len(t) == 0 {
@@ -75,7 +75,7 @@ func (w *yamlWriter) node(v any, indent int, inline bool) {
 // value writes what follows "key:".
 func (w *yamlWriter) value(v any, indent int) {
 	switch t := v.(type) {
-	case object:
+	case Object:
 		if len(t) > 0 {
 			w.put("\n")
 			w.node(t, indent+2, false)
@@ -97,17 +97,17 @@ func (w *yamlWriter) scalar(v any, indent int, key bool) {
 	case nil:
 		w.put("null")
 	case bool, int:
-		w.put(strings.ToLower(pyText(t)))
-	case number:
+		w.put(strings.ToLower(Text(t)))
+	case Number:
 		w.put(yamlNumber(t))
 	case string:
 		w.text([]rune(t), t, indent, key)
 	default:
-		panic(fmt.Sprintf("cli: no YAML form for %T", v))
+		panic(fmt.Sprintf("render: no YAML form for %T", v))
 	}
 }
 
-func yamlNumber(n number) string {
+func yamlNumber(n Number) string {
 	s := pyNumber(n)
 	if strings.HasSuffix(s, "inf") {
 		return strings.Replace(s, "inf", ".inf", 1)

@@ -1,4 +1,4 @@
-package cli
+package render
 
 import (
 	"strings"
@@ -12,11 +12,11 @@ func TestPyRepr(t *testing.T) {
 			`['\'"', '"', '\\', '\n\t\r', '\x00\x1b', '\u200b', 'é😀', '\xa0']`},
 		{`[false, 1.50, 1e5, {}, []]`, `[False, 1.5, 100000.0, {}, []]`},
 	} {
-		v, err := decodeJSON([]byte(tt.in))
+		v, err := DecodeJSON([]byte(tt.in))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := pyRepr(v); got != tt.want {
+		if got := Repr(v); got != tt.want {
 			t.Errorf("pyRepr(%s) = %s; want %s", tt.in, got, tt.want)
 		}
 	}
@@ -27,11 +27,11 @@ func FuzzPyRepr(f *testing.F) {
 	f.Add(`["\u001b[2J", {"k\n": "\u0085"}]`)
 	f.Add(`"\u202e"`)
 	f.Fuzz(func(t *testing.T, in string) {
-		v, err := decodeJSON([]byte(in))
+		v, err := DecodeJSON([]byte(in))
 		if err != nil {
 			return
 		}
-		if got := pyRepr(v); strings.ContainsFunc(got, isHarmful) {
+		if got := Repr(v); strings.ContainsFunc(got, isHarmful) {
 			t.Errorf("pyRepr(%q) = %q", in, got)
 		}
 	})

@@ -1,4 +1,4 @@
-package cli
+package render
 
 import (
 	"strings"
@@ -10,30 +10,30 @@ import (
 func TestTable(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		table table
+		table Table
 		want  string
 	}{
-		{"empty", table{columns: []string{"A"}}, "\n"},
-		{"empty with a blank line", table{columns: []string{"A"}, trailing: true}, "\n\n"},
-		{"sorted by a column, ties by the row", table{columns: []string{"A", "N"}, sortBy: 1,
-			rows: [][]any{{"b", number("10")}, {"a", number("10")}, {"z", number("9")}, {"Z", number("9")}}},
+		{"empty", Table{Columns: []string{"A"}}, "\n"},
+		{"empty with a blank line", Table{Columns: []string{"A"}, Trailing: true}, "\n\n"},
+		{"sorted by a column, ties by the row", Table{Columns: []string{"A", "N"}, SortBy: 1,
+			Rows: [][]any{{"b", Number("10")}, {"a", Number("10")}, {"z", Number("9")}, {"Z", Number("9")}}},
 			"A        N         \nZ        9         \nz        9         \na        10        \nb        10        \n"},
-		{"descending reverses ties", table{columns: []string{"A", "N"}, sortBy: 1, descend: true,
-			rows: [][]any{{"a", number("1")}, {"b", number("1")}, {"c", nil}}},
+		{"descending reverses ties", Table{Columns: []string{"A", "N"}, SortBy: 1, Descend: true,
+			Rows: [][]any{{"a", Number("1")}, {"b", Number("1")}, {"c", nil}}},
 			"A        N           \nb        1           \na        1           \nc        None        \n"},
-		{"wide and combining characters", table{columns: []string{"日本", "x"}, rows: [][]any{{"e\u0301", "§"}}, sortBy: -1},
+		{"wide and combining characters", Table{Columns: []string{"日本", "x"}, Rows: [][]any{{"e\u0301", "§"}}, SortBy: -1},
 			"日本        x        \ne\u0301           §        \n"},
-		{"a newline spreads the row", table{columns: []string{"A", "B"}, rows: [][]any{{"x\nyy", "z"}}, sortBy: -1},
+		{"a newline spreads the row", Table{Columns: []string{"A", "B"}, Rows: [][]any{{"x\nyy", "z"}}, SortBy: -1},
 			"A         B        \nx         z        \nyy                 \n"},
-		{"no control byte", table{columns: []string{"A"}, rows: [][]any{{"\x1b[2J\t\u202e"}}},
+		{"no control byte", Table{Columns: []string{"A"}, Rows: [][]any{{"\x1b[2J\t\u202e"}}},
 			"A                      \n\\x1b[2J\\t\\u202e        \n"},
-		{"Python's values", table{columns: []string{"A"}, rows: [][]any{{[]any{"a", nil}}, {true}, {""}}, sortBy: -1},
+		{"Python's values", Table{Columns: []string{"A"}, Rows: [][]any{{[]any{"a", nil}}, {true}, {""}}, SortBy: -1},
 			"A                  \n['a', None]        \nTrue               \n                   \n"},
-		{"spaces stay", table{columns: []string{"A"}, rows: [][]any{{" a "}}}, "A          \n a         \n"},
+		{"spaces stay", Table{Columns: []string{"A"}, Rows: [][]any{{" a "}}}, "A          \n a         \n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var b strings.Builder
-			if err := tt.table.write(&b, true); err != nil {
+			if err := tt.table.Write(&b, true); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(tt.want, b.String()); diff != "" {
@@ -54,8 +54,8 @@ func FuzzCell(f *testing.F) {
 			t.Errorf("cell(%q) = %q", in, got)
 		}
 		var b strings.Builder
-		tbl := table{columns: []string{"Head", "x"}, rows: [][]any{{in, "end"}}}
-		if err := tbl.write(&b, true); err != nil {
+		tbl := Table{Columns: []string{"Head", "x"}, Rows: [][]any{{in, "end"}}}
+		if err := tbl.Write(&b, true); err != nil {
 			t.Fatal(err)
 		}
 		lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
@@ -71,7 +71,7 @@ func FuzzCell(f *testing.F) {
 }
 
 func TestCompareValues(t *testing.T) {
-	ordered := []any{nil, false, true, number("-1"), number("2"), number("10"), number("1e3"), "A", "Z", "a", "é", []any{"x"}}
+	ordered := []any{nil, false, true, Number("-1"), Number("2"), Number("10"), Number("1e3"), "A", "Z", "a", "é", []any{"x"}}
 	for i := range ordered {
 		for j := range ordered {
 			want := 0

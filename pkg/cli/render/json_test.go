@@ -1,4 +1,4 @@
-package cli
+package render
 
 import (
 	"encoding/json"
@@ -21,12 +21,12 @@ func TestJSONText(t *testing.T) {
 		{`{"a":1,"b":2,"a":3}`, "{\n    \"a\": 3,\n    \"b\": 2\n}"},
 		{`{"z":true,"é":false,"Z":null}`, "{\n    \"Z\": null,\n    \"z\": true,\n    \"\\u00e9\": false\n}"},
 	} {
-		v, err := decodeJSON([]byte(tt.in))
+		v, err := DecodeJSON([]byte(tt.in))
 		if err != nil {
 			t.Errorf("decodeJSON(%s): %v", tt.in, err)
 			continue
 		}
-		if diff := cmp.Diff(tt.want, jsonText(v)); diff != "" {
+		if diff := cmp.Diff(tt.want, JSON(v)); diff != "" {
 			t.Errorf("jsonText(%s) (-want +got):\n%s", tt.in, diff)
 		}
 	}
@@ -34,7 +34,7 @@ func TestJSONText(t *testing.T) {
 
 func TestDecodeJSONRefuses(t *testing.T) {
 	for _, in := range []string{"", "{", "[1] 2", "{1:2}", `{"a"}`, "nul", strings.Repeat("[", 1000) + strings.Repeat("]", 1000)} {
-		if v, err := decodeJSON([]byte(in)); err == nil {
+		if v, err := DecodeJSON([]byte(in)); err == nil {
 			t.Errorf("decodeJSON(%.20q) = %v; want an error", in, v)
 		}
 	}
@@ -46,20 +46,20 @@ func FuzzJSONText(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
-		v, err := decodeJSON([]byte(in))
+		v, err := DecodeJSON([]byte(in))
 		if err != nil {
 			return
 		}
-		text := jsonText(v)
+		text := JSON(v)
 		if strings.Contains(text, "Infinity") {
 			return // Python's own extension of JSON
 		}
 		if !json.Valid([]byte(text)) {
 			t.Fatalf("jsonText(%q) is no JSON: %s", in, text)
 		}
-		again, err := decodeJSON([]byte(text))
-		if err != nil || jsonText(again) != text {
-			t.Errorf("jsonText(%q) = %s; read again: %s, %v", in, text, jsonText(again), err)
+		again, err := DecodeJSON([]byte(text))
+		if err != nil || JSON(again) != text {
+			t.Errorf("jsonText(%q) = %s; read again: %s, %v", in, text, JSON(again), err)
 		}
 		for _, r := range text {
 			if r != '\n' && (r < ' ' || r > '~') {

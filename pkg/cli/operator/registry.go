@@ -1,4 +1,4 @@
-package cli
+package operator
 
 import (
 	"cmp"
@@ -12,87 +12,90 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
+	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
-func newRegistryCmd(a *app) *cobra.Command {
-	cmd := newGroup(a, "registry", "Manage the credentials of registries")
+// NewRegistryCmd is the group "registry".
+func NewRegistryCmd(a *session.App) *cobra.Command {
+	cmd := session.NewGroup(a, "registry", "Manage the credentials of registries")
 	cmd.AddCommand(newRegistryListCmd(a), newRegistryGetCmd(a), newRegistryAddCmd(a), newRegistryUpdateCmd(a), newRegistryDelCmd(a))
 	return cmd
 }
 
-func newRegistryListCmd(a *app) *cobra.Command {
-	return newLeaf(a, "list", "List the registries that there are credentials for", "",
-		func(cmd *cobra.Command, _ []string) error { return a.runRegistryList(cmd.Context()) })
+func newRegistryListCmd(a *session.App) *cobra.Command {
+	return session.NewLeaf(a, "list", "List the registries that there are credentials for", "",
+		func(cmd *cobra.Command, _ []string) error { return runRegistryList(cmd.Context(), a) })
 }
 
-func (a *app) runRegistryList(ctx context.Context) error {
-	c, err := a.client()
+func runRegistryList(ctx context.Context, a *session.App) error {
+	c, err := a.Client()
 	if err != nil {
 		return err
 	}
 	response, err := c.ListRegistries(ctx)
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	return a.show(got.value, a.table(registryTable(items(got.value), a.wide())))
+	return a.Show(got.Value, a.Table(registryTable(render.Items(got.Value), a.Wide())))
 }
 
-func registryTable(registries []any, wide bool) table {
-	t := table{columns: []string{"Registry", "Name", "Type", "User"}}
+func registryTable(registries []any, wide bool) render.Table {
+	t := render.Table{Columns: []string{"Registry", "Name", "Type", "User"}}
 	if wide {
-		t.columns = append(t.columns, "Verify TLS", "Updated")
+		t.Columns = append(t.Columns, "Verify TLS", "Updated")
 	}
 	for _, r := range registries {
-		row := []any{at(r, "registry"), orDefault(at(r, "registry_name"), "N/A"), at(r, "registry_type"), at(r, "registry_user")}
+		row := []any{render.At(r, "registry"), render.OrDefault(render.At(r, "registry_name"), "N/A"), render.At(r, "registry_type"), render.At(r, "registry_user")}
 		if wide {
-			row = append(row, at(r, "registry_verify"), at(r, "last_updated"))
+			row = append(row, render.At(r, "registry_verify"), render.At(r, "last_updated"))
 		}
-		t.rows = append(t.rows, row)
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
 
-func newRegistryGetCmd(a *app) *cobra.Command {
-	cmd := newLeaf(a, "get REGISTRY", "Show the credentials of a registry, without the password", "",
-		func(cmd *cobra.Command, args []string) error { return a.runRegistryGet(cmd.Context(), args[0]) })
-	cmd.ValidArgsFunction = a.complete(a.registries)
+func newRegistryGetCmd(a *session.App) *cobra.Command {
+	cmd := session.NewLeaf(a, "get REGISTRY", "Show the credentials of a registry, without the password", "",
+		func(cmd *cobra.Command, args []string) error { return runRegistryGet(cmd.Context(), a, args[0]) })
+	cmd.ValidArgsFunction = a.Complete(registries(a))
 	return cmd
 }
 
-func (a *app) runRegistryGet(ctx context.Context, registry string) error {
-	c, err := a.client()
+func runRegistryGet(ctx context.Context, a *session.App, registry string) error {
+	c, err := a.Client()
 	if err != nil {
 		return err
 	}
 	response, err := c.GetRegistry(ctx, registry)
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	return a.showRegistries(got.value)
+	return showRegistries(a, got.Value)
 }
 
-func (a *app) showRegistries(list any) error {
-	return a.show(list, func(w io.Writer) error {
-		var k keyLines
-		for _, r := range items(list) {
-			k.add("Registry", at(r, "registry"))
-			k.add("Name", orDefault(at(r, "registry_name"), "N/A"))
-			k.add("User", at(r, "registry_user"))
-			k.add("Type", at(r, "registry_type"))
-			k.add("Verify TLS", at(r, "registry_verify"))
-			k.add("Created", at(r, "created_at"))
-			k.add("Updated", at(r, "last_updated"))
-			k.blank()
+func showRegistries(a *session.App, list any) error {
+	return a.Show(list, func(w io.Writer) error {
+		var k render.KeyLines
+		for _, r := range render.Items(list) {
+			k.Add("Registry", render.At(r, "registry"))
+			k.Add("Name", render.OrDefault(render.At(r, "registry_name"), "N/A"))
+			k.Add("User", render.At(r, "registry_user"))
+			k.Add("Type", render.At(r, "registry_type"))
+			k.Add("Verify TLS", render.At(r, "registry_verify"))
+			k.Add("Created", render.At(r, "created_at"))
+			k.Add("Updated", render.At(r, "last_updated"))
+			k.Blank()
 		}
-		return k.write(w)
+		return k.Write(w)
 	})
 }
 
 // registryOptions are those of registry add and registry update.
 type registryOptions struct {
-	app                    *app
+	app                    *session.App
 	insecure, skipValidate bool
 	typ, name              string
 }
@@ -108,21 +111,21 @@ input if that is no terminal. For example:
 The engine tries the credentials first, unless --skip-validate is given. The option
 --insecure is about the registry here; before the word registry it is about the engine.`
 
-func newRegistryAddCmd(a *app) *cobra.Command {
+func newRegistryAddCmd(a *session.App) *cobra.Command {
 	opts := registryOptions{app: a}
-	cmd := newLeaf(a, "add REGISTRY REGISTRY_USER [REGISTRY_PASS]", "Add the credentials of a registry",
+	cmd := session.NewLeaf(a, "add REGISTRY REGISTRY_USER [REGISTRY_PASS]", "Add the credentials of a registry",
 		fmt.Sprintf(registryHelp, "add")+"\n\nThe type is docker_v2, or awsecr for a registry with a name of Amazon's.",
 		func(cmd *cobra.Command, args []string) error { return opts.add(cmd.Context(), args) })
 	opts.flags(cmd)
 	return cmd
 }
 
-func newRegistryUpdateCmd(a *app) *cobra.Command {
+func newRegistryUpdateCmd(a *session.App) *cobra.Command {
 	opts := registryOptions{app: a}
-	cmd := newLeaf(a, "update REGISTRY REGISTRY_USER [REGISTRY_PASS]", "Replace the credentials of a registry",
+	cmd := session.NewLeaf(a, "update REGISTRY REGISTRY_USER [REGISTRY_PASS]", "Replace the credentials of a registry",
 		fmt.Sprintf(registryHelp, "update")+"\n\nThe type and the name stay as they are unless they are given.",
 		func(cmd *cobra.Command, args []string) error { return opts.update(cmd.Context(), args) })
-	cmd.ValidArgsFunction = a.complete(a.registries)
+	cmd.ValidArgsFunction = a.Complete(registries(a))
 	opts.flags(cmd)
 	return cmd
 }
@@ -143,7 +146,7 @@ func (o registryOptions) add(ctx context.Context, args []string) error {
 		typ = string(anchore.RegistryDocker)
 		if amazonName.MatchString(args[0]) {
 			typ = string(anchore.RegistryECR)
-			o.app.note("WARN: setting registry type to 'awsecr' based on form of input registry name, remove and re-add using '--registry-type docker_v2' to override")
+			o.app.Note("WARN: setting registry type to 'awsecr' based on form of input registry name, remove and re-add using '--registry-type docker_v2' to override")
 		}
 	}
 	name := cmp.Or(o.name, args[0])
@@ -166,29 +169,29 @@ func (o registryOptions) update(ctx context.Context, args []string) error {
 	}
 	verify, validate := !o.insecure, !o.skipValidate
 	response, err := c.UpdateRegistry(ctx, args[0], &api.UpdateRegistryParams{Validate: &validate}, api.RegistryUpdate{
-		Registry: &args[0], RegistryUser: &args[1], RegistryPass: &pass, RegistryType: optional(o.typ), RegistryVerify: &verify, RegistryName: optional(o.name),
+		Registry: &args[0], RegistryUser: &args[1], RegistryPass: &pass, RegistryType: session.Optional(o.typ), RegistryVerify: &verify, RegistryName: session.Optional(o.name),
 	})
 	return o.show(ctx, c, response, err)
 }
 
 // prepare checks the type before it asks for a password.
-func (o registryOptions) prepare(args []string, typ string) (pass string, c *client, err error) {
+func (o registryOptions) prepare(args []string, typ string) (pass string, c *session.Client, err error) {
 	if _, err := anchore.ParseRegistryType(typ); err != nil {
-		return "", nil, failf("%s", anchore.MessageOf(err))
+		return "", nil, session.Failf("%s", anchore.MessageOf(err))
 	}
-	if c, err = o.app.client(); err != nil {
+	if c, err = o.app.Client(); err != nil {
 		return "", nil, err
 	}
 	pass, err = o.password(args)
 	return pass, c, err
 }
 
-func (o registryOptions) show(ctx context.Context, c *client, response *http.Response, err error) error {
-	got, err := c.do(ctx, response, err)
+func (o registryOptions) show(ctx context.Context, c *session.Client, response *http.Response, err error) error {
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	return o.app.showRegistries(got.value)
+	return showRegistries(o.app, got.Value)
 }
 
 // password is none that is worth hiding where the engine's host has the credentials.
@@ -200,32 +203,34 @@ func (o registryOptions) password(args []string) (string, error) {
 	case ambient:
 		return anchore.AmbientLogin, nil
 	}
-	return o.app.secret(args, 2, args[1]+" at "+args[0])
+	return o.app.Secret(args, 2, args[1]+" at "+args[0])
 }
 
-func newRegistryDelCmd(a *app) *cobra.Command {
-	cmd := newLeaf(a, "del REGISTRY", "Delete the credentials of a registry", "",
-		func(cmd *cobra.Command, args []string) error { return a.runRegistryDel(cmd.Context(), args[0]) })
-	cmd.ValidArgsFunction = a.complete(a.registries)
+func newRegistryDelCmd(a *session.App) *cobra.Command {
+	cmd := session.NewLeaf(a, "del REGISTRY", "Delete the credentials of a registry", "",
+		func(cmd *cobra.Command, args []string) error { return runRegistryDel(cmd.Context(), a, args[0]) })
+	cmd.ValidArgsFunction = a.Complete(registries(a))
 	return cmd
 }
 
-func (a *app) runRegistryDel(ctx context.Context, registry string) error {
-	c, err := a.client()
+func runRegistryDel(ctx context.Context, a *session.App, registry string) error {
+	c, err := a.Client()
 	if err != nil {
 		return err
 	}
 	response, err := c.DeleteRegistry(ctx, registry)
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	return a.success(got.value)
+	return a.Success(got.Value)
 }
 
 // registries asks the engine for the registries that it has credentials for.
-func (a *app) registries(cmd *cobra.Command, _ []string) []string {
-	return a.column(cmd, "registry", func(ctx context.Context, c *client) (*http.Response, error) {
-		return c.ListRegistries(ctx)
-	})
+func registries(a *session.App) session.Completer {
+	return func(cmd *cobra.Command, _ []string) []string {
+		return a.Column(cmd, "registry", func(ctx context.Context, c *session.Client) (*http.Response, error) {
+			return c.ListRegistries(ctx)
+		})
+	}
 }

@@ -1,4 +1,4 @@
-package cli
+package session
 
 import (
 	"slices"
@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// nearest returns at most n of the candidates that look like word, the most
+// Nearest returns at most n of the candidates that look like word, the most
 // similar first: those that contain it, or differ from it in few characters.
-func nearest(word string, candidates []string, n int) []string {
+func Nearest(word string, candidates []string, n int) []string {
 	type found struct {
 		text     string
 		distance int

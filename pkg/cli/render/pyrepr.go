@@ -1,4 +1,4 @@
-package cli
+package render
 
 import (
 	"fmt"
@@ -7,17 +7,17 @@ import (
 	"unicode"
 )
 
-// pyText is Python's str(v): what the original shows in cells and key lines.
-func pyText(v any) string {
+// Text is Python's str(v): what the original shows in cells and key lines.
+func Text(v any) string {
 	if s, ok := v.(string); ok {
 		return s
 	}
-	return pyRepr(v)
+	return Repr(v)
 }
 
-// pyRepr is Python's repr(v): its literal for a decoded JSON value. No control
+// Repr is Python's repr(v): its literal for a decoded JSON value. No control
 // byte leaves it.
-func pyRepr(v any) string {
+func Repr(v any) string {
 	var b strings.Builder
 	writeRepr(&b, v)
 	return b.String()
@@ -33,7 +33,7 @@ func writeRepr(b *strings.Builder, v any) {
 		} else {
 			b.WriteString("False")
 		}
-	case number:
+	case Number:
 		b.WriteString(pyNumber(t))
 	case int:
 		b.WriteString(strconv.Itoa(t))
@@ -48,19 +48,19 @@ func writeRepr(b *strings.Builder, v any) {
 			writeRepr(b, e)
 		}
 		b.WriteByte(']')
-	case object:
+	case Object:
 		b.WriteByte('{')
 		for i, m := range t {
 			if i > 0 {
 				b.WriteString(", ")
 			}
-			writeReprString(b, m.key)
+			writeReprString(b, m.Key)
 			b.WriteString(": ")
-			writeRepr(b, m.value)
+			writeRepr(b, m.Value)
 		}
 		b.WriteByte('}')
 	default:
-		panic(fmt.Sprintf("cli: no Python form for %T", v))
+		panic(fmt.Sprintf("render: no Python form for %T", v))
 	}
 }
 
@@ -108,9 +108,9 @@ func isHarmful(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 }
 
-// clean escapes what a terminal would obey. Data comes from registries and
+// Clean escapes what a terminal would obey. Data comes from registries and
 // images: nobody who names a tag gets to move the user's cursor.
-func clean(s string, keepLines bool) string {
+func Clean(s string, keepLines bool) string {
 	harmful := func(r rune) bool { return isHarmful(r) && (r != '\n' || !keepLines) }
 	if strings.IndexFunc(s, harmful) < 0 {
 		return strings.ToValidUTF8(s, "\uFFFD")

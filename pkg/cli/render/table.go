@@ -1,4 +1,4 @@
-package cli
+package render
 
 import (
 	"cmp"
@@ -13,22 +13,22 @@ import (
 	"github.com/olekukonko/tablewriter/tw"
 )
 
-// table is what a listing prints: raw values, sorted and padded as the
+// Table is what a listing prints: raw values, sorted and padded as the
 // original's library (prettytable, plain columns) did.
-type table struct {
-	columns  []string
-	rows     [][]any
-	sortBy   int  // column; -1 keeps the order received
-	descend  bool // also reverses ties
-	trailing bool // a blank line ends the output
+type Table struct {
+	Columns  []string
+	Rows     [][]any
+	SortBy   int  // column; -1 keeps the order received
+	Descend  bool // also reverses ties
+	Trailing bool // a blank line ends the output
 }
 
 // gutter is right of every cell, the last one too.
 const gutter = "        "
 
-// write prints the table. An empty one is an empty line, without a header.
-func (t table) write(w io.Writer, headers bool) error {
-	if len(t.rows) > 0 {
+// Write prints the table. An empty one is an empty line, without a header.
+func (t Table) Write(w io.Writer, headers bool) error {
+	if len(t.Rows) > 0 {
 		t.sort()
 		if err := t.render(w, headers); err != nil {
 			return fmt.Errorf("table: %w", err)
@@ -36,27 +36,27 @@ func (t table) write(w io.Writer, headers bool) error {
 	} else if _, err := io.WriteString(w, "\n"); err != nil {
 		return err
 	}
-	if t.trailing {
+	if t.Trailing {
 		_, err := io.WriteString(w, "\n")
 		return err
 	}
 	return nil
 }
 
-func (t table) sort() {
-	if t.sortBy < 0 {
+func (t Table) sort() {
+	if t.SortBy < 0 {
 		return
 	}
-	slices.SortStableFunc(t.rows, func(a, b []any) int {
-		c := cmp.Or(compareValues(a[t.sortBy], b[t.sortBy]), slices.CompareFunc(a, b, compareValues))
-		if t.descend {
+	slices.SortStableFunc(t.Rows, func(a, b []any) int {
+		c := cmp.Or(compareValues(a[t.SortBy], b[t.SortBy]), slices.CompareFunc(a, b, compareValues))
+		if t.Descend {
 			return -c
 		}
 		return c
 	})
 }
 
-func (t table) render(w io.Writer, headers bool) error {
+func (t Table) render(w io.Writer, headers bool) error {
 	tbl := tablewriter.NewTable(w,
 		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
 			Borders: tw.BorderNone, Symbols: tw.NewSymbols(tw.StyleNone),
@@ -70,9 +70,9 @@ func (t table) render(w io.Writer, headers bool) error {
 		tablewriter.WithEastAsian(tw.Off),
 	)
 	if headers {
-		tbl.Header(t.columns)
+		tbl.Header(t.Columns)
 	}
-	for _, row := range t.rows {
+	for _, row := range t.Rows {
 		cells := make([]string, len(row))
 		for i, v := range row {
 			cells[i] = cell(v)
@@ -86,7 +86,7 @@ func (t table) render(w io.Writer, headers bool) error {
 
 // cell is the text of a value in a table: Python's, and nothing in it that a
 // terminal would obey. A newline stays, and spreads the row over several lines.
-func cell(v any) string { return clean(pyText(v), true) }
+func cell(v any) string { return Clean(Text(v), true) }
 
 // compareValues orders as Python does where it can (text by code point, numbers
 // as numbers), and, where it would fail, null before booleans before numbers
@@ -98,15 +98,15 @@ func compareValues(a, b any) int {
 	}
 	switch x := a.(type) {
 	case bool:
-		return cmp.Compare(pyText(x), pyText(b)) // False, True
-	case number, int:
-		return rational(a).Cmp(rational(b))
+		return cmp.Compare(Text(x), Text(b)) // False, True
+	case Number, int:
+		return Rational(a).Cmp(Rational(b))
 	case string:
 		return strings.Compare(x, b.(string))
 	case nil:
 		return 0
 	}
-	return strings.Compare(pyText(a), pyText(b))
+	return strings.Compare(Text(a), Text(b))
 }
 
 func rank(v any) int {
@@ -115,7 +115,7 @@ func rank(v any) int {
 		return 0
 	case bool:
 		return 1
-	case number, int:
+	case Number, int:
 		return 2
 	case string:
 		return 3
@@ -123,9 +123,10 @@ func rank(v any) int {
 	return 4
 }
 
-func rational(v any) *big.Rat {
+// Rational is the value of a number, 0 for what is none.
+func Rational(v any) *big.Rat {
 	// An exponent of a billion would need a billion digits: compare those as 0.
-	if s := pyText(v); len(s) < 400 {
+	if s := Text(v); len(s) < 400 {
 		if r, ok := new(big.Rat).SetString(s); ok {
 			return r
 		}
@@ -133,30 +134,45 @@ func rational(v any) *big.Rat {
 	return new(big.Rat)
 }
 
-// keyLines prints "Key: value" lines; a blank line ends the record.
-type keyLines struct {
-	lines []string
+// KeyLines prints "Key: value" lines; a blank line ends the record.
+type KeyLines struct {
+	Lines []string
 }
 
-func (k *keyLines) add(key string, value any) {
-	k.lines = append(k.lines, key+": "+clean(pyText(value), false))
+// Add adds the line of a key.
+func (k *KeyLines) Add(key string, value any) {
+	k.Lines = append(k.Lines, key+": "+Clean(Text(value), false))
 }
 
-func (k *keyLines) blank() { k.lines = append(k.lines, "") }
+// Blank ends a record.
+func (k *KeyLines) Blank() { k.Lines = append(k.Lines, "") }
 
-// write prints the lines. As each record ended with a blank line, and the
+// Write prints the lines. As each record ended with a blank line, and the
 // original printed the text with one more newline, such output ends in two.
-func (k *keyLines) write(w io.Writer) error {
-	_, err := io.WriteString(w, strings.Join(k.lines, "\n")+"\n\n")
+func (k *KeyLines) Write(w io.Writer) error {
+	_, err := io.WriteString(w, strings.Join(k.Lines, "\n")+"\n\n")
 	return err
 }
 
-// writeAll prints parts one after the other.
-func writeAll(w io.Writer, parts ...string) error {
+// WriteAll prints parts one after the other.
+func WriteAll(w io.Writer, parts ...string) error {
 	for _, p := range parts {
 		if _, err := io.WriteString(w, p); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Columns has a row for each entry, with the values of keys under columns.
+func Columns(content []any, columns, keys []string) Table {
+	t := Table{Columns: columns}
+	for _, p := range content {
+		row := make([]any, len(keys))
+		for i, k := range keys {
+			row[i] = At(p, k)
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t
 }

@@ -1,4 +1,4 @@
-package cli
+package operator
 
 import (
 	"context"
@@ -9,17 +9,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
+	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
-func newUserCmd(a *app) *cobra.Command {
-	cmd := newGroup(a, "user", "Manage the users of an account")
+func newUserCmd(a *session.App) *cobra.Command {
+	cmd := session.NewGroup(a, "user", "Manage the users of an account")
 	cmd.AddCommand(newUserListCmd(a), newUserGetCmd(a), newUserAddCmd(a), newUserDelCmd(a), newUserSetPasswordCmd(a))
 	return cmd
 }
 
 // userOptions are those of all commands about users.
 type userOptions struct {
-	app     *app
+	app     *session.App
 	account string // "" for the one that the command line acts in
 	user    string // of setpassword; "" for oneself
 }
@@ -30,26 +32,26 @@ func (o *userOptions) flags(cmd *cobra.Command) *cobra.Command {
 }
 
 // client returns the client and the account that is meant.
-func (o userOptions) client(ctx context.Context) (*client, string, error) {
-	c, err := o.app.client()
+func (o userOptions) client(ctx context.Context) (*session.Client, string, error) {
+	c, err := o.app.Client()
 	if err != nil || o.account != "" {
 		return c, o.account, err
 	}
 	response, err := c.GetAccount(ctx)
-	account, err := c.ask(ctx, response, err)
+	account, err := ask(ctx, c, response, err)
 	if err != nil {
 		return nil, "", err
 	}
-	name, ok := at(account, "name").(string)
+	name, ok := render.At(account, "name").(string)
 	if !ok {
-		return nil, "", failf("the engine does not say which account this is; give --account")
+		return nil, "", session.Failf("the engine does not say which account this is; give --account")
 	}
 	return c, name, nil
 }
 
-func newUserListCmd(a *app) *cobra.Command {
+func newUserListCmd(a *session.App) *cobra.Command {
 	o := userOptions{app: a}
-	return o.flags(newLeaf(a, "list", "List the users of an account", "",
+	return o.flags(session.NewLeaf(a, "list", "List the users of an account", "",
 		func(cmd *cobra.Command, _ []string) error { return o.list(cmd.Context()) }))
 }
 
@@ -59,26 +61,26 @@ func (o userOptions) list(ctx context.Context) error {
 		return err
 	}
 	response, err := c.ListUsers(ctx, account)
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	t := columnsTable(items(got.value), []string{"Name", "Type", "Source", "Created"}, []string{"username", "type", "source", "created_at"})
-	t.sortBy, t.trailing = 3, true
-	return o.app.show(got.value, o.app.table(t))
+	t := render.Columns(render.Items(got.Value), []string{"Name", "Type", "Source", "Created"}, []string{"username", "type", "source", "created_at"})
+	t.SortBy, t.Trailing = 3, true
+	return o.app.Show(got.Value, o.app.Table(t))
 }
 
-func (o userOptions) show(ctx context.Context, c *client, response *http.Response, err error) error {
-	got, err := c.do(ctx, response, err)
+func (o userOptions) show(ctx context.Context, c *session.Client, response *http.Response, err error) error {
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	return o.app.showRecord(got.value, [][2]string{{"Name", "username"}, {"Type", "type"}, {"Source", "source"}, {"Created", "created_at"}})
+	return showRecord(o.app, got.Value, [][2]string{{"Name", "username"}, {"Type", "type"}, {"Source", "source"}, {"Created", "created_at"}})
 }
 
-func newUserGetCmd(a *app) *cobra.Command {
+func newUserGetCmd(a *session.App) *cobra.Command {
 	o := userOptions{app: a}
-	return o.flags(newLeaf(a, "get NAME", "Show a user", "",
+	return o.flags(session.NewLeaf(a, "get NAME", "Show a user", "",
 		func(cmd *cobra.Command, args []string) error {
 			c, account, err := o.client(cmd.Context())
 			if err != nil {
@@ -89,9 +91,9 @@ func newUserGetCmd(a *app) *cobra.Command {
 		}))
 }
 
-func newUserAddCmd(a *app) *cobra.Command {
+func newUserAddCmd(a *session.App) *cobra.Command {
 	o := userOptions{app: a}
-	return o.flags(newLeaf(a, "add NAME [PASSWORD]", "Add a user to an account",
+	return o.flags(session.NewLeaf(a, "add NAME [PASSWORD]", "Add a user to an account",
 		"Without PASSWORD, or with -, it is asked for, or read from standard input if that is\nno terminal. It has 6 to 128 characters.",
 		func(cmd *cobra.Command, args []string) error { return o.add(cmd.Context(), args) }))
 }
@@ -101,20 +103,20 @@ func (o userOptions) add(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	password, err := o.app.secret(args, 1, args[0])
+	password, err := o.app.Secret(args, 1, args[0])
 	if err != nil {
 		return err
 	}
 	if n := utf8.RuneCountInString(password); n < 6 || n > 128 {
-		return failf("Please enter a password of 6 to 128 characters.")
+		return session.Failf("Please enter a password of 6 to 128 characters.")
 	}
 	response, err := c.AddUser(ctx, account, api.UserRequest{Username: args[0], Password: password})
 	return o.show(ctx, c, response, err)
 }
 
-func newUserDelCmd(a *app) *cobra.Command {
+func newUserDelCmd(a *session.App) *cobra.Command {
 	o := userOptions{app: a}
-	return o.flags(newLeaf(a, "del NAME", "Delete a user", "",
+	return o.flags(session.NewLeaf(a, "del NAME", "Delete a user", "",
 		func(cmd *cobra.Command, args []string) error { return o.del(cmd.Context(), args[0]) }))
 }
 
@@ -124,16 +126,16 @@ func (o userOptions) del(ctx context.Context, name string) error {
 		return err
 	}
 	response, err := c.DeleteUser(ctx, account, name)
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	return o.app.success(got.value)
+	return o.app.Success(got.Value)
 }
 
-func newUserSetPasswordCmd(a *app) *cobra.Command {
+func newUserSetPasswordCmd(a *session.App) *cobra.Command {
 	o := userOptions{app: a}
-	cmd := o.flags(newLeaf(a, "setpassword [PASSWORD]", "Set the password of a user, of your own without --username",
+	cmd := o.flags(session.NewLeaf(a, "setpassword [PASSWORD]", "Set the password of a user, of your own without --username",
 		"Without PASSWORD, or with -, it is asked for, or read from standard input if that is\nno terminal. It has 6 to 128 characters.",
 		func(cmd *cobra.Command, args []string) error { return o.setPassword(cmd.Context(), args) }))
 	cmd.Flags().StringVar(&o.user, "username", "", "the user, instead of the one of this command line")
@@ -147,29 +149,29 @@ func (o userOptions) setPassword(ctx context.Context, args []string) error {
 	}
 	if o.user == "" {
 		response, err := c.GetUser(ctx)
-		user, err := c.ask(ctx, response, err)
+		user, err := ask(ctx, c, response, err)
 		if err != nil {
 			return err
 		}
-		o.user = pyText(at(user, "username"))
+		o.user = render.Text(render.At(user, "username"))
 	}
-	password, err := o.app.secret(args, 0, o.user)
+	password, err := o.app.Secret(args, 0, o.user)
 	if err != nil {
 		return err
 	}
 	response, err := c.SetCredential(ctx, account, o.user, api.CredentialRequest{Type: "password", Value: password})
-	got, err := c.do(ctx, response, err)
+	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
 	const note = "NOTE: Be sure to change the password you're using for this client if you have reset your own password"
 	text := false
-	err = o.app.show(got.value, func(w io.Writer) error {
+	err = o.app.Show(got.Value, func(w io.Writer) error {
 		text = true
-		return writeAll(w, "Password (re)set success\n", note, "\n")
+		return render.WriteAll(w, "Password (re)set success\n", note, "\n")
 	})
 	if !text {
-		o.app.note("%s", note)
+		o.app.Note("%s", note)
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package cli
+package session
 
 import (
 	"cmp"
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 const (
@@ -29,24 +30,24 @@ const (
 	maxAnswer = 1 << 30
 )
 
-// client talks to one engine. Requests are made by the generated client; answers
+// Client talks to one engine. Requests are made by the generated client; answers
 // are decoded without a schema.
-type client struct {
+type Client struct {
 	*api.Client
 	set   settings
-	root  string // the configured URL, as it was written
+	Root  string // the configured URL, as it was written
 	debug func(format string, args ...any)
 }
 
-// answer is a response that was read completely.
-type answer struct {
-	status int
-	value  any // nil, bool, number, string, []any or object; a body that is no JSON is a string
+// Answer is a response that was read completely.
+type Answer struct {
+	Status int // of HTTP
+	Value  any // as render decodes it; a body that is no JSON is a string
 	isJSON bool
 }
 
-func newClient(set settings, program string, debug func(string, ...any)) (*client, error) {
-	c := &client{set: set, root: set.url, debug: debug}
+func newClient(set settings, program string, debug func(string, ...any)) (*Client, error) {
+	c := &Client{set: set, Root: set.url, debug: debug}
 	u, err := url.Parse(set.url)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, c.noAccess("the URL must begin with http:// or https:// and name a host", errors.Join(errors.New("bad URL"), err))
@@ -76,11 +77,11 @@ func newTransport(set settings) (*http.Transport, error) {
 	if set.caFile != "" {
 		certificates, err := os.ReadFile(set.caFile)
 		if err != nil {
-			return nil, failf("cannot read the CA file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names: %v", err)
+			return nil, Failf("cannot read the CA file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names: %v", err)
 		}
 		trust.RootCAs = x509.NewCertPool()
 		if !trust.RootCAs.AppendCertsFromPEM(certificates) {
-			return nil, failf("no certificate in the CA file %s", set.caFile)
+			return nil, Failf("no certificate in the CA file %s", set.caFile)
 		}
 	}
 	return &http.Transport{
@@ -94,70 +95,70 @@ func newTransport(set settings) (*http.Transport, error) {
 	}, nil
 }
 
-// do reads the response that a method of the generated client returned. A
-// failure status is a *failure with the engine's own words. The original asked
+// Do reads the response that a method of the generated client returned. A
+// failure status is a *Failure with the engine's own words. The original asked
 // for the configured URL before each command; here that is asked only when an
 // answer cannot have come from an engine.
-func (c *client) do(ctx context.Context, response *http.Response, err error) (answer, error) {
-	a, err := c.read(response, err)
+func (c *Client) Do(ctx context.Context, response *http.Response, err error) (Answer, error) {
+	a, err := c.Read(response, err)
 	if err != nil {
 		return a, err
 	}
-	if a.status >= 200 && a.status <= 298 {
+	if a.Status >= 200 && a.Status <= 298 {
 		return a, nil
 	}
-	if a.status == http.StatusUnauthorized {
+	if a.Status == http.StatusUnauthorized {
 		return a, c.refused()
 	}
-	if _, ok := a.value.(object); !ok {
-		if err := c.check(ctx); err != nil {
+	if _, ok := a.Value.(render.Object); !ok {
+		if err := c.Check(ctx); err != nil {
 			return a, err
 		}
 	}
-	return a, &failure{answer: a.value, status: a.status, code: statusCode(a.status)}
+	return a, &Failure{Answer: a.Value, Status: a.Status, code: statusCode(a.Status)}
 }
 
-// read gets the body. Errors: no answer at all.
-func (c *client) read(response *http.Response, err error) (answer, error) {
+// Read gets the body. Errors: no answer at all.
+func (c *Client) Read(response *http.Response, err error) (Answer, error) {
 	if err != nil {
 		c.debug("%v", err)
-		return answer{}, c.noAccess("", err).hint("%s", unreachableHint(c.root, err))
+		return Answer{}, c.noAccess("", err).Hint("%s", unreachableHint(c.Root, err))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	c.debug("%s url=%s httpcode=%d bytes=%d", response.Request.Method, response.Request.URL.Redacted(), response.StatusCode, len(body))
 	if err != nil {
-		return answer{}, failf("the answer of %s was cut off", c.root).because(err)
+		return Answer{}, Failf("the answer of %s was cut off", c.Root).because(err)
 	}
-	a := answer{status: response.StatusCode, value: plainText(body)}
-	if v, err := decodeJSON(body); err == nil {
-		a.value, a.isJSON = v, true
+	a := Answer{Status: response.StatusCode, Value: render.PlainText(body)}
+	if v, err := render.DecodeJSON(body); err == nil {
+		a.Value, a.isJSON = v, true
 	}
 	return a, nil
 }
 
-func (e *failure) because(err error) *failure {
+func (e *Failure) because(err error) *Failure {
 	e.cause = err
 	return e
 }
 
-// check asks for the configured URL, as the original's start-up check did.
-func (c *client) check(ctx context.Context) error {
-	response, err := c.raw(ctx, http.MethodGet, c.root)
-	a, err := c.read(response, err)
+// Check asks for the configured URL, as the original's start-up check did.
+func (c *Client) Check(ctx context.Context) error {
+	response, err := c.Raw(ctx, http.MethodGet, c.Root)
+	a, err := c.Read(response, err)
 	switch {
 	case err != nil:
 		return err
-	case a.status == http.StatusUnauthorized:
+	case a.Status == http.StatusUnauthorized:
 		return c.refused()
-	case a.status < 200 || a.status > 298:
-		return c.noAccess(fmt.Sprintf("it answers with HTTP %d", a.status), nil).hint("does the URL end in /v1, and is it that of an engine?")
+	case a.Status < 200 || a.Status > 298:
+		return c.noAccess(fmt.Sprintf("it answers with HTTP %d", a.Status), nil).Hint("does the URL end in /v1, and is it that of an engine?")
 	}
 	return nil
 }
 
-// raw sends a request that the API's document does not have.
-func (c *client) raw(ctx context.Context, method, target string) (*http.Response, error) {
+// Raw sends a request that the API's document does not have.
+func (c *Client) Raw(ctx context.Context, method, target string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, target, nil)
 	if err != nil {
 		return nil, err
@@ -170,34 +171,34 @@ func (c *client) raw(ctx context.Context, method, target string) (*http.Response
 	return c.Client.Client.Do(r)
 }
 
-// base is the configured URL without its last slash.
-func (c *client) base() string { return strings.TrimSuffix(c.root, "/") }
+// Base is the configured URL without its last slash.
+func (c *Client) Base() string { return strings.TrimSuffix(c.Root, "/") }
 
 // noAccess is the original's only word on every trouble at the start; reason
 // follows it where there is one.
-func (c *client) noAccess(reason string, cause error) *failure {
-	text := fmt.Sprintf("could not access anchore service (user=%s url=%s)", cmp.Or(c.set.user, "None"), c.root)
+func (c *Client) noAccess(reason string, cause error) *Failure {
+	text := fmt.Sprintf("could not access anchore service (user=%s url=%s)", cmp.Or(c.set.user, "None"), c.Root)
 	if reason == "" && c.set.debug && cause != nil {
 		reason = cause.Error()
 	}
 	if reason != "" {
 		text += ": " + reason
 	}
-	return failf("%s", text).because(cause)
+	return Failf("%s", text).because(cause)
 }
 
-func (c *client) refused() error {
+func (c *Client) refused() error {
 	f := c.noAccess("the user name or password is not accepted (HTTP 401)", nil)
-	f.status = http.StatusUnauthorized
+	f.Status = http.StatusUnauthorized
 	if c.set.user == "" && c.set.pass == "" {
 		f = c.noAccess("no user name and password were given (HTTP 401)", nil)
-		f.status = http.StatusUnauthorized
-		f = f.hint("give --u and --p, set ANCHORE_CLI_USER and ANCHORE_CLI_PASS, or write ~/.anchore/credentials.yaml")
+		f.Status = http.StatusUnauthorized
+		f = f.Hint("give --u and --p, set ANCHORE_CLI_USER and ANCHORE_CLI_PASS, or write ~/.anchore/credentials.yaml")
 	}
 	if c.set.adminFile != "" {
-		return f.hint("the engine on this host wrote the first password of the user admin to %s", c.set.adminFile)
+		return f.Hint("the engine on this host wrote the first password of the user admin to %s", c.set.adminFile)
 	}
-	return f.hint("an engine writes the first password of the user admin to the file admin-password in its data directory")
+	return f.Hint("an engine writes the first password of the user admin to the file admin-password in its data directory")
 }
 
 func unreachableHint(target string, cause error) string {
@@ -210,4 +211,12 @@ func unreachableHint(target string, cause error) string {
 		return "is the engine running? Start it with: engine serve"
 	}
 	return "is the engine running, and can this host reach it? --url or ANCHORE_CLI_URL names its address"
+}
+
+// Optional is nil for a flag that was not given.
+func Optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }

@@ -1,4 +1,4 @@
-package cli
+package render
 
 import (
 	"bytes"
@@ -14,68 +14,68 @@ import (
 	"unicode/utf8"
 )
 
-// An answer is decoded without a schema, since --json prints it as it was
-// received, whatever keys it has: nil, bool, number, string, []any or object.
 type (
-	// object is a JSON object with its keys in the order received.
-	object []member
-	member struct {
-		key   string
-		value any
+	// Object is a JSON object with its keys in the order received.
+	Object []Member
+	// Member is a key of an Object and what it has there.
+	Member struct {
+		Key   string
+		Value any
 	}
-	// number is a JSON number as it was written.
-	number string
+	// Number is a JSON number as it was written.
+	Number string
 )
 
 // maxDepth is how deep an answer may be nested; the API's own are below ten.
 const maxDepth = 200
 
-// get returns the value of key, nil if there is none.
-func (o object) get(key string) any {
-	v, _ := o.lookup(key)
+// Get returns the value of key, nil if there is none.
+func (o Object) Get(key string) any {
+	v, _ := o.Lookup(key)
 	return v
 }
 
-func (o object) lookup(key string) (any, bool) {
+// Lookup returns the value of key, and whether there is one.
+func (o Object) Lookup(key string) (any, bool) {
 	for i := range o {
-		if o[i].key == key {
-			return o[i].value, true
+		if o[i].Key == key {
+			return o[i].Value, true
 		}
 	}
 	return nil, false
 }
 
-// set replaces the value of key, or adds it at the end.
-func (o object) set(key string, value any) object {
+// Set replaces the value of key, or adds it at the end.
+func (o Object) Set(key string, value any) Object {
 	for i := range o {
-		if o[i].key == key {
-			o[i].value = value
+		if o[i].Key == key {
+			o[i].Value = value
 			return o
 		}
 	}
-	return append(o, member{key, value})
+	return append(o, Member{key, value})
 }
 
-// at follows keys into nested objects; nil where one is missing.
-func at(v any, keys ...string) any {
+// At follows keys into nested objects; nil where one is missing.
+func At(v any, keys ...string) any {
 	for _, k := range keys {
-		o, ok := v.(object)
+		o, ok := v.(Object)
 		if !ok {
 			return nil
 		}
-		v = o.get(k)
+		v = o.Get(k)
 	}
 	return v
 }
 
-// items returns v's elements if it is a list, else none.
-func items(v any) []any {
+// Items returns v's elements if it is a list, else none.
+func Items(v any) []any {
 	l, _ := v.([]any)
 	return l
 }
 
-// decodeJSON reads one JSON document.
-func decodeJSON(data []byte) (any, error) {
+// DecodeJSON reads one JSON document.
+func DecodeJSON(data []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	v, err := decodeValue(dec, 0)
@@ -98,7 +98,7 @@ func decodeValue(dec *json.Decoder, depth int) (any, error) {
 	}
 	switch t := tok.(type) {
 	case json.Number:
-		return number(t), nil
+		return Number(t), nil
 	case json.Delim:
 		if t == '{' {
 			return decodeObject(dec, depth)
@@ -109,7 +109,7 @@ func decodeValue(dec *json.Decoder, depth int) (any, error) {
 }
 
 func decodeObject(dec *json.Decoder, depth int) (any, error) {
-	o := object{}
+	o := Object{}
 	seen := map[string]bool{}
 	for dec.More() {
 		tok, err := dec.Token()
@@ -122,11 +122,11 @@ func decodeObject(dec *json.Decoder, depth int) (any, error) {
 			return nil, err
 		}
 		if seen[key] {
-			o = o.set(key, v)
+			o = o.Set(key, v)
 			continue
 		}
 		seen[key] = true
-		o = append(o, member{key, v})
+		o = append(o, Member{key, v})
 	}
 	_, err := dec.Token()
 	return o, err
@@ -145,8 +145,8 @@ func decodeList(dec *json.Decoder, depth int) (any, error) {
 	return list, err
 }
 
-// jsonText renders v as Python's json.dumps(v, indent=4, sort_keys=True) does.
-func jsonText(v any) string {
+// JSON renders v as Python's json.dumps(v, indent=4, sort_keys=True) does.
+func JSON(v any) string {
 	return string(appendJSON(nil, v, 0))
 }
 
@@ -156,7 +156,7 @@ func appendJSON(b []byte, v any, depth int) []byte {
 		return append(b, "null"...)
 	case bool:
 		return strconv.AppendBool(b, t)
-	case number:
+	case Number:
 		return append(b, jsonNumber(t)...)
 	case int:
 		return strconv.AppendInt(b, int64(t), 10)
@@ -171,18 +171,18 @@ func appendJSON(b []byte, v any, depth int) []byte {
 			b = appendJSON(newLine(b, i, depth+1), e, depth+1)
 		}
 		return append(newLine(b, 0, depth), ']')
-	case object:
+	case Object:
 		if len(t) == 0 {
 			return append(b, "{}"...)
 		}
 		b = append(b, '{')
-		for i, m := range sorted(t) {
-			b = appendJSONString(newLine(b, i, depth+1), m.key)
-			b = appendJSON(append(b, ": "...), m.value, depth+1)
+		for i, m := range Sorted(t) {
+			b = appendJSONString(newLine(b, i, depth+1), m.Key)
+			b = appendJSON(append(b, ": "...), m.Value, depth+1)
 		}
 		return append(newLine(b, 0, depth), '}')
 	}
-	panic(fmt.Sprintf("cli: no JSON form for %T", v))
+	panic(fmt.Sprintf("render: no JSON form for %T", v))
 }
 
 func newLine(b []byte, i, depth int) []byte {
@@ -196,11 +196,11 @@ func newLine(b []byte, i, depth int) []byte {
 	return b
 }
 
-// sorted returns o's members by key. Bytewise order of UTF-8 is the order of
+// Sorted returns o's members by key. Bytewise order of UTF-8 is the order of
 // code points, which is Python's.
-func sorted(o object) object {
+func Sorted(o Object) Object {
 	o = slices.Clone(o)
-	slices.SortStableFunc(o, func(a, b member) int { return strings.Compare(a.key, b.key) })
+	slices.SortStableFunc(o, func(a, b Member) int { return strings.Compare(a.Key, b.Key) })
 	return o
 }
 
@@ -233,7 +233,7 @@ func appendJSONString(b []byte, s string) []byte {
 }
 
 // jsonNumber is pyNumber, with JSON's (Python's) name for what overflows.
-func jsonNumber(n number) string {
+func jsonNumber(n Number) string {
 	switch s := pyNumber(n); s {
 	case "inf":
 		return "Infinity"
@@ -246,7 +246,7 @@ func jsonNumber(n number) string {
 
 // pyNumber renders a JSON number as Python prints what it reads: integers
 // exactly, everything else as the shortest text of a float.
-func pyNumber(n number) string {
+func pyNumber(n Number) string {
 	s := string(n)
 	if !strings.ContainsAny(s, ".eE") {
 		if i, ok := new(big.Int).SetString(s, 10); ok {
@@ -255,11 +255,11 @@ func pyNumber(n number) string {
 		return s
 	}
 	f, _ := strconv.ParseFloat(s, 64) // out of range gives an infinity, as in Python
-	return pyFloat(f)
+	return Float(f)
 }
 
-// pyFloat is Python's repr of a float: 1.0, 0.25, 1e+20, 1e-07.
-func pyFloat(f float64) string {
+// Float is Python's repr of a float: 1.0, 0.25, 1e+20, 1e-07.
+func Float(f float64) string {
 	if math.IsInf(f, 0) || math.IsNaN(f) {
 		return strings.ToLower(strings.TrimPrefix(strconv.FormatFloat(f, 'g', -1, 64), "+"))
 	}
@@ -275,10 +275,37 @@ func pyFloat(f float64) string {
 	return s
 }
 
-// plainText is a body that is no JSON, fit to be shown.
-func plainText(data []byte) string {
+// PlainText is a body that is no JSON, fit to be shown.
+func PlainText(data []byte) string {
 	if utf8.Valid(data) {
 		return string(data)
 	}
 	return strings.ToValidUTF8(string(data), "�")
+}
+
+// OrDefault is v, or def for a value that is not there.
+func OrDefault(v any, def string) any {
+	if v == nil {
+		return def
+	}
+	return v
+}
+
+// IsEmpty is Python's falsehood.
+func IsEmpty(v any) bool {
+	switch t := v.(type) {
+	case nil:
+		return true
+	case bool:
+		return !t
+	case string:
+		return t == ""
+	case Number:
+		return Rational(t).Sign() == 0
+	case []any:
+		return len(t) == 0
+	case Object:
+		return len(t) == 0
+	}
+	return false
 }

@@ -1,0 +1,172 @@
+package operator
+
+import (
+	"context"
+	"io"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/cli/render"
+	"github.com/anchore/anchore-engine/pkg/cli/session"
+)
+
+// NewAccountCmd is the group "account", with the users of accounts in it.
+func NewAccountCmd(a *session.App) *cobra.Command {
+	cmd := session.NewGroup(a, "account", "Manage accounts and their users")
+	cmd.AddCommand(newAccountWhoamiCmd(a), newAccountListCmd(a), newAccountGetCmd(a), newAccountAddCmd(a),
+		newAccountStateCmd(a, "enable", "Let the users of an account in again, and watch its tags"),
+		newAccountStateCmd(a, "disable", "Let the users of an account in no more, and watch none of its tags"), newUserCmd(a))
+	return cmd
+}
+
+func newAccountWhoamiCmd(a *session.App) *cobra.Command {
+	return session.NewLeaf(a, "whoami", "Show the user and account of this command line", "",
+		func(cmd *cobra.Command, _ []string) error { return runAccountWhoami(cmd.Context(), a) })
+}
+
+// ask gets one of the records of the user itself. A failure ends with exit code 2,
+// as the original's requests before every account command did.
+func ask(ctx context.Context, c *session.Client, response *http.Response, err error) (any, error) {
+	got, err := c.Do(ctx, response, err)
+	if f := session.AsFailure(err); f != nil {
+		return nil, f.Exit(2)
+	}
+	return got.Value, err
+}
+
+func runAccountWhoami(ctx context.Context, a *session.App) error {
+	c, err := a.Client()
+	if err != nil {
+		return err
+	}
+	response, err := c.GetAccount(ctx)
+	account, err := ask(ctx, c, response, err)
+	if err != nil {
+		return err
+	}
+	response, err = c.GetUser(ctx)
+	user, err := ask(ctx, c, response, err)
+	if err != nil {
+		return err
+	}
+	return a.Show(render.Object{{Key: "account", Value: account}, {Key: "user", Value: user}}, func(w io.Writer) error {
+		var k render.KeyLines
+		k.Add("Username", render.At(user, "username"))
+		k.Add("AccountName", render.At(account, "name"))
+		k.Add("AccountEmail", render.At(account, "email"))
+		k.Add("AccountType", render.At(account, "type"))
+		k.Blank()
+		return k.Write(w)
+	})
+}
+
+func newAccountListCmd(a *session.App) *cobra.Command {
+	return session.NewLeaf(a, "list", "List accounts", "",
+		func(cmd *cobra.Command, _ []string) error { return runAccountList(cmd.Context(), a) })
+}
+
+func runAccountList(ctx context.Context, a *session.App) error {
+	c, err := a.Client()
+	if err != nil {
+		return err
+	}
+	response, err := c.ListAccounts(ctx, nil)
+	got, err := c.Do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	t := render.Columns(render.Items(got.Value), []string{"Name", "Email", "Type", "State", "Created"}, []string{"name", "email", "type", "state", "created_at"})
+	t.SortBy, t.Trailing = 4, true
+	return a.Show(got.Value, a.Table(t))
+}
+
+// accounts asks the engine for the names of accounts.
+func accounts(a *session.App) session.Completer {
+	return func(cmd *cobra.Command, _ []string) []string {
+		return a.Column(cmd, "name", func(ctx context.Context, c *session.Client) (*http.Response, error) {
+			return c.ListAccounts(ctx, nil)
+		})
+	}
+}
+
+// showRecord prints one record as key lines; a key that is not there is None.
+func showRecord(a *session.App, v any, lines [][2]string) error {
+	return a.Show(v, func(w io.Writer) error {
+		var k render.KeyLines
+		for _, l := range lines {
+			k.Add(l[0], render.At(v, l[1]))
+		}
+		k.Blank()
+		return k.Write(w)
+	})
+}
+
+func showAccount(a *session.App, v any) error {
+	return showRecord(a, v, [][2]string{{"Name", "name"}, {"Email", "email"}, {"Type", "type"}, {"State", "state"}, {"Created", "created_at"}})
+}
+
+func newAccountGetCmd(a *session.App) *cobra.Command {
+	cmd := session.NewLeaf(a, "get NAME", "Show an account", "",
+		func(cmd *cobra.Command, args []string) error { return runAccountGet(cmd.Context(), a, args[0]) })
+	cmd.ValidArgsFunction = a.Complete(accounts(a))
+	return cmd
+}
+
+func runAccountGet(ctx context.Context, a *session.App, name string) error {
+	c, err := a.Client()
+	if err != nil {
+		return err
+	}
+	response, err := c.GetAccountByName(ctx, name)
+	got, err := c.Do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return showAccount(a, got.Value)
+}
+
+func newAccountAddCmd(a *session.App) *cobra.Command {
+	var email string
+	cmd := session.NewLeaf(a, "add NAME", "Add an account", "It has no users yet: 'anchore-cli account user add --account NAME' adds one.",
+		func(cmd *cobra.Command, args []string) error { return runAccountAdd(cmd.Context(), a, args[0], email) })
+	cmd.Flags().StringVar(&email, "email", "", "an address for the account, for people and for webhooks")
+	return cmd
+}
+
+func runAccountAdd(ctx context.Context, a *session.App, name, email string) error {
+	c, err := a.Client()
+	if err != nil {
+		return err
+	}
+	response, err := c.AddAccount(ctx, api.AccountRequest{Name: name, Email: session.Optional(email)})
+	got, err := c.Do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return showAccount(a, got.Value)
+}
+
+// newAccountStateCmd is enable or disable.
+func newAccountStateCmd(a *session.App, name, short string) *cobra.Command {
+	cmd := session.NewLeaf(a, name+" NAME", short, "",
+		func(cmd *cobra.Command, args []string) error {
+			return runAccountState(cmd.Context(), a, args[0], name+"d")
+		})
+	cmd.ValidArgsFunction = a.Complete(accounts(a))
+	return cmd
+}
+
+func runAccountState(ctx context.Context, a *session.App, name, state string) error {
+	c, err := a.Client()
+	if err != nil {
+		return err
+	}
+	response, err := c.SetAccountState(ctx, name, api.AccountStateRequest{State: api.AccountStateRequestState(state)})
+	got, err := c.Do(ctx, response, err)
+	if err != nil {
+		return err
+	}
+	return a.Success(got.Value)
+}
