@@ -72,7 +72,7 @@ func (c *Catalog) ClaimAnalysis(ctx context.Context, lease time.Duration) (job J
 		return Job{}, false, time.Time{}, err
 	}
 	job.Sources, err = c.sources(ctx, job.Analysis)
-	c.analysisReady.wake() // another worker may find another one due
+	c.analysisReady.Wake() // another worker may find another one due
 	return job, err == nil, time.Time{}, err
 }
 
@@ -142,21 +142,21 @@ func (c *Catalog) FailAnalysis(ctx context.Context, j Job, reason string) error 
 }
 
 func (c *Catalog) endAnalysis(ctx context.Context, j Job, end func(*work.Row)) error {
-	st, err := c.stamp()
+	st, err := c.store.Stamp()
 	if err != nil {
 		return err
 	}
 	err = c.held(ctx, j, func(tx store.Tx, row, next *work.Row) error {
 		end(next)
-		next.Due, next.Finished = 0, table.Nanos(st.now)
-		id := cause.NewID(st.nanos, st.random)
+		next.Due, next.Finished = 0, table.Nanos(st.Now)
+		id := cause.NewID(st.Nanos, st.Random)
 		return cause.Table.Insert(tx, &cause.Row{
-			ID: id[:], Kind: cause.Analysis, At: table.Nanos(st.now), Analysis: row.ID, After: row.Digest,
+			ID: id[:], Kind: cause.Analysis, At: table.Nanos(st.Now), Analysis: row.ID, After: row.Digest,
 			Failed: next.State == work.Failed, Reason: next.Reason, Why: "analysis",
 		})
 	})
 	if err == nil {
-		c.causesReady.wake()
+		c.causesReady.Wake()
 	}
 	return err
 }
@@ -164,7 +164,7 @@ func (c *Catalog) endAnalysis(ctx context.Context, j Job, end func(*work.Row)) e
 // RefuseSource records that the account's credentials do not give it the image:
 // its record alone fails, for others the analysis goes on. Errors: Conflict.
 func (c *Catalog) RefuseSource(ctx context.Context, j Job, name, reason string) error {
-	st, err := c.stamp()
+	st, err := c.store.Stamp()
 	if err != nil {
 		return err
 	}
@@ -181,18 +181,18 @@ func (c *Catalog) RefuseSource(ctx context.Context, j Job, name, reason string) 
 			return err
 		}
 		next := *img
-		next.Refused, next.Updated = reason, table.Nanos(st.now)
+		next.Refused, next.Updated = reason, table.Nanos(st.Now)
 		if err := image.Table.Replace(tx, img, &next); err != nil {
 			return err
 		}
-		id := cause.NewID(st.nanos, st.random)
+		id := cause.NewID(st.Nanos, st.Random)
 		return cause.Table.Insert(tx, &cause.Row{
-			ID: id[:], Kind: cause.Refused, At: table.Nanos(st.now), Account: acct.No, Analysis: row.ID, After: row.Digest,
+			ID: id[:], Kind: cause.Refused, At: table.Nanos(st.Now), Account: acct.No, Analysis: row.ID, After: row.Digest,
 			Failed: true, Reason: reason, Why: "analysis",
 		})
 	})
 	if err == nil {
-		c.causesReady.wake()
+		c.causesReady.Wake()
 	}
 	return err
 }
@@ -216,7 +216,7 @@ func (c *Catalog) requeue(ctx context.Context, j Job, due time.Time, reason stri
 		return nil
 	})
 	if err == nil {
-		c.analysisReady.wake()
+		c.analysisReady.Wake()
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
+	"github.com/anchore/anchore-engine/pkg/catalog/change"
 	"github.com/anchore/anchore-engine/pkg/catalog/repository"
 	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
@@ -26,13 +27,13 @@ type WatchedRepository struct {
 }
 
 // newWatch is the state of a watch that begins.
-func (s stamp) newWatch() *subscription.RepositoryRow {
-	return &subscription.RepositoryRow{ID: uint64(s.nanos), First: uint64(s.nanos)}
+func newWatch(st change.Stamp) *subscription.RepositoryRow {
+	return &subscription.RepositoryRow{ID: uint64(st.Nanos), First: uint64(st.Nanos)}
 }
 
 // chooseAgain makes the watch of a repo_update begin with a first list once more
 // if next wants other tags than row. What it added stays added.
-func (s stamp) chooseAgain(row, next *subscription.Row) error {
+func chooseAgain(st change.Stamp, row, next *subscription.Row) error {
 	if row.Type != string(anchore.RepoUpdate) || row.Value == next.Value {
 		return nil
 	}
@@ -44,7 +45,7 @@ func (s stamp) chooseAgain(row, next *subscription.Row) error {
 		return nil
 	}
 	state := row.WatchState()
-	state.First, state.Taken = uint64(s.nanos), false
+	state.First, state.Taken = uint64(st.Nanos), false
 	next.Repository = &state
 	return nil
 }
@@ -52,12 +53,12 @@ func (s stamp) chooseAgain(row, next *subscription.Row) error {
 // WatchRepository stores an active repo_update of the account, or, if it has one,
 // changes what that wants; whether it is active stays. created says which.
 func (c *Catalog) WatchRepository(ctx context.Context, name string, ref anchore.Reference, want anchore.RepositoryWatch) (w WatchedRepository, sub anchore.Subscription, created bool, err error) {
-	st, err := c.stamp()
+	st, err := c.store.Stamp()
 	if err != nil {
 		return w, sub, false, err
 	}
 	key := ref.RepositoryName()
-	err = c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err = c.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		old, err := subscription.Find(tx, acct.No, key, anchore.RepoUpdate)
 		if err != nil {
 			return err
@@ -65,9 +66,9 @@ func (c *Catalog) WatchRepository(ctx context.Context, name string, ref anchore.
 		var next subscription.Row
 		if created = old == nil; created {
 			next = *subscription.New(acct.No, anchore.Subscription{
-				Account: name, Key: key, Type: anchore.RepoUpdate, Active: true, CreatedAt: st.now, UpdatedAt: st.now,
+				Account: name, Key: key, Type: anchore.RepoUpdate, Active: true, CreatedAt: st.Now, UpdatedAt: st.Now,
 			})
-			next.Repository = st.newWatch()
+			next.Repository = newWatch(st)
 		} else {
 			next = *old
 		}
@@ -75,11 +76,11 @@ func (c *Catalog) WatchRepository(ctx context.Context, name string, ref anchore.
 			return err
 		}
 		if !created {
-			if err := st.chooseAgain(old, &next); err != nil {
+			if err := chooseAgain(st, old, &next); err != nil {
 				return err
 			}
 			if next.Value != old.Value {
-				next.Updated = table.Nanos(st.now)
+				next.Updated = table.Nanos(st.Now)
 			}
 		}
 		if w, err = watchedRepository(name, &next); err != nil {
@@ -181,7 +182,7 @@ func (c *Catalog) TakeFirstList(ctx context.Context, w WatchedRepository, pass [
 			return subscription.Table.Replace(tx, row, &next)
 		})
 		if err != nil || len(pass) == 0 {
-			c.subscriptionsChanged.wake() // also of what WatchRepository stored before
+			c.subscriptionsChanged.Wake() // also of what WatchRepository stored before
 			return err
 		}
 	}
@@ -204,7 +205,7 @@ func passTag(tx store.Tx, sub *subscription.Row, tag string) error {
 // updateWatch runs fn in a transaction with the subscription of a watch, and does
 // nothing if the watch ended or began anew.
 func (c *Catalog) updateWatch(ctx context.Context, w WatchedRepository, fn func(store.Tx, *subscription.Row) error) error {
-	return c.update(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
+	return c.store.UpdateAccount(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
 		row, err := subscription.Find(tx, acct.No, w.Ref.RepositoryName(), anchore.RepoUpdate)
 		if err != nil || row == nil {
 			return err
@@ -220,7 +221,7 @@ func (c *Catalog) updateWatch(ctx context.Context, w WatchedRepository, fn func(
 // that are settled, with the time of the next attempt those that failed.
 func (c *Catalog) RepositoryTags(ctx context.Context, w WatchedRepository) (map[string]time.Time, error) {
 	var no uint32
-	err := c.view(ctx, w.Account, func(_ store.Tx, acct *account.Row) error {
+	err := c.store.ViewAccount(ctx, w.Account, func(_ store.Tx, acct *account.Row) error {
 		no = acct.No
 		return nil
 	})
@@ -277,11 +278,11 @@ const (
 // raises e the first time; an e without a type is not raised. The tag is tried again
 // later and later.
 func (c *Catalog) RepositoryTagFailed(ctx context.Context, w WatchedRepository, tag string, e anchore.Event) (first bool, err error) {
-	st, err := c.stamp()
+	st, err := c.store.Stamp()
 	if err != nil {
 		return false, err
 	}
-	err = c.update(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
+	err = c.store.UpdateAccount(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
 		sub, err := subscription.Find(tx, acct.No, w.Ref.RepositoryName(), anchore.RepoUpdate)
 		if err != nil || sub == nil || sub.WatchState().ID != w.id {
 			first = false
@@ -298,17 +299,17 @@ func (c *Catalog) RepositoryTagFailed(ctx context.Context, w WatchedRepository, 
 		next.Attempts++
 		first = e.Type != "" && !next.Told
 		next.Told = next.Told || first
-		next.Next = table.Nanos(st.now.Add(tagRetry(next.Attempts)))
+		next.Next = table.Nanos(st.Now.Add(tagRetry(next.Attempts)))
 		if first {
 			e.Account = w.Account
-			if err := c.record(tx, acct, st, 0, e); err != nil {
+			if err := c.recorder.Record(tx, acct, st, 0, e); err != nil {
 				return err
 			}
 		}
 		return repository.Table.Replace(tx, old, &next)
 	})
 	if err == nil && first {
-		c.deliveryReady.wake()
+		c.deliveryReady.Wake()
 	}
 	return first, err
 }
@@ -326,19 +327,19 @@ func tagRetry(attempts int) time.Duration {
 // RepositoryListFailed records that a repository cannot be listed, and raises an
 // event the first time.
 func (c *Catalog) RepositoryListFailed(ctx context.Context, w WatchedRepository, reason string) (first bool, err error) {
-	st, err := c.stamp()
+	st, err := c.store.Stamp()
 	if err != nil {
 		return false, err
 	}
-	err = c.update(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
+	err = c.store.UpdateAccount(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
 		sub, err := subscription.Find(tx, acct.No, w.Ref.RepositoryName(), anchore.RepoUpdate)
 		if first = err == nil && sub != nil && sub.WatchState().Failed == 0; !first {
 			return err
 		}
 		next, state := *sub, sub.WatchState()
-		state.Failed = table.Nanos(st.now)
+		state.Failed = table.Nanos(st.Now)
 		next.Repository = &state
-		err = c.record(tx, acct, st, 0, anchore.Event{
+		err = c.recorder.Record(tx, acct, st, 0, anchore.Event{
 			Account: w.Account, Type: anchore.EventListTagsFailed, Level: anchore.Failure, Service: "catalog",
 			Message:  "Failed to list tags in repository",
 			Resource: anchore.Resource{Type: "repository", ID: sub.Key},
@@ -350,15 +351,15 @@ func (c *Catalog) RepositoryListFailed(ctx context.Context, w WatchedRepository,
 		return subscription.Table.Replace(tx, sub, &next)
 	})
 	if err == nil && first {
-		c.deliveryReady.wake()
-		c.subscriptionsChanged.wake()
+		c.deliveryReady.Wake()
+		c.subscriptionsChanged.Wake()
 	}
 	return first, err
 }
 
 // RepositoryListed records that a repository can be listed again.
 func (c *Catalog) RepositoryListed(ctx context.Context, w WatchedRepository) error {
-	defer c.subscriptionsChanged.wake()
+	defer c.subscriptionsChanged.Wake()
 	return c.updateWatch(ctx, w, func(tx store.Tx, sub *subscription.Row) error {
 		next, state := *sub, sub.WatchState()
 		state.Failed = 0

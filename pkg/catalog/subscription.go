@@ -31,7 +31,7 @@ func (c *Catalog) Subscriptions(ctx context.Context, name string, f Subscription
 	var last *subscription.Row // of subs
 	for {
 		page := make([]*subscription.Row, 0, store.MaxPage)
-		err := c.view(ctx, name, func(tx store.Tx, acct *account.Row) (err error) {
+		err := c.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) (err error) {
 			r.Prefix = append(table.Key{}.Uint32(acct.No), prefix...)
 			page, err = subscription.Table.Scan(tx, r)
 			return err
@@ -90,7 +90,7 @@ func (f SubscriptionFilter) compile() (match func(*subscription.Row) bool, prefi
 // alias. Errors: NotFound.
 func (c *Catalog) Subscription(ctx context.Context, name, id string) (anchore.Subscription, error) {
 	var s anchore.Subscription
-	err := c.view(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err := c.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := subscriptionByID(tx, acct, id)
 		if err != nil {
 			return err
@@ -122,12 +122,12 @@ func (c *Catalog) AddSubscription(ctx context.Context, s anchore.Subscription) (
 	if s.Value, err = anchore.ParseSubscriptionValue(s.Type, s.Value); err != nil {
 		return s, false, err
 	}
-	st, err := c.stamp()
+	st, err := c.store.Stamp()
 	if err != nil {
 		return s, false, err
 	}
-	s.CreatedAt, s.UpdatedAt = st.now, st.now
-	err = c.update(ctx, s.Account, func(tx store.Tx, acct *account.Row) error {
+	s.CreatedAt, s.UpdatedAt = st.Now, st.Now
+	err = c.store.UpdateAccount(ctx, s.Account, func(tx store.Tx, acct *account.Row) error {
 		row, err := subscription.Find(tx, acct.No, s.Key, s.Type)
 		if err != nil {
 			return err
@@ -135,7 +135,7 @@ func (c *Catalog) AddSubscription(ctx context.Context, s anchore.Subscription) (
 		if created = row == nil; created {
 			row = subscription.New(acct.No, s)
 			if s.Type == anchore.RepoUpdate {
-				row.Repository = st.newWatch()
+				row.Repository = newWatch(st)
 			}
 			if err := subscription.Table.Insert(tx, row); err != nil {
 				return err
@@ -145,7 +145,7 @@ func (c *Catalog) AddSubscription(ctx context.Context, s anchore.Subscription) (
 		return nil
 	})
 	if err == nil && created {
-		c.subscriptionsChanged.wake()
+		c.subscriptionsChanged.Wake()
 	}
 	return stored, created, err
 }
@@ -164,11 +164,11 @@ type SubscriptionUpdate struct {
 // another subscription.
 func (c *Catalog) UpdateSubscription(ctx context.Context, name, id string, u SubscriptionUpdate) (anchore.Subscription, error) {
 	var s anchore.Subscription
-	st, err := c.stamp()
+	st, err := c.store.Stamp()
 	if err != nil {
 		return s, err
 	}
-	err = c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err = c.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := subscriptionByID(tx, acct, id)
 		if err != nil {
 			return err
@@ -185,17 +185,17 @@ func (c *Catalog) UpdateSubscription(ctx context.Context, name, id string, u Sub
 				return err
 			}
 		}
-		if err := st.chooseAgain(row, &next); err != nil {
+		if err := chooseAgain(st, row, &next); err != nil {
 			return err
 		}
 		if next.Active != row.Active || next.Value != row.Value {
-			next.Updated = table.Nanos(st.now)
+			next.Updated = table.Nanos(st.Now)
 		}
 		s = next.Domain(name)
 		return subscription.Table.Replace(tx, row, &next)
 	})
 	if err == nil {
-		c.subscriptionsChanged.wake()
+		c.subscriptionsChanged.Wake()
 	}
 	return s, err
 }
@@ -223,7 +223,7 @@ func (u SubscriptionUpdate) names(row *subscription.Row) error {
 // Conflict if it is active (a repo_update may be deleted as it is).
 func (c *Catalog) DeleteSubscription(ctx context.Context, name, id string) error {
 	var deleted *subscription.Row
-	err := c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err := c.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := subscriptionByID(tx, acct, id)
 		if err != nil {
 			return err
@@ -237,7 +237,7 @@ func (c *Catalog) DeleteSubscription(ctx context.Context, name, id string) error
 	if err != nil {
 		return err
 	}
-	c.subscriptionsChanged.wake()
+	c.subscriptionsChanged.Wake()
 	if deleted.Type == string(anchore.RepoUpdate) {
 		if err := c.purgeRepository(ctx, deleted.Account, deleted.Key); err != nil {
 			c.log.Warn("what was known of a repository's tags is removed later", "repository", deleted.Key, "error", err)

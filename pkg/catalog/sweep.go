@@ -29,7 +29,7 @@ func (c *Catalog) purge(ctx context.Context, no uint32, digest string) error {
 			return err
 		}
 	}
-	c.subscriptionsChanged.wake()
+	c.subscriptionsChanged.Wake()
 	return nil
 }
 
