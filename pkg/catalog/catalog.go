@@ -11,24 +11,32 @@ import (
 	"strings"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog/analysis"
 	"github.com/anchore/anchore-engine/pkg/catalog/change"
 	"github.com/anchore/anchore-engine/pkg/catalog/credential"
 	"github.com/anchore/anchore-engine/pkg/catalog/delivery"
 	"github.com/anchore/anchore-engine/pkg/catalog/eventlog"
 	"github.com/anchore/anchore-engine/pkg/catalog/login"
+	"github.com/anchore/anchore-engine/pkg/catalog/watchlist"
 	"github.com/anchore/anchore-engine/pkg/store"
 )
 
 // The words of the packages below that callers of a Catalog use.
 type (
-	Delivery       = delivery.Delivery
-	DeliveryResult = delivery.Result
-	EndpointState  = delivery.EndpointState
-	Notified       = delivery.Notified
-	EventFilter    = eventlog.Filter
-	RegistryUpdate = credential.Update
-	VerifyRegistry = credential.Verify
-	Sealer         = credential.Sealer
+	Delivery           = delivery.Delivery
+	DeliveryResult     = delivery.Result
+	EndpointState      = delivery.EndpointState
+	Notified           = delivery.Notified
+	EventFilter        = eventlog.Filter
+	RegistryUpdate     = credential.Update
+	VerifyRegistry     = credential.Verify
+	Sealer             = credential.Sealer
+	Job                = analysis.Job
+	Source             = analysis.Source
+	AnalysisResult     = analysis.Result
+	SubscriptionFilter = watchlist.Filter
+	SubscriptionUpdate = watchlist.Update
+	WatchedRepository  = watchlist.WatchedRepository
 )
 
 // MaxClaim is how many deliveries one claim gives at most.
@@ -79,6 +87,8 @@ type Catalog struct {
 	*delivery.Queue
 	*login.Directory
 	*credential.Keyring
+	*watchlist.List
+	*analysis.Analyses
 
 	store          *change.Store
 	blobs          store.Blobs
@@ -127,13 +137,9 @@ func New(cfg Config) (*Catalog, error) {
 	c.Log = eventlog.New(c.store, c.recorder, c.deliveryReady)
 	c.Queue = delivery.New(c.store, c.recorder, c.deliveryReady)
 	c.Keyring = credential.New(c.store, c.recorder, cfg.Seal, passwords, c.subscriptionsChanged, c.deliveryReady)
+	c.List = watchlist.New(c.store, c.recorder, c.log, c.subscriptionsChanged, c.deliveryReady)
+	c.Analyses = analysis.New(c.store, c.analysisReady, c.causesReady)
 	var err error
 	c.Directory, err = login.New(c.store, passwords.Forget, c.subscriptionsChanged)
 	return c, err
 }
-
-// SubscriptionsChanged hints that the set of watched tags may have changed.
-func (c *Catalog) SubscriptionsChanged() <-chan struct{} { return c.subscriptionsChanged }
-
-// AnalysisReady hints that an analysis may be due.
-func (c *Catalog) AnalysisReady() <-chan struct{} { return c.analysisReady }

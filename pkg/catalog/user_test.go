@@ -95,8 +95,10 @@ func TestPasswordChangeEndsRememberedLogins(t *testing.T) {
 		}
 		return anchore.KindOf(err)
 	}
-	if login("foobar") != -1 || login("foobar") != -1 {
-		t.Fatal("the password is not accepted")
+	for range 2 { // the second is remembered
+		if login("foobar") != -1 {
+			t.Fatal("the password is not accepted")
+		}
 	}
 	if _, err := w.SetPassword(t.Context(), "admin", "admin", "barfoo"); err != nil {
 		t.Fatal(err)
