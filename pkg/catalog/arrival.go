@@ -9,6 +9,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
 	"github.com/anchore/anchore-engine/pkg/catalog/cause"
+	"github.com/anchore/anchore-engine/pkg/catalog/change"
 	"github.com/anchore/anchore-engine/pkg/catalog/image"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
 	"github.com/anchore/anchore-engine/pkg/catalog/work"
@@ -17,7 +18,7 @@ import (
 
 // arrival is a manifest on its way into the catalog.
 type arrival struct {
-	stamp
+	change.Stamp
 	manifest       anchore.Manifest
 	manifestBlob   store.Digest
 	configBlob     store.Digest
@@ -29,18 +30,18 @@ type arrival struct {
 
 // nextCause is the id of the tag's next cause, above all that it had.
 func (in arrival) nextCause(tag *image.TagRow) cause.ID {
-	tag.LastCause = max(in.nanos, tag.LastCause+1)
-	return cause.NewID(tag.LastCause, in.random)
+	tag.LastCause = max(in.Nanos, tag.LastCause+1)
+	return cause.NewID(tag.LastCause, in.Random)
 }
 
 // arrive stores the manifest's documents, which the rows refer to, and makes the
 // identities that the transaction needs.
 func (c *Catalog) arrive(ctx context.Context, m anchore.Manifest, add *Addition) (arrival, error) {
-	st, err := c.stamp()
+	st, err := c.store.Stamp()
 	if err != nil {
 		return arrival{}, err
 	}
-	in := arrival{stamp: st, manifest: m, add: add, created: st.now, newAnalysisRef: m.Digest + "." + st.hex[:16]}
+	in := arrival{Stamp: st, manifest: m, add: add, created: st.Now, newAnalysisRef: m.Digest + "." + st.Hex[:16]}
 	if in.manifestBlob, err = c.blobs.Put(ctx, bytes.NewReader(m.Raw)); err != nil {
 		return arrival{}, err
 	}
@@ -63,8 +64,8 @@ func (c *Catalog) takeIn(tx store.Tx, acct *account.Row, in arrival, tag *image.
 	if named != nil {
 		next = *named
 	}
-	if named == nil || tag.Changed == table.Nanos(in.now) {
-		next.Detected, next.Updated = table.Nanos(in.created), table.Nanos(in.now)
+	if named == nil || tag.Changed == table.Nanos(in.Now) {
+		next.Detected, next.Updated = table.Nanos(in.created), table.Nanos(in.Now)
 	}
 	if err := image.Named.Replace(tx, named, &next); err != nil {
 		return err
@@ -74,7 +75,7 @@ func (c *Catalog) takeIn(tx store.Tx, acct *account.Row, in arrival, tag *image.
 	}
 	id := in.nextCause(tag)
 	return cause.Table.Insert(tx, &cause.Row{
-		ID: id[:], Kind: cause.Attached, At: table.Nanos(in.now), Account: acct.No, Tag: tag.Tag,
+		ID: id[:], Kind: cause.Attached, At: table.Nanos(in.Now), Account: acct.No, Tag: tag.Tag,
 		After: img.Digest, Analysis: analysis.ID, Why: in.why,
 	})
 }
@@ -85,7 +86,7 @@ func (c *Catalog) putImage(tx store.Tx, acct *account.Row, in arrival) (*image.R
 	if err != nil {
 		return nil, nil, err
 	}
-	next := image.Row{Account: acct.No, Created: table.Nanos(in.created), Updated: table.Nanos(in.now)}
+	next := image.Row{Account: acct.No, Created: table.Nanos(in.created), Updated: table.Nanos(in.Now)}
 	if old != nil {
 		next = *old
 		next.Deleting, next.Forced = false, false
@@ -99,7 +100,7 @@ func (c *Catalog) putImage(tx store.Tx, acct *account.Row, in arrival) (*image.R
 		return nil, nil, err
 	}
 	if old != nil && old.Analysis != next.Analysis {
-		next.Updated = table.Nanos(in.now)
+		next.Updated = table.Nanos(in.Now)
 	}
 	return &next, analysis, image.Table.Replace(tx, old, &next)
 }
@@ -132,7 +133,7 @@ func (in arrival) complete(row, old *image.Row) error {
 		merged[k] = v
 	}
 	if !maps.Equal(merged, row.Annotations) {
-		row.Annotations, row.Updated = merged, table.Nanos(in.now)
+		row.Annotations, row.Updated = merged, table.Nanos(in.Now)
 	}
 	return nil
 }
@@ -158,7 +159,7 @@ func (c *Catalog) attach(tx store.Tx, row *image.Row, in arrival) (*work.Row, er
 	use := shared
 	if shared == nil || shared.State == work.Failed || force {
 		use = &work.Row{
-			ID: in.newAnalysisRef, Digest: row.Digest, State: work.Queued, Due: table.Nanos(in.now), Created: table.Nanos(in.now),
+			ID: in.newAnalysisRef, Digest: row.Digest, State: work.Queued, Due: table.Nanos(in.Now), Created: table.Nanos(in.Now),
 			Manifest: in.manifestBlob, Config: in.configBlob,
 		}
 		if err := work.Table.Insert(tx, use); err != nil {

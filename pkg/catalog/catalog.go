@@ -4,22 +4,43 @@
 package catalog
 
 import (
-	"context"
 	"crypto/rand"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"strings"
-	"sync/atomic"
-	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
-	"github.com/anchore/anchore-engine/pkg/catalog/account"
+	"github.com/anchore/anchore-engine/pkg/catalog/analysis"
+	"github.com/anchore/anchore-engine/pkg/catalog/change"
+	"github.com/anchore/anchore-engine/pkg/catalog/credential"
+	"github.com/anchore/anchore-engine/pkg/catalog/delivery"
+	"github.com/anchore/anchore-engine/pkg/catalog/eventlog"
+	"github.com/anchore/anchore-engine/pkg/catalog/login"
+	"github.com/anchore/anchore-engine/pkg/catalog/watchlist"
 	"github.com/anchore/anchore-engine/pkg/store"
 )
+
+// The words of the packages below that callers of a Catalog use.
+type (
+	Delivery           = delivery.Delivery
+	DeliveryResult     = delivery.Result
+	EndpointState      = delivery.EndpointState
+	Notified           = delivery.Notified
+	EventFilter        = eventlog.Filter
+	RegistryUpdate     = credential.Update
+	VerifyRegistry     = credential.Verify
+	Sealer             = credential.Sealer
+	Job                = analysis.Job
+	Source             = analysis.Source
+	AnalysisResult     = analysis.Result
+	SubscriptionFilter = watchlist.Filter
+	SubscriptionUpdate = watchlist.Update
+	WatchedRepository  = watchlist.WatchedRepository
+)
+
+// MaxClaim is how many deliveries one claim gives at most.
+const MaxClaim = delivery.MaxClaim
 
 // Config is what a Catalog is built from. Store and Blobs are required.
 type Config struct {
@@ -62,27 +83,26 @@ func DefaultSubscriptions() map[anchore.SubscriptionType]bool {
 // goroutines. Errors are *anchore.Error where the caller can do something about
 // them; others are the store's.
 type Catalog struct {
-	store          store.Store
+	*eventlog.Log
+	*delivery.Queue
+	*login.Directory
+	*credential.Keyring
+	*watchlist.List
+	*analysis.Analyses
+
+	store          *change.Store
 	blobs          store.Blobs
-	seal           Sealer
 	endpoints      func(anchore.SubscriptionType) []string
 	defaults       map[anchore.SubscriptionType]bool
 	notifyRebuilds bool
-	eventLog       func(anchore.Level) bool
-	hostID         string
 	publicURL      string
-	baseURL        string
 	log            *slog.Logger
-	random         io.Reader
-	logins         *logins
-	credentials    credentials
+	recorder       *eventlog.Recorder
 
-	lastCause atomic.Int64 // instant of the newest cause, in nanoseconds since 1970
-
-	subscriptionsChanged hint
-	analysisReady        hint
-	causesReady          hint
-	deliveryReady        hint
+	subscriptionsChanged change.Hint
+	analysisReady        change.Hint
+	causesReady          change.Hint
+	deliveryReady        change.Hint
 }
 
 // New builds a Catalog. It reads and writes nothing.
@@ -90,97 +110,36 @@ func New(cfg Config) (*Catalog, error) {
 	if cfg.Store == nil || cfg.Blobs == nil {
 		return nil, errors.New("catalog.New: Store and Blobs are required")
 	}
+	if cfg.Endpoints == nil {
+		cfg.Endpoints = func(anchore.SubscriptionType) []string { return nil }
+	}
+	if cfg.EventLog == nil {
+		cfg.EventLog = func(anchore.Level) bool { return false }
+	}
+	if cfg.Subscriptions == nil {
+		cfg.Subscriptions = DefaultSubscriptions()
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Random == nil {
+		cfg.Random = rand.Reader
+	}
 	c := &Catalog{
-		store: cfg.Store, blobs: cfg.Blobs, seal: cfg.Seal, endpoints: cfg.Endpoints, defaults: cfg.Subscriptions,
-		notifyRebuilds: cfg.NotifyRebuilds, eventLog: cfg.EventLog, hostID: cfg.HostID, baseURL: cfg.BaseURL, publicURL: strings.TrimSuffix(cfg.PublicURL, "/"), log: cfg.Log, random: cfg.Random,
-		subscriptionsChanged: newHint(), analysisReady: newHint(), causesReady: newHint(), deliveryReady: newHint(),
+		store: &change.Store{Store: cfg.Store, Random: cfg.Random}, blobs: cfg.Blobs, endpoints: cfg.Endpoints, defaults: cfg.Subscriptions,
+		notifyRebuilds: cfg.NotifyRebuilds, publicURL: strings.TrimSuffix(cfg.PublicURL, "/"), log: cfg.Log,
+		recorder: eventlog.NewRecorder(eventlog.Config{
+			Endpoints: cfg.Endpoints, EventLog: cfg.EventLog, HostID: cfg.HostID, BaseURL: cfg.BaseURL,
+		}),
+		subscriptionsChanged: change.NewHint(), analysisReady: change.NewHint(), causesReady: change.NewHint(), deliveryReady: change.NewHint(),
 	}
-	if c.endpoints == nil {
-		c.endpoints = func(anchore.SubscriptionType) []string { return nil }
-	}
-	if c.eventLog == nil {
-		c.eventLog = func(anchore.Level) bool { return false }
-	}
-	if c.defaults == nil {
-		c.defaults = DefaultSubscriptions()
-	}
-	if c.log == nil {
-		c.log = slog.New(slog.DiscardHandler)
-	}
-	if c.random == nil {
-		c.random = rand.Reader
-	}
+	passwords := &credential.Copy{}
+	c.Log = eventlog.New(c.store, c.recorder, c.deliveryReady)
+	c.Queue = delivery.New(c.store, c.recorder, c.deliveryReady)
+	c.Keyring = credential.New(c.store, c.recorder, cfg.Seal, passwords, c.subscriptionsChanged, c.deliveryReady)
+	c.List = watchlist.New(c.store, c.recorder, c.log, c.subscriptionsChanged, c.deliveryReady)
+	c.Analyses = analysis.New(c.store, c.analysisReady, c.causesReady)
 	var err error
-	c.logins, err = newLogins(c.random)
+	c.Directory, err = login.New(c.store, passwords.Forget, c.subscriptionsChanged)
 	return c, err
-}
-
-// hint says "look": there may be work. It holds one, and may be lost in a crash,
-// so who waits for it also looks from time to time.
-type hint chan struct{}
-
-func newHint() hint { return make(hint, 1) }
-
-func (h hint) wake() {
-	select {
-	case h <- struct{}{}:
-	default: // one is waiting already
-	}
-}
-
-// SubscriptionsChanged hints that the set of watched tags may have changed.
-func (c *Catalog) SubscriptionsChanged() <-chan struct{} { return c.subscriptionsChanged }
-
-// AnalysisReady hints that an analysis may be due.
-func (c *Catalog) AnalysisReady() <-chan struct{} { return c.analysisReady }
-
-// stamp is the identity of one change: made outside of its transaction, which may
-// run more than once.
-type stamp struct {
-	now    time.Time
-	nanos  int64 // of the cause: later than that of any other cause of this process
-	random uint64
-	hex    string // 32 random hexadecimal digits
-}
-
-func (c *Catalog) stamp() (stamp, error) {
-	var raw [24]byte
-	if _, err := io.ReadFull(c.random, raw[:]); err != nil {
-		return stamp{}, fmt.Errorf("catalog: random bytes: %w", err)
-	}
-	now := time.Now().UTC()
-	for {
-		last := c.lastCause.Load()
-		nanos := max(now.UnixNano(), last+1)
-		if c.lastCause.CompareAndSwap(last, nanos) {
-			return stamp{now: now, nanos: nanos, random: binary.BigEndian.Uint64(raw[:8]), hex: hex.EncodeToString(raw[8:])}, nil
-		}
-	}
-}
-
-// eventID is the id of the nth event of this change.
-func (s stamp) eventID(n int) string {
-	return fmt.Sprintf("%s%04x", s.hex[:28], uint16(n))
-}
-
-// update runs fn in a transaction with the account of that name.
-func (c *Catalog) update(ctx context.Context, name string, fn func(store.Tx, *account.Row) error) error {
-	return c.store.Update(ctx, func(tx store.Tx) error {
-		acct, err := account.ByName(tx, name)
-		if err != nil {
-			return err
-		}
-		return fn(tx, acct)
-	})
-}
-
-// view runs fn on a snapshot with the account of that name.
-func (c *Catalog) view(ctx context.Context, name string, fn func(store.Tx, *account.Row) error) error {
-	return c.store.View(ctx, func(tx store.Tx) error {
-		acct, err := account.ByName(tx, name)
-		if err != nil {
-			return err
-		}
-		return fn(tx, acct)
-	})
 }

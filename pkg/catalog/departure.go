@@ -25,7 +25,7 @@ func (c *Catalog) DeleteAccount(ctx context.Context, name string) error {
 	const op = "catalog.DeleteAccount"
 	now := table.Nanos(time.Now())
 	var no uint32
-	err := c.update(ctx, name, func(tx store.Tx, old *account.Row) error {
+	err := c.store.UpdateAccount(ctx, name, func(tx store.Tx, old *account.Row) error {
 		no = old.No
 		switch {
 		case old.Type != string(anchore.UserAccount):
@@ -48,7 +48,7 @@ func (c *Catalog) sweepAccounts(ctx context.Context) error {
 	leaving, err := c.Accounts(ctx, anchore.AccountDeleting)
 	for _, a := range leaving {
 		var no uint32
-		e := c.view(ctx, a.Name, func(_ store.Tx, row *account.Row) error {
+		e := c.store.ViewAccount(ctx, a.Name, func(_ store.Tx, row *account.Row) error {
 			no = row.No
 			return nil
 		})
@@ -81,7 +81,7 @@ func (c *Catalog) purgeAccount(ctx context.Context, no uint32) error {
 			return err
 		}
 	}
-	c.subscriptionsChanged.wake()
+	c.subscriptionsChanged.Wake()
 	return nil
 }
 

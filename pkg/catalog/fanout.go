@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
 	"github.com/anchore/anchore-engine/pkg/catalog/cause"
+	"github.com/anchore/anchore-engine/pkg/catalog/change"
 	"github.com/anchore/anchore-engine/pkg/catalog/image"
 	"github.com/anchore/anchore-engine/pkg/catalog/outbox"
 	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
@@ -90,7 +90,7 @@ func (c *Catalog) FanOut(ctx context.Context) (more bool, err error) {
 	if idle || err != nil {
 		return false, err
 	}
-	st, err := c.stamp()
+	st, err := c.store.Stamp()
 	if err != nil {
 		return false, err
 	}
@@ -99,7 +99,7 @@ func (c *Catalog) FanOut(ctx context.Context) (more bool, err error) {
 		if err != nil || row == nil {
 			return err
 		}
-		f := fanOut{c: c, tx: tx, stamp: st, cause: *row}
+		f := fanOut{c: c, tx: tx, Stamp: st, cause: *row}
 		done, err := f.page()
 		if err != nil {
 			return err
@@ -112,14 +112,14 @@ func (c *Catalog) FanOut(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	c.deliveryReady.wake()
+	c.deliveryReady.Wake()
 	return true, nil
 }
 
 // fanOut is one page of the fan-out of a cause.
 type fanOut struct {
 	c *Catalog
-	stamp
+	change.Stamp
 	tx     store.Tx
 	cause  cause.Row // with the cursor as it will be
 	events int
@@ -311,7 +311,7 @@ func annotations(img *image.Row) map[string]string {
 
 func (f *fanOut) event(acct *account.Row, e anchore.Event) error {
 	f.events++
-	return f.c.record(f.tx, acct, f.stamp, f.events-1, e)
+	return f.c.recorder.Record(f.tx, acct, f.Stamp, f.events-1, e)
 }
 
 // notify writes the notification of one subscription with its deliveries.
@@ -322,21 +322,11 @@ func (f *fanOut) notify(acct *account.Row, t anchore.SubscriptionType, key, summ
 		return err
 	}
 	n := anchore.Notification{
-		ID: notificationID(causeID, id), Account: acct.Name, Type: t, SubscriptionID: id, Key: key,
-		Summary: summary, CreatedAt: f.now,
+		ID: outbox.NotificationID(causeID, id), Account: acct.Name, Type: t, SubscriptionID: id, Key: key,
+		Summary: summary, CreatedAt: f.Now,
 	}
 	if n.Payload, err = json.Marshal(payload(n.ID)); err != nil {
 		return fmt.Errorf("catalog.FanOut: payload: %w", err)
 	}
 	return outbox.Put(f.tx, acct.No, causeID, n, f.c.endpoints(t))
-}
-
-// notificationID derives the id from the cause and the subscription, so that a
-// page that runs again writes the same notification. It has the form of a UUID of
-// version 8 (RFC 9562 §5.8: custom).
-func notificationID(id cause.ID, subscriptionID string) string {
-	sum := sha256.Sum256(append(id[:], subscriptionID...))
-	sum[6] = sum[6]&0x0f | 0x80
-	sum[8] = sum[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[0:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }

@@ -35,7 +35,7 @@ func (c *Catalog) ImageByID(ctx context.Context, name, id string) (anchore.Image
 
 func (c *Catalog) oneImage(ctx context.Context, name string, find func(store.Tx, uint32) (*image.Row, error), missing, arg string) (anchore.Image, error) {
 	var img anchore.Image
-	err := c.view(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err := c.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := find(tx, acct.No)
 		if err != nil {
 			return err
@@ -137,7 +137,7 @@ func (c *Catalog) Images(ctx context.Context, name string, f ImageFilter, after 
 	r := store.Range{Start: []byte(after), Limit: store.MaxPage}
 	for {
 		var full bool
-		err := c.view(ctx, name, func(tx store.Tx, acct *account.Row) error {
+		err := c.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 			r.Prefix = table.Key{}.Uint32(acct.No)
 			entries, err := tx.Scan(image.ByTime, r)
 			if err != nil {
@@ -185,7 +185,7 @@ func (c *Catalog) imagesOfTag(ctx context.Context, name string, f ImageFilter) (
 		return []anchore.Image{img}, err
 	}
 	var images []anchore.Image
-	err = c.view(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err = c.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		digests, err := tagDigests(tx, acct.No, ref.FullTag(), f.History)
 		if err != nil {
 			return err
@@ -264,7 +264,7 @@ func (c *Catalog) ImageConfig(ctx context.Context, name, digest string) (io.Read
 
 func (c *Catalog) document(ctx context.Context, name, digest string, analyzed bool, which func(*work.Row) store.Digest) (io.ReadCloser, error) {
 	var blob store.Digest
-	err := c.view(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err := c.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := image.FindAny(tx, acct.No, digest)
 		if err != nil {
 			return err
@@ -304,7 +304,7 @@ func (c *Catalog) DeleteImage(ctx context.Context, name, digest string, force bo
 		}
 	}
 	var no uint32
-	err := c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err := c.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		no = acct.No
 		row, err := image.Find(tx, acct.No, digest)
 		if err != nil {
@@ -333,7 +333,7 @@ func (c *Catalog) deletable(ctx context.Context, name, digest string) error {
 	if img.Status == anchore.Analyzing {
 		return anchore.E(anchore.Conflict, op, "cannot delete image that is being analyzed")
 	}
-	return c.view(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	return c.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		for _, tag := range img.Tags {
 			if !tag.Current {
 				continue

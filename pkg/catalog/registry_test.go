@@ -9,16 +9,16 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
-
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/catalog/credential"
 	"github.com/anchore/anchore-engine/pkg/catalog/registry"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
 	"github.com/anchore/anchore-engine/pkg/seal"
 	"github.com/anchore/anchore-engine/pkg/store"
 	"github.com/anchore/anchore-engine/pkg/store/storetest"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // sealed makes a world that can keep passwords.
@@ -258,23 +258,23 @@ func TestReseal(t *testing.T) {
 		t.Fatal(err)
 	}
 	crash := storetest.NewCrash(s, 4, func() {})
-	if _, err := catalog.Reseal(t.Context(), crash, ring); err == nil {
+	if _, err := credential.Reseal(t.Context(), crash, ring); err == nil {
 		t.Fatal("Reseal outlived the crash")
 	}
-	if used, err := catalog.SealsInUse(t.Context(), s); len(used) != 2 || err != nil {
+	if used, err := credential.SealsInUse(t.Context(), s); len(used) != 2 || err != nil {
 		t.Fatalf("after the crash keys %v are in use, %v; want both", used, err)
 	}
 	if ring, err = seal.Renew(path); err != nil {
 		t.Fatal(err)
 	}
-	n, err := catalog.Reseal(t.Context(), storetest.Rerun{Store: s}, ring)
+	n, err := credential.Reseal(t.Context(), storetest.Rerun{Store: s}, ring)
 	if n == 0 || n == many || err != nil {
 		t.Errorf("Reseal = %d, %v; want the rest of %d", n, err, many)
 	}
 	if err := seal.Retire(path); err != nil {
 		t.Fatal(err)
 	}
-	used, err := catalog.SealsInUse(t.Context(), s)
+	used, err := credential.SealsInUse(t.Context(), s)
 	if diff := cmp.Diff([]string{ring.Current()}, used); diff != "" || err != nil {
 		t.Fatalf("keys in use: %v (-want +got):\n%s", err, diff)
 	}

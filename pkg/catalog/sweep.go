@@ -8,6 +8,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/catalog/image"
 	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
+	"github.com/anchore/anchore-engine/pkg/catalog/watchlist"
 	"github.com/anchore/anchore-engine/pkg/catalog/work"
 	"github.com/anchore/anchore-engine/pkg/store"
 )
@@ -29,7 +30,7 @@ func (c *Catalog) purge(ctx context.Context, no uint32, digest string) error {
 			return err
 		}
 	}
-	c.subscriptionsChanged.wake()
+	c.subscriptionsChanged.Wake()
 	return nil
 }
 
@@ -96,7 +97,7 @@ func (c *Catalog) Sweep(ctx context.Context) error {
 		}
 		return c.purge(ctx, no, digest)
 	})
-	return errors.Join(err, c.sweepAccounts(ctx), c.sweepRepositories(ctx), c.sweepBlobs(ctx, blobGrace))
+	return errors.Join(err, c.sweepAccounts(ctx), watchlist.Sweep(ctx, c.store), c.sweepBlobs(ctx, blobGrace))
 }
 
 func (c *Catalog) sweepBlobs(ctx context.Context, grace time.Duration) error {

@@ -52,7 +52,7 @@ func (c *Catalog) SawTag(ctx context.Context, s Sighting) (Seen, error) {
 	}
 	in.why = s.Cause
 	var seen Seen
-	err = c.update(ctx, s.Account, func(tx store.Tx, acct *account.Row) (err error) {
+	err = c.store.UpdateAccount(ctx, s.Account, func(tx store.Tx, acct *account.Row) (err error) {
 		seen, err = c.sawTag(tx, acct, in)
 		return err
 	})
@@ -66,9 +66,9 @@ func (c *Catalog) SawTag(ctx context.Context, s Sighting) (Seen, error) {
 
 // arrived wakes whoever may have work now.
 func (c *Catalog) arrived() {
-	c.analysisReady.wake()
-	c.causesReady.wake()
-	c.subscriptionsChanged.wake()
+	c.analysisReady.Wake()
+	c.causesReady.Wake()
+	c.subscriptionsChanged.Wake()
 }
 
 func (c *Catalog) sawTag(tx store.Tx, acct *account.Row, in arrival) (Seen, error) {
@@ -90,13 +90,13 @@ func (c *Catalog) sawTag(tx store.Tx, acct *account.Row, in arrival) (Seen, erro
 	seen.Rebuilt = !seen.First && !seen.Moved && next.TagDigest != m.TagDigest
 	next.Digest, next.TagDigest, next.Gone, next.Refusal = m.Digest, m.TagDigest, 0, nil
 	if seen.First || seen.Moved {
-		next.Changed = table.Nanos(in.now)
+		next.Changed = table.Nanos(in.Now)
 	}
 	if in.add != nil {
 		if in.add.Platform != (anchore.Platform{}) {
 			next.Platform = in.add.Platform.String()
 		}
-		if err := c.subscribeTag(tx, acct, tag, in.add.AutoSubscribe, in.now); err != nil {
+		if err := c.subscribeTag(tx, acct, tag, in.add.AutoSubscribe, in.Now); err != nil {
 			return Seen{}, err
 		}
 	}
@@ -106,7 +106,7 @@ func (c *Catalog) sawTag(tx store.Tx, acct *account.Row, in arrival) (Seen, erro
 		}
 	}
 	if seen.First || seen.Moved {
-		h := &image.HistoryRow{Account: acct.No, Tag: tag, At: table.Nanos(in.now), Digest: m.Digest, TagDigest: m.TagDigest}
+		h := &image.HistoryRow{Account: acct.No, Tag: tag, At: table.Nanos(in.Now), Digest: m.Digest, TagDigest: m.TagDigest}
 		if err := image.History.Insert(tx, h); err != nil {
 			return Seen{}, err
 		}
@@ -120,7 +120,7 @@ func (c *Catalog) sawTag(tx store.Tx, acct *account.Row, in arrival) (Seen, erro
 // tellMove writes the event of a move and the cause of its notification.
 func (c *Catalog) tellMove(tx store.Tx, acct *account.Row, in arrival, seen Seen, tag *image.TagRow) error {
 	if seen.Moved {
-		err := c.record(tx, acct, in.stamp, 0, anchore.Event{
+		err := c.recorder.Record(tx, acct, in.Stamp, 0, anchore.Event{
 			Type: anchore.EventTagMoved, Level: anchore.Info, Service: "catalog",
 			Message:  "Tag names another image",
 			Resource: anchore.Resource{Type: "image_tag", ID: tag.Tag},
@@ -139,7 +139,7 @@ func (c *Catalog) tellMove(tx store.Tx, acct *account.Row, in arrival, seen Seen
 	}
 	id := in.nextCause(tag)
 	return cause.Table.Insert(tx, &cause.Row{
-		ID: id[:], Kind: cause.TagMoved, At: table.Nanos(in.now), Account: acct.No, Tag: tag.Tag,
+		ID: id[:], Kind: cause.TagMoved, At: table.Nanos(in.Now), Account: acct.No, Tag: tag.Tag,
 		Before: seen.Before, After: tag.Digest, Why: in.why,
 	})
 }
@@ -165,8 +165,8 @@ func (c *Catalog) AddDigest(ctx context.Context, d DigestAddition) (anchore.Imag
 		in.created = d.CreatedAt
 	}
 	tag := d.Manifest.Ref.FullTag()
-	err = c.update(ctx, d.Account, func(tx store.Tx, acct *account.Row) error {
-		if err := c.subscribeTag(tx, acct, tag, d.AutoSubscribe, in.now); err != nil {
+	err = c.store.UpdateAccount(ctx, d.Account, func(tx store.Tx, acct *account.Row) error {
+		if err := c.subscribeTag(tx, acct, tag, d.AutoSubscribe, in.Now); err != nil {
 			return err
 		}
 		named, err := image.FindNamed(tx, acct.No, d.Manifest.Digest, tag)
@@ -202,12 +202,12 @@ func (c *Catalog) AddDigest(ctx context.Context, d DigestAddition) (anchore.Imag
 // TagGone records that the registry no longer has the tag, and raises an event
 // the first time. The image stays. Errors: NotFound for the account.
 func (c *Catalog) TagGone(ctx context.Context, name string, ref anchore.Reference) (first bool, err error) {
-	st, err := c.stamp()
+	st, err := c.store.Stamp()
 	if err != nil {
 		return false, err
 	}
 	tag := ref.FullTag()
-	err = c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err = c.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		old, err := image.FindTag(tx, acct.No, tag)
 		if err != nil {
 			return err
@@ -219,8 +219,8 @@ func (c *Catalog) TagGone(ctx context.Context, name string, ref anchore.Referenc
 		if first = next.Gone == 0; !first {
 			return nil
 		}
-		next.Gone = table.Nanos(st.now)
-		err = c.record(tx, acct, st, 0, anchore.Event{
+		next.Gone = table.Nanos(st.Now)
+		err = c.recorder.Record(tx, acct, st, 0, anchore.Event{
 			Type: anchore.EventTagDeleted, Level: anchore.Failure, Service: "catalog",
 			Message:  "Tag no longer exists in the registry",
 			Resource: anchore.Resource{Type: "image_tag", ID: tag},
@@ -232,7 +232,7 @@ func (c *Catalog) TagGone(ctx context.Context, name string, ref anchore.Referenc
 		return image.Tags.Replace(tx, old, &next)
 	})
 	if err == nil && first {
-		c.deliveryReady.wake()
+		c.deliveryReady.Wake()
 	}
 	return first, err
 }
@@ -257,7 +257,7 @@ const (
 // TagRefused records a refusal and raises its event, once for each document and
 // limit; the tag's state does not change. Errors: NotFound for the account.
 func (c *Catalog) TagRefused(ctx context.Context, name string, ref anchore.Reference, r Refusal) (first bool, err error) {
-	st, err := c.stamp()
+	st, err := c.store.Stamp()
 	if err != nil {
 		return false, err
 	}
@@ -267,7 +267,7 @@ func (c *Catalog) TagRefused(ctx context.Context, name string, ref anchore.Refer
 	}
 	tag := ref.FullTag()
 	row := &image.RefusalRow{TagDigest: r.TagDigest, Digest: r.Digest, Reason: r.Reason, Limit: r.Limit, Message: r.Message}
-	err = c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err = c.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		old, err := image.FindTag(tx, acct.No, tag)
 		if err != nil {
 			return err
@@ -280,7 +280,7 @@ func (c *Catalog) TagRefused(ctx context.Context, name string, ref anchore.Refer
 			return nil
 		}
 		next.Refusal = row
-		err = c.record(tx, acct, st, 0, anchore.Event{
+		err = c.recorder.Record(tx, acct, st, 0, anchore.Event{
 			Type: kind, Level: anchore.Failure, Service: "catalog",
 			Message: r.Message, Resource: anchore.Resource{Type: "image_tag", ID: tag}, Details: r.Details,
 		})
@@ -290,7 +290,7 @@ func (c *Catalog) TagRefused(ctx context.Context, name string, ref anchore.Refer
 		return image.Tags.Replace(tx, old, &next)
 	})
 	if err == nil && first {
-		c.deliveryReady.wake()
+		c.deliveryReady.Wake()
 	}
 	return first, err
 }
@@ -372,7 +372,7 @@ func watchedTag(tx store.Tx, acct *account.Row, tag string) (WatchedTag, error) 
 // TagPlatform returns the platform that somebody asked to follow the account's tag
 // for, zero if nobody did. Errors: NotFound for the account.
 func (c *Catalog) TagPlatform(ctx context.Context, name string, ref anchore.Reference) (p anchore.Platform, err error) {
-	err = c.view(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err = c.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := image.FindTag(tx, acct.No, ref.FullTag())
 		if row != nil {
 			p = row.FollowedPlatform()
@@ -386,7 +386,7 @@ func (c *Catalog) TagPlatform(ctx context.Context, name string, ref anchore.Refe
 // those that were.
 func (c *Catalog) TagChanges(ctx context.Context, name string) (map[string]time.Time, error) {
 	var no uint32
-	err := c.view(ctx, name, func(_ store.Tx, acct *account.Row) error {
+	err := c.store.ViewAccount(ctx, name, func(_ store.Tx, acct *account.Row) error {
 		no = acct.No
 		return nil
 	})

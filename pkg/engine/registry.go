@@ -13,6 +13,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/catalog/credential"
 	"github.com/anchore/anchore-engine/pkg/config"
 	"github.com/anchore/anchore-engine/pkg/oci"
 	"github.com/anchore/anchore-engine/pkg/seal"
@@ -22,7 +23,7 @@ import (
 // openKey opens the file with the key of stored secrets, which the first start
 // makes. An engine that could not read what it has stored does not start.
 func (e *Engine) openKey(ctx context.Context) (*seal.Ring, error) {
-	used, err := catalog.SealsInUse(ctx, e.store)
+	used, err := credential.SealsInUse(ctx, e.store)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +43,7 @@ func RotateKey(ctx context.Context, dataDir string, log *slog.Logger) (n int, er
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	used, err := catalog.SealsInUse(ctx, s)
+	used, err := credential.SealsInUse(ctx, s)
 	if err != nil {
 		return 0, err
 	}
@@ -53,7 +54,7 @@ func RotateKey(ctx context.Context, dataDir string, log *slog.Logger) (n int, er
 	if err != nil {
 		return 0, fmt.Errorf("the new key cannot be written: %w", err)
 	}
-	if n, err = catalog.Reseal(ctx, s, ring); err != nil {
+	if n, err = credential.Reseal(ctx, s, ring); err != nil {
 		return n, err
 	}
 	return n, seal.Retire(file)

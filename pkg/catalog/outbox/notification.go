@@ -12,6 +12,7 @@ package outbox
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -201,4 +202,14 @@ func Remove(tx store.Tx, row *Row) error {
 		}
 	}
 	return Notifications.Delete(tx, row)
+}
+
+// NotificationID derives the id from the cause and the subscription, so that a
+// page that runs again writes the same notification. It has the form of a UUID of
+// version 8 (RFC 9562 §5.8: custom).
+func NotificationID(causeID [16]byte, subscriptionID string) string {
+	sum := sha256.Sum256(append(causeID[:], subscriptionID...))
+	sum[6] = sum[6]&0x0f | 0x80
+	sum[8] = sum[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[0:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }

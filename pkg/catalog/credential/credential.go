@@ -1,14 +1,17 @@
-package catalog
+// Package credential keeps the logins of registries, encrypted, and which source of
+// a registry with mirrors answers for a tag.
+package credential
 
 import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
+	"github.com/anchore/anchore-engine/pkg/catalog/change"
+	"github.com/anchore/anchore-engine/pkg/catalog/eventlog"
 	"github.com/anchore/anchore-engine/pkg/catalog/registry"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
 	"github.com/anchore/anchore-engine/pkg/store"
@@ -25,19 +28,36 @@ type Sealer interface {
 	Current() string
 }
 
-// VerifyRegistry tries a credential out. Nil takes it as it is.
-type VerifyRegistry func(context.Context, anchore.Registry) error
+// Keyring is the credentials of all accounts. Its methods may be called from many
+// goroutines.
+type Keyring struct {
+	store                *change.Store
+	recorder             *eventlog.Recorder
+	seal                 Sealer
+	copy                 *Copy
+	subscriptionsChanged change.Hint
+	told                 change.Hint // of the notifications of the events
+}
+
+// New builds a Keyring. With a nil sealer no password can be stored. changed is
+// given with each change of a credential, told when an event was raised.
+func New(s *change.Store, r *eventlog.Recorder, sealer Sealer, memory *Copy, changed, told change.Hint) *Keyring {
+	return &Keyring{store: s, recorder: r, seal: sealer, copy: memory, subscriptionsChanged: changed, told: told}
+}
+
+// Verify tries a credential out. Nil takes it as it is.
+type Verify func(context.Context, anchore.Registry) error
 
 // AddRegistry stores a credential. Its name is normalised; it is verified before
 // it is stored. Errors: Invalid for what is missing or malformed; Conflict if the
 // account has a credential of that name; those of verify.
-func (c *Catalog) AddRegistry(ctx context.Context, r anchore.Registry, verify VerifyRegistry) (stored anchore.Registry, err error) {
+func (k *Keyring) AddRegistry(ctx context.Context, r anchore.Registry, verify Verify) (stored anchore.Registry, err error) {
 	const op = "catalog.AddRegistry"
 	if err := normalise(&r); err != nil {
 		return stored, err
 	}
 	exists := anchore.E(anchore.Conflict, op, "registry already exists in DB: %s; change it with anchore-cli registry update", r.Name)
-	switch _, err := c.Registry(ctx, r.Account, r.Name); {
+	switch _, err := k.Registry(ctx, r.Account, r.Name); {
 	case err == nil:
 		return stored, exists
 	case anchore.KindOf(err) != anchore.NotFound:
@@ -49,7 +69,7 @@ func (c *Catalog) AddRegistry(ctx context.Context, r anchore.Registry, verify Ve
 		}
 	}
 	now := time.Now().UTC()
-	err = c.changeRegistry(ctx, r.Account, func(tx store.Tx, acct *account.Row) error {
+	err = k.changeRegistry(ctx, r.Account, func(tx store.Tx, acct *account.Row) error {
 		old, err := registry.Find(tx, acct.No, r.Name)
 		if err != nil {
 			return err
@@ -57,7 +77,7 @@ func (c *Catalog) AddRegistry(ctx context.Context, r anchore.Registry, verify Ve
 		if old != nil {
 			return exists
 		}
-		row, err := c.sealedRegistry(acct.No, r)
+		row, err := k.sealedRegistry(acct.No, r)
 		if err != nil {
 			return err
 		}
@@ -68,9 +88,9 @@ func (c *Catalog) AddRegistry(ctx context.Context, r anchore.Registry, verify Ve
 	return stored, err
 }
 
-// RegistryUpdate is a change of a credential; nil fields stay. Name, where given,
+// Update is a change of a credential; nil fields stay. Name, where given,
 // must name the credential itself.
-type RegistryUpdate struct {
+type Update struct {
 	Name     string
 	Title    *string
 	Type     *string
@@ -82,9 +102,9 @@ type RegistryUpdate struct {
 // UpdateRegistry changes the account's credential of that name, at once for
 // everything that asks the registry. Errors: as of AddRegistry, but NotFound if
 // there is none, and Conflict for another name in u.
-func (c *Catalog) UpdateRegistry(ctx context.Context, name, what string, u RegistryUpdate, verify VerifyRegistry) (stored anchore.Registry, err error) {
+func (k *Keyring) UpdateRegistry(ctx context.Context, name, what string, u Update, verify Verify) (stored anchore.Registry, err error) {
 	const op = "catalog.UpdateRegistry"
-	r, err := c.credential(ctx, name, what)
+	r, err := k.credential(ctx, name, what)
 	if anchore.KindOf(err) == anchore.NotFound {
 		return stored, anchore.E(anchore.NotFound, op, "could not find existing registry to update: %s", what)
 	}
@@ -112,7 +132,7 @@ func (c *Catalog) UpdateRegistry(ctx context.Context, name, what string, u Regis
 		}
 	}
 	now := time.Now().UTC()
-	err = c.changeRegistry(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err = k.changeRegistry(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		old, err := registry.Find(tx, acct.No, r.Name)
 		if err != nil {
 			return err
@@ -120,7 +140,7 @@ func (c *Catalog) UpdateRegistry(ctx context.Context, name, what string, u Regis
 		if old == nil {
 			return anchore.E(anchore.NotFound, op, "could not find existing registry to update: %s", what)
 		}
-		row, err := c.sealedRegistry(acct.No, r)
+		row, err := k.sealedRegistry(acct.No, r)
 		if err != nil {
 			return err
 		}
@@ -138,12 +158,12 @@ func set[T any](field, to *T) {
 }
 
 // DeleteRegistry removes the account's credential of that name, if there is one.
-func (c *Catalog) DeleteRegistry(ctx context.Context, name, what string) error {
+func (k *Keyring) DeleteRegistry(ctx context.Context, name, what string) error {
 	what, err := anchore.ParseRegistryName(what)
 	if err != nil {
 		return nil // such a name cannot be stored
 	}
-	return c.changeRegistry(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	return k.changeRegistry(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := registry.Find(tx, acct.No, what)
 		if err != nil || row == nil {
 			return err
@@ -154,9 +174,9 @@ func (c *Catalog) DeleteRegistry(ctx context.Context, name, what string) error {
 
 // Registries returns the account's credentials without their passwords, sorted by
 // name.
-func (c *Catalog) Registries(ctx context.Context, name string) ([]anchore.Registry, error) {
+func (k *Keyring) Registries(ctx context.Context, name string) ([]anchore.Registry, error) {
 	var list []anchore.Registry
-	err := c.eachRegistry(ctx, name, func(row *registry.Row) error {
+	err := k.eachRegistry(ctx, name, func(row *registry.Row) error {
 		list = append(list, row.Domain(name))
 		return nil
 	})
@@ -165,20 +185,20 @@ func (c *Catalog) Registries(ctx context.Context, name string) ([]anchore.Regist
 
 // Registry returns the account's credential of that name without its password.
 // Errors: NotFound.
-func (c *Catalog) Registry(ctx context.Context, name, what string) (anchore.Registry, error) {
-	r, err := c.credential(ctx, name, what)
+func (k *Keyring) Registry(ctx context.Context, name, what string) (anchore.Registry, error) {
+	r, err := k.credential(ctx, name, what)
 	r.Password = ""
 	return r, err
 }
 
 // credential is Registry with the password.
-func (c *Catalog) credential(ctx context.Context, name, what string) (r anchore.Registry, err error) {
+func (k *Keyring) credential(ctx context.Context, name, what string) (r anchore.Registry, err error) {
 	missing := anchore.E(anchore.NotFound, "catalog.Registry", "registry not found in DB: %s", what)
 	what, err = anchore.ParseRegistryName(what)
 	if err != nil {
 		return r, missing
 	}
-	err = c.view(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err = k.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := registry.Find(tx, acct.No, what)
 		if err != nil {
 			return err
@@ -186,7 +206,7 @@ func (c *Catalog) credential(ctx context.Context, name, what string) (r anchore.
 		if row == nil {
 			return missing
 		}
-		r, err = c.openRegistry(acct.Name, row)
+		r, err = k.openRegistry(acct.Name, row)
 		return err
 	})
 	return r, err
@@ -196,11 +216,11 @@ func (c *Catalog) credential(ctx context.Context, name, what string) (r anchore.
 // ref's repository with: of those that are for it the one with the longest name.
 // It is answered from memory. Errors: NotFound for the account; Unavailable if the
 // password cannot be decrypted.
-func (c *Catalog) RegistryFor(ctx context.Context, name string, ref anchore.Reference) (r anchore.Registry, found bool, err error) {
-	list, err := c.credentials.list(name, func() ([]anchore.Registry, error) {
+func (k *Keyring) RegistryFor(ctx context.Context, name string, ref anchore.Reference) (r anchore.Registry, found bool, err error) {
+	list, err := k.copy.list(name, func() ([]anchore.Registry, error) {
 		var list []anchore.Registry
-		err := c.eachRegistry(ctx, name, func(row *registry.Row) error {
-			r, err := c.openRegistry(name, row)
+		err := k.eachRegistry(ctx, name, func(row *registry.Row) error {
+			r, err := k.openRegistry(name, row)
 			list = append(list, r)
 			return err
 		})
@@ -216,23 +236,23 @@ func (c *Catalog) RegistryFor(ctx context.Context, name string, ref anchore.Refe
 // RegistryRefused records that the registry refuses the login of r, as RegistryFor
 // gave it, and raises an event the first time. It writes nothing if that is known,
 // or if the credential was changed meanwhile.
-func (c *Catalog) RegistryRefused(ctx context.Context, r anchore.Registry, reason string) (first bool, err error) {
+func (k *Keyring) RegistryRefused(ctx context.Context, r anchore.Registry, reason string) (first bool, err error) {
 	if !r.RefusedAt.IsZero() {
 		return false, nil
 	}
-	st, err := c.stamp()
+	st, err := k.store.Stamp()
 	if err != nil {
 		return false, err
 	}
-	err = c.changeRegistry(ctx, r.Account, func(tx store.Tx, acct *account.Row) error {
+	err = k.changeRegistry(ctx, r.Account, func(tx store.Tx, acct *account.Row) error {
 		row, err := registry.Find(tx, acct.No, r.Name)
 		first = err == nil && row != nil && row.Refused == 0 && row.Updated == table.Nanos(r.UpdatedAt)
 		if err != nil || !first {
 			return err
 		}
 		next := *row
-		next.Refused = table.Nanos(st.now)
-		if err := c.record(tx, acct, st, 0, anchore.Event{
+		next.Refused = table.Nanos(st.Now)
+		if err := k.recorder.Record(tx, acct, st, 0, anchore.Event{
 			Type: anchore.EventRegistryLoginFailed, Level: anchore.Failure, Service: "catalog", Message: "Registry does not accept the credential",
 			Resource: anchore.Resource{Type: "registry", ID: r.Name},
 			Details:  map[string]any{"msg": reason, "registry_user": r.User},
@@ -242,18 +262,18 @@ func (c *Catalog) RegistryRefused(ctx context.Context, r anchore.Registry, reaso
 		return registry.Table.Replace(tx, row, &next)
 	})
 	if err == nil && first {
-		c.deliveryReady.wake()
+		k.told.Wake()
 	}
 	return first, err
 }
 
 // RegistryAccepted records that the registry accepts the login of r again. It
 // writes nothing if it was not refused before.
-func (c *Catalog) RegistryAccepted(ctx context.Context, r anchore.Registry) error {
+func (k *Keyring) RegistryAccepted(ctx context.Context, r anchore.Registry) error {
 	if r.RefusedAt.IsZero() {
 		return nil
 	}
-	return c.changeRegistry(ctx, r.Account, func(tx store.Tx, acct *account.Row) error {
+	return k.changeRegistry(ctx, r.Account, func(tx store.Tx, acct *account.Row) error {
 		row, err := registry.Find(tx, acct.No, r.Name)
 		if err != nil || row == nil || row.Updated != table.Nanos(r.UpdatedAt) {
 			return err
@@ -266,8 +286,8 @@ func (c *Catalog) RegistryAccepted(ctx context.Context, r anchore.Registry) erro
 
 // TagSource returns which source of a registry with mirrors answers the account
 // for the tag, or the repository if ref has no tag; "" if that was never seen.
-func (c *Catalog) TagSource(ctx context.Context, name string, ref anchore.Reference) (source string, err error) {
-	err = c.view(ctx, name, func(tx store.Tx, acct *account.Row) error {
+func (k *Keyring) TagSource(ctx context.Context, name string, ref anchore.Reference) (source string, err error) {
+	err = k.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := registry.Sources.Find(tx, registry.Key(acct.No, ref.String()))
 		if row != nil {
 			source = row.Source
@@ -278,8 +298,8 @@ func (c *Catalog) TagSource(ctx context.Context, name string, ref anchore.Refere
 }
 
 // SetTagSource records what TagSource returns.
-func (c *Catalog) SetTagSource(ctx context.Context, name string, ref anchore.Reference, source string) error {
-	return c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+func (k *Keyring) SetTagSource(ctx context.Context, name string, ref anchore.Reference, source string) error {
+	return k.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		old, err := registry.Sources.Find(tx, registry.Key(acct.No, ref.String()))
 		if err != nil {
 			return err
@@ -291,19 +311,19 @@ func (c *Catalog) SetTagSource(ctx context.Context, name string, ref anchore.Ref
 // changeRegistry is update for a function that changes the account's credentials.
 // Whoever asks a registry for several accounts at once is told to look who shares
 // a credential now.
-func (c *Catalog) changeRegistry(ctx context.Context, name string, fn func(store.Tx, *account.Row) error) error {
-	err := c.update(ctx, name, fn)
-	c.credentials.forget(name) // also after an error: it may have been committed
-	c.subscriptionsChanged.wake()
+func (k *Keyring) changeRegistry(ctx context.Context, name string, fn func(store.Tx, *account.Row) error) error {
+	err := k.store.UpdateAccount(ctx, name, fn)
+	k.copy.Forget(name) // also after an error: it may have been committed
+	k.subscriptionsChanged.Wake()
 	return err
 }
 
 // eachRegistry calls fn with the account's credentials in the order of their names.
-func (c *Catalog) eachRegistry(ctx context.Context, name string, fn func(*registry.Row) error) error {
+func (k *Keyring) eachRegistry(ctx context.Context, name string, fn func(*registry.Row) error) error {
 	var r store.Range
 	for {
 		var page []*registry.Row
-		err := c.view(ctx, name, func(tx store.Tx, acct *account.Row) (err error) {
+		err := k.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) (err error) {
 			r.Prefix = registry.Prefix(acct.No)
 			page, err = registry.Table.Scan(tx, r)
 			return err
@@ -323,22 +343,22 @@ func (c *Catalog) eachRegistry(ctx context.Context, name string, fn func(*regist
 	}
 }
 
-func (c *Catalog) sealedRegistry(no uint32, r anchore.Registry) (*registry.Row, error) {
-	if c.seal == nil {
+func (k *Keyring) sealedRegistry(no uint32, r anchore.Registry) (*registry.Row, error) {
+	if k.seal == nil {
 		return nil, errors.New("catalog: Config.Seal is needed to store passwords")
 	}
 	row := &registry.Row{Account: no, Name: r.Name, Title: r.Title, Type: string(r.Type), User: r.User, Verify: r.Verify}
 	var err error
-	row.Seal, row.Sealed, err = c.seal.Seal([]byte(r.Password.Reveal()), registry.About(no, r.Name))
+	row.Seal, row.Sealed, err = k.seal.Seal([]byte(r.Password.Reveal()), registry.About(no, r.Name))
 	return row, err
 }
 
-func (c *Catalog) openRegistry(name string, row *registry.Row) (anchore.Registry, error) {
+func (k *Keyring) openRegistry(name string, row *registry.Row) (anchore.Registry, error) {
 	r := row.Domain(name)
-	if c.seal == nil {
+	if k.seal == nil {
 		return r, errors.New("catalog: Config.Seal is needed to read passwords")
 	}
-	password, err := c.seal.Open(row.Seal, row.Sealed, registry.About(row.Account, row.Name))
+	password, err := k.seal.Open(row.Seal, row.Sealed, registry.About(row.Account, row.Name))
 	if err != nil {
 		return r, anchore.E(anchore.Unavailable, "catalog.openRegistry", "the password for registry %s cannot be decrypted; set it again with anchore-cli registry update", row.Name).Because(err)
 	}
@@ -379,41 +399,4 @@ func normalise(r *anchore.Registry) (err error) {
 		return anchore.E(anchore.Invalid, op, "registry_pass is given without registry_user")
 	}
 	return nil
-}
-
-// credentials is a copy of the accounts' credentials with their passwords, since
-// one is wanted for each request to a registry.
-type credentials struct {
-	mu    sync.RWMutex
-	lists map[string][]anchore.Registry // by account, as anchore.ForReference wants them
-}
-
-// list returns the account's credentials, from read the first time.
-func (s *credentials) list(account string, read func() ([]anchore.Registry, error)) ([]anchore.Registry, error) {
-	s.mu.RLock()
-	list, ok := s.lists[account]
-	s.mu.RUnlock()
-	if ok {
-		return list, nil
-	}
-	// Read under the lock: forget, which follows each change, waits for it, so that
-	// nothing older than the change stays.
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list, err := read()
-	if err != nil {
-		return nil, err
-	}
-	anchore.SortRegistries(list)
-	if s.lists == nil {
-		s.lists = map[string][]anchore.Registry{}
-	}
-	s.lists[account] = list
-	return list, nil
-}
-
-func (s *credentials) forget(account string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.lists, account)
 }

@@ -1,4 +1,6 @@
-package catalog
+// Package eventlog records what happened, with the notifications that tell of it,
+// and reads, deletes and expires what was recorded.
+package eventlog
 
 import (
 	"context"
@@ -8,31 +10,45 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
+	"github.com/anchore/anchore-engine/pkg/catalog/change"
 	"github.com/anchore/anchore-engine/pkg/catalog/event"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
 	"github.com/anchore/anchore-engine/pkg/store"
 )
 
+// Log is the events of all accounts. Its methods may be called from many
+// goroutines.
+type Log struct {
+	store    *change.Store
+	recorder *Recorder
+	told     change.Hint // of the notifications of the events
+}
+
+// New builds a Log. told is given when an event was raised.
+func New(s *change.Store, r *Recorder, told change.Hint) *Log {
+	return &Log{store: s, recorder: r, told: told}
+}
+
 // Raise records one event by itself, with the notifications that it asks for. ID
 // and At are filled in; an empty account is the admin account, which owns what
 // concerns the engine as a whole. Errors: NotFound for the account.
-func (c *Catalog) Raise(ctx context.Context, e anchore.Event) error {
-	st, err := c.stamp()
+func (l *Log) Raise(ctx context.Context, e anchore.Event) error {
+	st, err := l.store.Stamp()
 	if err != nil {
 		return err
 	}
 	if e.Account == "" {
 		e.Account = anchore.AdminAccount
 	}
-	err = c.update(ctx, e.Account, func(tx store.Tx, acct *account.Row) error {
-		return c.record(tx, acct, st, 0, e)
+	err = l.store.UpdateAccount(ctx, e.Account, func(tx store.Tx, acct *account.Row) error {
+		return l.recorder.Record(tx, acct, st, 0, e)
 	})
-	c.deliveryReady.wake()
+	l.told.Wake()
 	return err
 }
 
-// EventFilter selects events; zero fields select all.
-type EventFilter struct {
+// Filter selects events; zero fields select all.
+type Filter struct {
 	Type         string // a type; '*' stands for any text
 	Level        anchore.Level
 	Service      string
@@ -42,7 +58,7 @@ type EventFilter struct {
 	Before       time.Time // strictly before
 }
 
-func (f EventFilter) compile() func(*event.Row) bool {
+func (f Filter) compile() func(*event.Row) bool {
 	typ := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(f.Type), `\*`, ".*") + "$")
 	return func(row *event.Row) bool {
 		return (f.Type == "" || typ.MatchString(row.Type)) &&
@@ -57,9 +73,9 @@ func (f EventFilter) compile() func(*event.Row) bool {
 
 // Events returns a page of the account's events, newest first. Pages count from
 // 1 and hold limit events; more says whether another one follows.
-func (c *Catalog) Events(ctx context.Context, name string, f EventFilter, page, limit int) (events []anchore.Event, more bool, err error) {
+func (l *Log) Events(ctx context.Context, name string, f Filter, page, limit int) (events []anchore.Event, more bool, err error) {
 	skip := (page - 1) * limit
-	err = c.eachEvent(ctx, name, f, func(row *event.Row) bool {
+	err = l.eachEvent(ctx, name, f, func(row *event.Row) bool {
 		if skip > 0 {
 			skip--
 			return true
@@ -75,12 +91,12 @@ func (c *Catalog) Events(ctx context.Context, name string, f EventFilter, page, 
 
 // eachEvent calls fn with the account's events that f selects, newest first,
 // until it returns false.
-func (c *Catalog) eachEvent(ctx context.Context, name string, f EventFilter, fn func(*event.Row) bool) error {
+func (l *Log) eachEvent(ctx context.Context, name string, f Filter, fn func(*event.Row) bool) error {
 	match := f.compile()
 	r := store.Range{Limit: store.MaxPage}
 	for {
 		var rows []*event.Row
-		err := c.view(ctx, name, func(tx store.Tx, acct *account.Row) (err error) {
+		err := l.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) (err error) {
 			r.Prefix = event.Prefix(acct.No)
 			if r.Start == nil && !f.Before.IsZero() {
 				r.Start = event.Prefix(acct.No).Descending(table.Nanos(f.Before))
@@ -107,9 +123,9 @@ func (c *Catalog) eachEvent(ctx context.Context, name string, f EventFilter, fn 
 }
 
 // Event returns one event of the account. Errors: NotFound.
-func (c *Catalog) Event(ctx context.Context, name, id string) (anchore.Event, error) {
+func (l *Log) Event(ctx context.Context, name, id string) (anchore.Event, error) {
 	var e anchore.Event
-	err := c.view(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err := l.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := findEvent(tx, acct, id)
 		if err != nil {
 			return err
@@ -129,8 +145,8 @@ func findEvent(tx store.Tx, acct *account.Row, id string) (*event.Row, error) {
 }
 
 // DeleteEvent removes one event of the account. Errors: NotFound.
-func (c *Catalog) DeleteEvent(ctx context.Context, name, id string) error {
-	return c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+func (l *Log) DeleteEvent(ctx context.Context, name, id string) error {
+	return l.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := findEvent(tx, acct, id)
 		if err != nil {
 			return err
@@ -143,16 +159,16 @@ func (c *Catalog) DeleteEvent(ctx context.Context, name, id string) error {
 const deleteEvents = 25
 
 // DeleteEvents removes the account's events that f selects and returns their ids.
-func (c *Catalog) DeleteEvents(ctx context.Context, name string, f EventFilter) (ids []string, err error) {
+func (l *Log) DeleteEvents(ctx context.Context, name string, f Filter) (ids []string, err error) {
 	var doomed []*event.Row
-	err = c.eachEvent(ctx, name, f, func(row *event.Row) bool {
+	err = l.eachEvent(ctx, name, f, func(row *event.Row) bool {
 		doomed = append(doomed, row)
 		return true
 	})
 	if err != nil {
 		return nil, err
 	}
-	deleted, err := c.deleteRows(ctx, doomed)
+	deleted, err := l.deleteRows(ctx, doomed)
 	for _, row := range doomed[:deleted] {
 		ids = append(ids, row.ID)
 	}
@@ -162,19 +178,19 @@ func (c *Catalog) DeleteEvents(ctx context.Context, name string, f EventFilter) 
 // ExpireEvents removes the events of all accounts that are older than keep, also
 // those of accounts that are gone, and returns how many. It goes page by page and
 // writes nothing if there is nothing to remove.
-func (c *Catalog) ExpireEvents(ctx context.Context, keep time.Duration) (removed int, err error) {
+func (l *Log) ExpireEvents(ctx context.Context, keep time.Duration) (removed int, err error) {
 	before := time.Now().Add(-keep)
 	var from []byte
 	for {
 		var old []*event.Row
-		err := c.store.View(ctx, func(tx store.Tx) (err error) {
+		err := l.store.View(ctx, func(tx store.Tx) (err error) {
 			old, from, err = event.Expirable(tx, from, before)
 			return err
 		})
 		if err != nil {
 			return removed, err
 		}
-		n, err := c.deleteRows(ctx, old)
+		n, err := l.deleteRows(ctx, old)
 		removed += n
 		if err != nil || from == nil {
 			return removed, err
@@ -184,10 +200,10 @@ func (c *Catalog) ExpireEvents(ctx context.Context, keep time.Duration) (removed
 
 // deleteRows deletes events in transactions of a bounded size and returns how many
 // there were. What was deleted meanwhile is passed over.
-func (c *Catalog) deleteRows(ctx context.Context, rows []*event.Row) (deleted int, err error) {
+func (l *Log) deleteRows(ctx context.Context, rows []*event.Row) (deleted int, err error) {
 	for len(rows) > 0 {
 		n := min(deleteEvents, len(rows))
-		err := c.store.Update(ctx, func(tx store.Tx) error {
+		err := l.store.Update(ctx, func(tx store.Tx) error {
 			for _, row := range rows[:n] {
 				if err := event.Table.Delete(tx, row); err != nil {
 					return err

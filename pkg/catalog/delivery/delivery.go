@@ -1,4 +1,6 @@
-package catalog
+// Package delivery hands out the deliveries of notifications, records what came of
+// them and of their endpoints, and expires what ended.
+package delivery
 
 import (
 	"context"
@@ -6,10 +8,25 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
+	"github.com/anchore/anchore-engine/pkg/catalog/change"
+	"github.com/anchore/anchore-engine/pkg/catalog/eventlog"
 	"github.com/anchore/anchore-engine/pkg/catalog/outbox"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
 	"github.com/anchore/anchore-engine/pkg/store"
 )
+
+// Queue is the deliveries to all endpoints. Its methods may be called from many
+// goroutines.
+type Queue struct {
+	store    *change.Store
+	recorder *eventlog.Recorder
+	ready    change.Hint
+}
+
+// New builds a Queue. ready is the hint that DeliveryReady returns.
+func New(s *change.Store, r *eventlog.Recorder, ready change.Hint) *Queue {
+	return &Queue{store: s, recorder: r, ready: ready}
+}
 
 // Delivery is one notification on its way to one endpoint, in the hands of the
 // caller until its lease ends.
@@ -24,8 +41,8 @@ type Delivery struct {
 	token uint64
 }
 
-// DeliveryResult is what came of an attempt, and what to do next.
-type DeliveryResult struct {
+// Result is what came of an attempt, and what to do next.
+type Result struct {
 	outbox.Attempt
 	State outbox.State // Delivered or Parked; Waiting tries again at Due
 	Due   time.Time
@@ -47,24 +64,24 @@ const MaxClaim = 10
 const parkedQuiet = time.Hour
 
 // DeliveryReady hints that a delivery may be due.
-func (c *Catalog) DeliveryReady() <-chan struct{} { return c.deliveryReady }
+func (q *Queue) DeliveryReady() <-chan struct{} { return q.ready }
 
 // ClaimDeliveries takes up to limit (at most MaxClaim) deliveries to the endpoint
 // that are due, each the head of its lane, and gives them to the caller for the
 // time of the lease. An endpoint that is held gives one at a time, one that is
 // paused gives none. next is when there may be more, zero if nothing waits.
-func (c *Catalog) ClaimDeliveries(ctx context.Context, endpoint string, limit int, lease time.Duration) (claimed []Delivery, next time.Time, err error) {
+func (q *Queue) ClaimDeliveries(ctx context.Context, endpoint string, limit int, lease time.Duration) (claimed []Delivery, next time.Time, err error) {
 	now := time.Now()
 	limit = min(limit, MaxClaim)
 	var due []*outbox.Pending
-	err = c.store.View(ctx, func(tx store.Tx) (err error) {
+	err = q.store.View(ctx, func(tx store.Tx) (err error) {
 		due, next, _, err = dueAt(tx, endpoint, now, limit)
 		return err
 	})
 	if err != nil || len(due) == 0 {
 		return nil, next, err
 	}
-	err = c.store.Update(ctx, func(tx store.Tx) (err error) {
+	err = q.store.Update(ctx, func(tx store.Tx) (err error) {
 		claimed = nil
 		var held *outbox.Endpoint
 		due, next, held, err = dueAt(tx, endpoint, now, limit)
@@ -132,12 +149,12 @@ func claimDelivery(tx store.Tx, d *outbox.Pending, now time.Time, lease time.Dur
 // one transaction. Parking raises an event, at most one an hour for each endpoint;
 // so does a pause. Errors: Conflict if the lease was lost; another attempt then
 // counts.
-func (c *Catalog) FinishDelivery(ctx context.Context, d Delivery, r DeliveryResult) error {
-	st, err := c.stamp()
+func (q *Queue) FinishDelivery(ctx context.Context, d Delivery, r Result) error {
+	st, err := q.store.Stamp()
 	if err != nil {
 		return err
 	}
-	err = c.store.Update(ctx, func(tx store.Tx) error {
+	err = q.store.Update(ctx, func(tx store.Tx) error {
 		row, err := outbox.Held(tx, d.key, d.token)
 		if err != nil {
 			return err
@@ -153,10 +170,10 @@ func (c *Catalog) FinishDelivery(ctx context.Context, d Delivery, r DeliveryResu
 			err = outbox.End(tx, row, r.State, r.Attempt)
 		}
 		if err == nil && r.State == outbox.Parked {
-			err = c.tellParked(tx, st, ep, d.Notification, r.Reason)
+			err = q.tellParked(tx, st, ep, d.Notification, r.Reason)
 		}
 		if err == nil && r.Pause && (old == nil || old.Paused == 0) {
-			err = c.tellPaused(tx, st, ep)
+			err = q.tellPaused(tx, st, ep)
 		}
 		if err != nil {
 			return err
@@ -164,13 +181,13 @@ func (c *Catalog) FinishDelivery(ctx context.Context, d Delivery, r DeliveryResu
 		return outbox.Endpoints.Replace(tx, old, ep)
 	})
 	if err == nil && (r.State == outbox.Parked || r.Pause) {
-		c.deliveryReady.wake() // for the notifications of the events
+		q.ready.Wake() // for the notifications of the events
 	}
 	return err
 }
 
 // note changes the endpoint's state by what came of an attempt.
-func note(ep *outbox.Endpoint, d *outbox.Pending, r DeliveryResult) {
+func note(ep *outbox.Endpoint, d *outbox.Pending, r Result) {
 	at := table.Nanos(r.At)
 	endProbe(ep, d, at)
 	switch {
@@ -199,9 +216,9 @@ func endProbe(ep *outbox.Endpoint, d *outbox.Pending, at int64) {
 
 // ReleaseDelivery gives a claimed delivery back as if it had not been tried, when
 // the engine stops before the answer came. Errors: Conflict if the lease was lost.
-func (c *Catalog) ReleaseDelivery(ctx context.Context, d Delivery) error {
+func (q *Queue) ReleaseDelivery(ctx context.Context, d Delivery) error {
 	now := time.Now()
-	return c.store.Update(ctx, func(tx store.Tx) error {
+	return q.store.Update(ctx, func(tx store.Tx) error {
 		row, err := outbox.Held(tx, d.key, d.token)
 		if err != nil {
 			return err
@@ -221,8 +238,8 @@ func (c *Catalog) ReleaseDelivery(ctx context.Context, d Delivery) error {
 }
 
 // ResumeEndpoint lifts a pause. It writes nothing if there is none.
-func (c *Catalog) ResumeEndpoint(ctx context.Context, endpoint string) error {
-	return c.store.Update(ctx, func(tx store.Tx) error {
+func (q *Queue) ResumeEndpoint(ctx context.Context, endpoint string) error {
+	return q.store.Update(ctx, func(tx store.Tx) error {
 		old, ep, err := outbox.FindEndpoint(tx, endpoint)
 		if err != nil || old == nil || old.Paused == 0 {
 			return err
@@ -234,8 +251,8 @@ func (c *Catalog) ResumeEndpoint(ctx context.Context, endpoint string) error {
 
 // PendingEndpoints returns the names of the endpoints with deliveries that have
 // not ended, in alphabetical order.
-func (c *Catalog) PendingEndpoints(ctx context.Context) (names []string, err error) {
-	err = c.store.View(ctx, func(tx store.Tx) error {
+func (q *Queue) PendingEndpoints(ctx context.Context) (names []string, err error) {
+	err = q.store.View(ctx, func(tx store.Tx) error {
 		names, err = outbox.WithPending(tx)
 		return err
 	})
@@ -244,8 +261,8 @@ func (c *Catalog) PendingEndpoints(ctx context.Context) (names []string, err err
 
 // ParkedEndpoints returns the names of the endpoints that have parked deliveries,
 // in alphabetical order, configured or not.
-func (c *Catalog) ParkedEndpoints(ctx context.Context) (names []string, err error) {
-	err = c.store.View(ctx, func(tx store.Tx) error {
+func (q *Queue) ParkedEndpoints(ctx context.Context) (names []string, err error) {
+	err = q.store.View(ctx, func(tx store.Tx) error {
 		names, err = outbox.WithParked(tx)
 		return err
 	})
@@ -257,8 +274,8 @@ const parkPage = 8
 
 // ParkEndpoint parks all deliveries to an endpoint that is no longer configured
 // and returns how many there were.
-func (c *Catalog) ParkEndpoint(ctx context.Context, endpoint, reason string) (parked int, err error) {
-	return c.park(ctx, endpoint, reason, func(tx store.Tx) ([]*outbox.Pending, error) {
+func (q *Queue) ParkEndpoint(ctx context.Context, endpoint, reason string) (parked int, err error) {
+	return q.park(ctx, endpoint, reason, func(tx store.Tx) ([]*outbox.Pending, error) {
 		return outbox.First(tx, endpoint, parkPage)
 	})
 }
@@ -266,8 +283,8 @@ func (c *Catalog) ParkEndpoint(ctx context.Context, endpoint, reason string) (pa
 // ParkExpired parks the deliveries to the endpoint that are due and were created
 // before the given time, and returns how many; none if the endpoint is not held.
 // What waits there for its turn would otherwise wait much longer than the horizon.
-func (c *Catalog) ParkExpired(ctx context.Context, endpoint string, before time.Time, reason string) (parked int, err error) {
-	return c.park(ctx, endpoint, reason, func(tx store.Tx) (expired []*outbox.Pending, err error) {
+func (q *Queue) ParkExpired(ctx context.Context, endpoint string, before time.Time, reason string) (parked int, err error) {
+	return q.park(ctx, endpoint, reason, func(tx store.Tx) (expired []*outbox.Pending, err error) {
 		ep, _, err := outbox.FindEndpoint(tx, endpoint)
 		if err != nil || ep == nil || ep.Held == 0 {
 			return nil, err
@@ -283,23 +300,23 @@ func (c *Catalog) ParkExpired(ctx context.Context, endpoint string, before time.
 }
 
 // park parks what pick gives, page by page, until it gives nothing more.
-func (c *Catalog) park(ctx context.Context, endpoint, reason string, pick func(store.Tx) ([]*outbox.Pending, error)) (parked int, err error) {
+func (q *Queue) park(ctx context.Context, endpoint, reason string, pick func(store.Tx) ([]*outbox.Pending, error)) (parked int, err error) {
 	for {
 		var page []*outbox.Pending
-		err := c.store.View(ctx, func(tx store.Tx) (err error) {
+		err := q.store.View(ctx, func(tx store.Tx) (err error) {
 			page, err = pick(tx)
 			return err
 		})
 		if err != nil || len(page) == 0 {
 			return parked, err
 		}
-		st, err := c.stamp()
+		st, err := q.store.Stamp()
 		if err != nil {
 			return parked, err
 		}
 		n := 0
-		err = c.store.Update(ctx, func(tx store.Tx) (err error) {
-			n, err = c.parkAll(tx, st, endpoint, page, reason)
+		err = q.store.Update(ctx, func(tx store.Tx) (err error) {
+			n, err = q.parkAll(tx, st, endpoint, page, reason)
 			return err
 		})
 		parked += n
@@ -311,7 +328,7 @@ func (c *Catalog) park(ctx context.Context, endpoint, reason string, pick func(s
 
 // parkAll parks those deliveries of a page that nobody holds or ended since it was
 // read, and returns how many.
-func (c *Catalog) parkAll(tx store.Tx, st stamp, endpoint string, page []*outbox.Pending, reason string) (n int, err error) {
+func (q *Queue) parkAll(tx store.Tx, st change.Stamp, endpoint string, page []*outbox.Pending, reason string) (n int, err error) {
 	var last *outbox.Pending
 	for _, seen := range page {
 		d, err := outbox.Deliveries.Find(tx, outbox.Deliveries.Key(seen))
@@ -321,7 +338,7 @@ func (c *Catalog) parkAll(tx store.Tx, st stamp, endpoint string, page []*outbox
 		if d == nil || d.Token != seen.Token {
 			continue
 		}
-		if err := outbox.End(tx, d, outbox.Parked, outbox.Attempt{At: st.now, Status: d.Status, Reason: reason}); err != nil {
+		if err := outbox.End(tx, d, outbox.Parked, outbox.Attempt{At: st.Now, Status: d.Status, Reason: reason}); err != nil {
 			return 0, err
 		}
 		n, last = n+1, d
@@ -337,7 +354,7 @@ func (c *Catalog) parkAll(tx store.Tx, st stamp, endpoint string, page []*outbox
 	if err != nil {
 		return 0, err
 	}
-	if err := c.tellParked(tx, st, ep, row.Domain(""), reason); err != nil {
+	if err := q.tellParked(tx, st, ep, row.Domain(""), reason); err != nil {
 		return 0, err
 	}
 	return n, outbox.Endpoints.Replace(tx, old, ep)
@@ -346,13 +363,13 @@ func (c *Catalog) parkAll(tx store.Tx, st stamp, endpoint string, page []*outbox
 // tellParked raises the event that a delivery was parked, unless one was raised
 // for the endpoint a short while ago: a receiver that refuses all it gets would
 // fill the log.
-func (c *Catalog) tellParked(tx store.Tx, st stamp, ep *outbox.Endpoint, n anchore.Notification, reason string) error {
-	now := table.Nanos(st.now)
+func (q *Queue) tellParked(tx store.Tx, st change.Stamp, ep *outbox.Endpoint, n anchore.Notification, reason string) error {
+	now := table.Nanos(st.Now)
 	if ep.Told != 0 && now-ep.Told < int64(parkedQuiet) {
 		return nil
 	}
 	ep.Told = now
-	return c.tellAdmin(tx, st, 0, anchore.Event{
+	return q.tellAdmin(tx, st, 0, anchore.Event{
 		Type: anchore.EventDeliveryParked, Level: anchore.Failure, Service: "catalog",
 		Message:  "Notification could not be delivered and was parked",
 		Resource: anchore.Resource{Type: "webhook", ID: ep.Name},
@@ -363,8 +380,8 @@ func (c *Catalog) tellParked(tx store.Tx, st stamp, ep *outbox.Endpoint, n ancho
 	})
 }
 
-func (c *Catalog) tellPaused(tx store.Tx, st stamp, ep *outbox.Endpoint) error {
-	return c.tellAdmin(tx, st, 1, anchore.Event{
+func (q *Queue) tellPaused(tx store.Tx, st change.Stamp, ep *outbox.Endpoint) error {
+	return q.tellAdmin(tx, st, 1, anchore.Event{
 		Type: anchore.EventEndpointPaused, Level: anchore.Failure, Service: "catalog",
 		Message:  "Webhook endpoint answered 410 Gone; nothing more is sent to it until it is resumed or the engine restarts",
 		Resource: anchore.Resource{Type: "webhook", ID: ep.Name},
@@ -374,7 +391,7 @@ func (c *Catalog) tellPaused(tx store.Tx, st stamp, ep *outbox.Endpoint) error {
 
 // tellAdmin raises an event of the account that owns what concerns the engine as a
 // whole, as the endpoints do.
-func (c *Catalog) tellAdmin(tx store.Tx, st stamp, n int, e anchore.Event) error {
+func (q *Queue) tellAdmin(tx store.Tx, st change.Stamp, n int, e anchore.Event) error {
 	acct, err := account.ByName(tx, anchore.AdminAccount)
 	if anchore.KindOf(err) == anchore.NotFound {
 		return nil // an engine that never started has nobody to tell
@@ -382,7 +399,7 @@ func (c *Catalog) tellAdmin(tx store.Tx, st stamp, n int, e anchore.Event) error
 	if err != nil {
 		return err
 	}
-	return c.record(tx, acct, st, n, e)
+	return q.recorder.Record(tx, acct, st, n, e)
 }
 
 // EndpointState is what the store knows of an endpoint.
@@ -398,8 +415,8 @@ type EndpointState struct {
 }
 
 // EndpointState returns the state of an endpoint and the work it has.
-func (c *Catalog) EndpointState(ctx context.Context, endpoint string) (s EndpointState, err error) {
-	err = c.store.View(ctx, func(tx store.Tx) error {
+func (q *Queue) EndpointState(ctx context.Context, endpoint string) (s EndpointState, err error) {
+	err = q.store.View(ctx, func(tx store.Tx) error {
 		_, ep, err := outbox.FindEndpoint(tx, endpoint)
 		if err != nil {
 			return err
@@ -423,8 +440,8 @@ type Notified struct {
 // Notifications returns up to limit notifications of the account that come after
 // the one with the id after ("" is the start), the newest first. Errors: NotFound
 // if there is no notification after.
-func (c *Catalog) Notifications(ctx context.Context, name, after string, limit int) (list []Notified, err error) {
-	err = c.view(ctx, name, func(tx store.Tx, acct *account.Row) error {
+func (q *Queue) Notifications(ctx context.Context, name, after string, limit int) (list []Notified, err error) {
+	err = q.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		rows, err := outbox.Page(tx, acct.No, after, limit)
 		if err != nil {
 			return err
@@ -449,12 +466,12 @@ const removePage = 2
 // ExpireNotifications removes the notifications that are older than keep and whose
 // deliveries all ended longer ago than that, and returns how many. It goes page by
 // page and writes nothing if there is nothing to remove.
-func (c *Catalog) ExpireNotifications(ctx context.Context, keep time.Duration) (removed int, err error) {
+func (q *Queue) ExpireNotifications(ctx context.Context, keep time.Duration) (removed int, err error) {
 	before := time.Now().Add(-keep)
 	var from outbox.Cursor
 	for {
 		var ended []*outbox.Row
-		err := c.store.View(ctx, func(tx store.Tx) (err error) {
+		err := q.store.View(ctx, func(tx store.Tx) (err error) {
 			ended, from, err = outbox.Expirable(tx, from, before)
 			return err
 		})
@@ -463,7 +480,7 @@ func (c *Catalog) ExpireNotifications(ctx context.Context, keep time.Duration) (
 		}
 		for len(ended) > 0 {
 			n := min(removePage, len(ended))
-			err := c.store.Update(ctx, func(tx store.Tx) error {
+			err := q.store.Update(ctx, func(tx store.Tx) error {
 				for _, row := range ended[:n] {
 					if err := outbox.Remove(tx, row); err != nil {
 						return err

@@ -1,4 +1,6 @@
-package catalog
+// Package analysis hands out the analyses that are due, to workers that hold them
+// by a lease, and records what came of them.
+package analysis
 
 import (
 	"context"
@@ -7,11 +9,29 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
 	"github.com/anchore/anchore-engine/pkg/catalog/cause"
+	"github.com/anchore/anchore-engine/pkg/catalog/change"
 	"github.com/anchore/anchore-engine/pkg/catalog/image"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
 	"github.com/anchore/anchore-engine/pkg/catalog/work"
 	"github.com/anchore/anchore-engine/pkg/store"
 )
+
+// Analyses is the queue of analyses of all accounts. Its methods may be called from
+// many goroutines.
+type Analyses struct {
+	store  *change.Store
+	ready  change.Hint
+	causes change.Hint
+}
+
+// New builds the queue. ready is given when an analysis may be due, causes when the
+// end of one is to be told.
+func New(s *change.Store, ready, causes change.Hint) *Analyses {
+	return &Analyses{store: s, ready: ready, causes: causes}
+}
+
+// AnalysisReady hints that an analysis may be due.
+func (q *Analyses) AnalysisReady() <-chan struct{} { return q.ready }
 
 // Job is an analysis that a worker has taken, until its lease ends.
 type Job struct {
@@ -29,8 +49,8 @@ type Source struct {
 	Ref     anchore.Reference
 }
 
-// AnalysisResult is what a finished analysis hands in.
-type AnalysisResult struct {
+// Result is what a finished analysis hands in.
+type Result struct {
 	Report  store.Digest // the syft JSON document, stored before
 	Summary anchore.Summary
 }
@@ -41,10 +61,10 @@ const maxSources = 50
 // ClaimAnalysis takes the analysis that is due first and gives it to the caller
 // for the time of the lease. ok is false if none is due; next is then when the
 // earliest one is, zero if none waits.
-func (c *Catalog) ClaimAnalysis(ctx context.Context, lease time.Duration) (job Job, ok bool, next time.Time, err error) {
+func (q *Analyses) ClaimAnalysis(ctx context.Context, lease time.Duration) (job Job, ok bool, next time.Time, err error) {
 	now := time.Now()
 	var earliest *work.Row
-	err = c.store.View(ctx, func(tx store.Tx) (err error) {
+	err = q.store.View(ctx, func(tx store.Tx) (err error) {
 		earliest, err = work.Earliest(tx)
 		return err
 	})
@@ -54,7 +74,7 @@ func (c *Catalog) ClaimAnalysis(ctx context.Context, lease time.Duration) (job J
 	if due := table.Time(earliest.Due); due.After(now) {
 		return Job{}, false, due, nil
 	}
-	err = c.store.Update(ctx, func(tx store.Tx) error {
+	err = q.store.Update(ctx, func(tx store.Tx) error {
 		ok = false
 		row, err := work.Earliest(tx)
 		if err != nil || row == nil || table.Time(row.Due).After(now) {
@@ -71,13 +91,13 @@ func (c *Catalog) ClaimAnalysis(ctx context.Context, lease time.Duration) (job J
 	if err != nil || !ok {
 		return Job{}, false, time.Time{}, err
 	}
-	job.Sources, err = c.sources(ctx, job.Analysis)
-	c.analysisReady.wake() // another worker may find another one due
+	job.Sources, err = q.sources(ctx, job.Analysis)
+	q.ready.Wake() // another worker may find another one due
 	return job, err == nil, time.Time{}, err
 }
 
-func (c *Catalog) sources(ctx context.Context, analysis string) (sources []Source, err error) {
-	err = c.store.View(ctx, func(tx store.Tx) error {
+func (q *Analyses) sources(ctx context.Context, analysis string) (sources []Source, err error) {
+	err = q.store.View(ctx, func(tx store.Tx) error {
 		rows, err := work.Sources.Scan(tx, store.Range{Prefix: work.SourcePrefix(analysis), Limit: maxSources})
 		if err != nil {
 			return err
@@ -101,17 +121,17 @@ func (c *Catalog) sources(ctx context.Context, analysis string) (sources []Sourc
 }
 
 // ExtendAnalysis renews the caller's lease. Errors: Conflict if it was lost.
-func (c *Catalog) ExtendAnalysis(ctx context.Context, j Job, lease time.Duration) error {
+func (q *Analyses) ExtendAnalysis(ctx context.Context, j Job, lease time.Duration) error {
 	due := table.Nanos(time.Now().Add(lease))
-	return c.held(ctx, j, func(tx store.Tx, _, next *work.Row) error {
+	return q.held(ctx, j, func(tx store.Tx, _, next *work.Row) error {
 		next.Due = due
 		return nil
 	})
 }
 
 // held changes an analysis whose lease the caller holds. Errors: Conflict.
-func (c *Catalog) held(ctx context.Context, j Job, change func(tx store.Tx, row, next *work.Row) error) error {
-	return c.store.Update(ctx, func(tx store.Tx) error {
+func (q *Analyses) held(ctx context.Context, j Job, change func(tx store.Tx, row, next *work.Row) error) error {
+	return q.store.Update(ctx, func(tx store.Tx) error {
 		row, err := work.Held(tx, j.Analysis, j.Token)
 		if err != nil {
 			return err
@@ -126,8 +146,8 @@ func (c *Catalog) held(ctx context.Context, j Job, change func(tx store.Tx, row,
 
 // FinishAnalysis records the result, and the cause of the analysis_update of every
 // tag of every account attached. Errors: Conflict if the lease was lost.
-func (c *Catalog) FinishAnalysis(ctx context.Context, j Job, r AnalysisResult) error {
-	return c.endAnalysis(ctx, j, func(next *work.Row) {
+func (q *Analyses) FinishAnalysis(ctx context.Context, j Job, r Result) error {
+	return q.endAnalysis(ctx, j, func(next *work.Row) {
 		next.State, next.Report, next.Reason = work.Done, r.Report, ""
 		next.Distro, next.Version = r.Summary.Distro, r.Summary.DistroVersion
 		next.Size, next.Packages = r.Summary.Size, r.Summary.Packages
@@ -137,38 +157,38 @@ func (c *Catalog) FinishAnalysis(ctx context.Context, j Job, r AnalysisResult) e
 // FailAnalysis records that the image cannot be analyzed, and the cause of the
 // event for every tag of every account attached. It notifies nobody: a receiver
 // of analysis_update would deploy the image. Errors: Conflict.
-func (c *Catalog) FailAnalysis(ctx context.Context, j Job, reason string) error {
-	return c.endAnalysis(ctx, j, func(next *work.Row) { next.State, next.Reason = work.Failed, reason })
+func (q *Analyses) FailAnalysis(ctx context.Context, j Job, reason string) error {
+	return q.endAnalysis(ctx, j, func(next *work.Row) { next.State, next.Reason = work.Failed, reason })
 }
 
-func (c *Catalog) endAnalysis(ctx context.Context, j Job, end func(*work.Row)) error {
-	st, err := c.stamp()
+func (q *Analyses) endAnalysis(ctx context.Context, j Job, end func(*work.Row)) error {
+	st, err := q.store.Stamp()
 	if err != nil {
 		return err
 	}
-	err = c.held(ctx, j, func(tx store.Tx, row, next *work.Row) error {
+	err = q.held(ctx, j, func(tx store.Tx, row, next *work.Row) error {
 		end(next)
-		next.Due, next.Finished = 0, table.Nanos(st.now)
-		id := cause.NewID(st.nanos, st.random)
+		next.Due, next.Finished = 0, table.Nanos(st.Now)
+		id := cause.NewID(st.Nanos, st.Random)
 		return cause.Table.Insert(tx, &cause.Row{
-			ID: id[:], Kind: cause.Analysis, At: table.Nanos(st.now), Analysis: row.ID, After: row.Digest,
+			ID: id[:], Kind: cause.Analysis, At: table.Nanos(st.Now), Analysis: row.ID, After: row.Digest,
 			Failed: next.State == work.Failed, Reason: next.Reason, Why: "analysis",
 		})
 	})
 	if err == nil {
-		c.causesReady.wake()
+		q.causes.Wake()
 	}
 	return err
 }
 
 // RefuseSource records that the account's credentials do not give it the image:
 // its record alone fails, for others the analysis goes on. Errors: Conflict.
-func (c *Catalog) RefuseSource(ctx context.Context, j Job, name, reason string) error {
-	st, err := c.stamp()
+func (q *Analyses) RefuseSource(ctx context.Context, j Job, name, reason string) error {
+	st, err := q.store.Stamp()
 	if err != nil {
 		return err
 	}
-	err = c.held(ctx, j, func(tx store.Tx, row, _ *work.Row) error {
+	err = q.held(ctx, j, func(tx store.Tx, row, _ *work.Row) error {
 		acct, err := account.ByName(tx, name)
 		if err != nil {
 			return err
@@ -181,51 +201,51 @@ func (c *Catalog) RefuseSource(ctx context.Context, j Job, name, reason string) 
 			return err
 		}
 		next := *img
-		next.Refused, next.Updated = reason, table.Nanos(st.now)
+		next.Refused, next.Updated = reason, table.Nanos(st.Now)
 		if err := image.Table.Replace(tx, img, &next); err != nil {
 			return err
 		}
-		id := cause.NewID(st.nanos, st.random)
+		id := cause.NewID(st.Nanos, st.Random)
 		return cause.Table.Insert(tx, &cause.Row{
-			ID: id[:], Kind: cause.Refused, At: table.Nanos(st.now), Account: acct.No, Analysis: row.ID, After: row.Digest,
+			ID: id[:], Kind: cause.Refused, At: table.Nanos(st.Now), Account: acct.No, Analysis: row.ID, After: row.Digest,
 			Failed: true, Reason: reason, Why: "analysis",
 		})
 	})
 	if err == nil {
-		c.causesReady.wake()
+		q.causes.Wake()
 	}
 	return err
 }
 
 // PostponeAnalysis puts the analysis back until the given time, which its images
 // show with the reason. It does not count as an attempt. Errors: Conflict.
-func (c *Catalog) PostponeAnalysis(ctx context.Context, j Job, until time.Time, reason string) error {
-	return c.requeue(ctx, j, until, reason)
+func (q *Analyses) PostponeAnalysis(ctx context.Context, j Job, until time.Time, reason string) error {
+	return q.requeue(ctx, j, until, reason)
 }
 
 // ReleaseAnalysis gives the lease back: another worker may take the analysis at
 // once. Errors: Conflict.
-func (c *Catalog) ReleaseAnalysis(ctx context.Context, j Job) error {
-	return c.requeue(ctx, j, time.Now(), "")
+func (q *Analyses) ReleaseAnalysis(ctx context.Context, j Job) error {
+	return q.requeue(ctx, j, time.Now(), "")
 }
 
-func (c *Catalog) requeue(ctx context.Context, j Job, due time.Time, reason string) error {
-	err := c.held(ctx, j, func(_ store.Tx, _, next *work.Row) error {
+func (q *Analyses) requeue(ctx context.Context, j Job, due time.Time, reason string) error {
+	err := q.held(ctx, j, func(_ store.Tx, _, next *work.Row) error {
 		next.State, next.Reason, next.Due = work.Queued, reason, table.Nanos(due)
 		next.Attempt--
 		return nil
 	})
 	if err == nil {
-		c.analysisReady.wake()
+		q.ready.Wake()
 	}
 	return err
 }
 
 // QueueLength counts the analyses that wait or run, up to store.MaxPage, and
 // returns the age of the one that has waited longest.
-func (c *Catalog) QueueLength(ctx context.Context) (waiting int, oldest time.Duration, err error) {
+func (q *Analyses) QueueLength(ctx context.Context) (waiting int, oldest time.Duration, err error) {
 	now := time.Now()
-	err = c.store.View(ctx, func(tx store.Tx) error {
+	err = q.store.View(ctx, func(tx store.Tx) error {
 		rows, err := work.Waiting(tx)
 		waiting = len(rows)
 		for _, row := range rows {

@@ -1,4 +1,4 @@
-package catalog
+package login
 
 import (
 	"context"
@@ -12,11 +12,11 @@ import (
 
 // Accounts returns the accounts in the given state ("" is any), in the order in
 // which they were made.
-func (c *Catalog) Accounts(ctx context.Context, state anchore.AccountState) (list []anchore.Account, err error) {
+func (d *Directory) Accounts(ctx context.Context, state anchore.AccountState) (list []anchore.Account, err error) {
 	r := store.Range{Limit: store.MaxPage}
 	for {
 		var page []*account.Row
-		err := c.store.View(ctx, func(tx store.Tx) (err error) {
+		err := d.store.View(ctx, func(tx store.Tx) (err error) {
 			page, err = account.Table.Scan(tx, r)
 			return err
 		})
@@ -37,13 +37,13 @@ func (c *Catalog) Accounts(ctx context.Context, state anchore.AccountState) (lis
 
 // AddAccount stores a new enabled account of type user, without users. Errors:
 // Invalid for a name that cannot be one, Conflict if it is taken.
-func (c *Catalog) AddAccount(ctx context.Context, name, email string) (anchore.Account, error) {
+func (d *Directory) AddAccount(ctx context.Context, name, email string) (anchore.Account, error) {
 	if err := anchore.CheckName("account", name); err != nil {
 		return anchore.Account{}, err
 	}
 	now := time.Now().UTC()
 	a := anchore.Account{Name: name, Type: anchore.UserAccount, State: anchore.AccountEnabled, Email: email, CreatedAt: now, UpdatedAt: now}
-	err := c.store.Update(ctx, func(tx store.Tx) error {
+	err := d.store.Update(ctx, func(tx store.Tx) error {
 		_, err := account.Create(tx, a)
 		return err
 	})
@@ -53,13 +53,13 @@ func (c *Catalog) AddAccount(ctx context.Context, name, email string) (anchore.A
 // SetAccountState enables or disables an account. The users of a disabled one
 // cannot log in and its tags are not watched; nothing is lost. Errors: NotFound;
 // Invalid for the admin account, another state, or an account that is being deleted.
-func (c *Catalog) SetAccountState(ctx context.Context, name string, state anchore.AccountState) error {
+func (d *Directory) SetAccountState(ctx context.Context, name string, state anchore.AccountState) error {
 	const op = "catalog.SetAccountState"
 	if state != anchore.AccountEnabled && state != anchore.AccountDisabled {
 		return anchore.E(anchore.Invalid, op, `the state of an account can be set to "enabled" or "disabled", not to %q`, state)
 	}
 	now := table.Nanos(time.Now())
-	err := c.update(ctx, name, func(tx store.Tx, old *account.Row) error {
+	err := d.store.UpdateAccount(ctx, name, func(tx store.Tx, old *account.Row) error {
 		switch {
 		case old.Name == anchore.AdminAccount:
 			return anchore.E(anchore.Invalid, op, "Cannot disable the admin account")
@@ -73,14 +73,14 @@ func (c *Catalog) SetAccountState(ctx context.Context, name string, state anchor
 		return account.Table.Replace(tx, old, &next)
 	})
 	if err == nil {
-		c.subscriptionsChanged.wake()
+		d.subscriptionsChanged.Wake()
 	}
 	return err
 }
 
 // Users returns the users of an account, by name. Errors: NotFound.
-func (c *Catalog) Users(ctx context.Context, name string) (list []anchore.User, err error) {
-	err = c.view(ctx, name, func(tx store.Tx, acct *account.Row) error {
+func (d *Directory) Users(ctx context.Context, name string) (list []anchore.User, err error) {
+	err = d.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		rows, err := account.UsersOf(tx, acct.No)
 		list = make([]anchore.User, 0, len(rows))
 		for _, row := range rows {
@@ -93,8 +93,8 @@ func (c *Catalog) Users(ctx context.Context, name string) (list []anchore.User, 
 
 // AccountUser returns a user of the account. Errors: NotFound, also for a user of
 // another one.
-func (c *Catalog) AccountUser(ctx context.Context, name, user string) (u anchore.User, err error) {
-	err = c.view(ctx, name, func(tx store.Tx, acct *account.Row) error {
+func (d *Directory) AccountUser(ctx context.Context, name, user string) (u anchore.User, err error) {
+	err = d.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := userOf(tx, acct, user)
 		if err == nil {
 			u = row.Domain(name)
@@ -115,16 +115,16 @@ func userOf(tx store.Tx, acct *account.Row, user string) (*account.UserRow, erro
 // AddUser stores a new user of the account. Errors: NotFound for the account;
 // Invalid for a name or password that cannot be one; Conflict if any account has a
 // user of the name.
-func (c *Catalog) AddUser(ctx context.Context, name, user string, password anchore.Secret) (u anchore.User, err error) {
+func (d *Directory) AddUser(ctx context.Context, name, user string, password anchore.Secret) (u anchore.User, err error) {
 	if err := anchore.CheckName("user", user); err != nil {
 		return u, err
 	}
-	hash, err := c.hash(password)
+	hash, err := d.hash(password)
 	if err != nil {
 		return u, err
 	}
 	now := table.Nanos(time.Now())
-	err = c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err = d.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		if acct.State == string(anchore.AccountDeleting) {
 			return anchore.E(anchore.Conflict, "catalog.AddUser", "account %s is being deleted", name)
 		}
@@ -143,34 +143,34 @@ func (c *Catalog) AddUser(ctx context.Context, name, user string, password ancho
 }
 
 // hash checks a new password and returns what is stored of it.
-func (c *Catalog) hash(password anchore.Secret) (string, error) {
+func (d *Directory) hash(password anchore.Secret) (string, error) {
 	if err := anchore.CheckPassword(password); err != nil {
 		return "", err
 	}
-	return account.HashPassword(password.Reveal(), c.random)
+	return account.HashPassword(password.Reveal(), d.store.Random)
 }
 
 // SetPassword gives a user of the account a new password. Logins that were
 // remembered end at once: they are remembered for the hash that they matched.
 // Errors: NotFound; Invalid for a password that cannot be one.
-func (c *Catalog) SetPassword(ctx context.Context, name, user string, password anchore.Secret) (anchore.User, error) {
-	hash, err := c.hash(password)
+func (d *Directory) SetPassword(ctx context.Context, name, user string, password anchore.Secret) (anchore.User, error) {
+	hash, err := d.hash(password)
 	if err != nil {
 		return anchore.User{}, err
 	}
-	return c.changeUser(ctx, name, user, hash)
+	return d.changeUser(ctx, name, user, hash)
 }
 
 // RemovePassword leaves a user without a password, so that nobody can log in as the
 // user. Errors: NotFound.
-func (c *Catalog) RemovePassword(ctx context.Context, name, user string) error {
-	_, err := c.changeUser(ctx, name, user, "")
+func (d *Directory) RemovePassword(ctx context.Context, name, user string) error {
+	_, err := d.changeUser(ctx, name, user, "")
 	return err
 }
 
-func (c *Catalog) changeUser(ctx context.Context, name, user, hash string) (u anchore.User, err error) {
+func (d *Directory) changeUser(ctx context.Context, name, user, hash string) (u anchore.User, err error) {
 	now := table.Nanos(time.Now())
-	err = c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err = d.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		old, err := userOf(tx, acct, user)
 		if err != nil {
 			return err
@@ -185,8 +185,8 @@ func (c *Catalog) changeUser(ctx context.Context, name, user, hash string) (u an
 
 // DeleteUser removes a user of the account. Errors: NotFound; Invalid for the user
 // admin, without whom nobody could administer the engine.
-func (c *Catalog) DeleteUser(ctx context.Context, name, user string) error {
-	return c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+func (d *Directory) DeleteUser(ctx context.Context, name, user string) error {
+	return d.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := userOf(tx, acct, user)
 		if err != nil {
 			return err

@@ -1,4 +1,4 @@
-package catalog
+package watchlist
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
+	"github.com/anchore/anchore-engine/pkg/catalog/change"
 	"github.com/anchore/anchore-engine/pkg/catalog/repository"
 	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
@@ -26,13 +27,13 @@ type WatchedRepository struct {
 }
 
 // newWatch is the state of a watch that begins.
-func (s stamp) newWatch() *subscription.RepositoryRow {
-	return &subscription.RepositoryRow{ID: uint64(s.nanos), First: uint64(s.nanos)}
+func newWatch(st change.Stamp) *subscription.RepositoryRow {
+	return &subscription.RepositoryRow{ID: uint64(st.Nanos), First: uint64(st.Nanos)}
 }
 
 // chooseAgain makes the watch of a repo_update begin with a first list once more
 // if next wants other tags than row. What it added stays added.
-func (s stamp) chooseAgain(row, next *subscription.Row) error {
+func chooseAgain(st change.Stamp, row, next *subscription.Row) error {
 	if row.Type != string(anchore.RepoUpdate) || row.Value == next.Value {
 		return nil
 	}
@@ -44,20 +45,20 @@ func (s stamp) chooseAgain(row, next *subscription.Row) error {
 		return nil
 	}
 	state := row.WatchState()
-	state.First, state.Taken = uint64(s.nanos), false
+	state.First, state.Taken = uint64(st.Nanos), false
 	next.Repository = &state
 	return nil
 }
 
 // WatchRepository stores an active repo_update of the account, or, if it has one,
 // changes what that wants; whether it is active stays. created says which.
-func (c *Catalog) WatchRepository(ctx context.Context, name string, ref anchore.Reference, want anchore.RepositoryWatch) (w WatchedRepository, sub anchore.Subscription, created bool, err error) {
-	st, err := c.stamp()
+func (l *List) WatchRepository(ctx context.Context, name string, ref anchore.Reference, want anchore.RepositoryWatch) (w WatchedRepository, sub anchore.Subscription, created bool, err error) {
+	st, err := l.store.Stamp()
 	if err != nil {
 		return w, sub, false, err
 	}
 	key := ref.RepositoryName()
-	err = c.update(ctx, name, func(tx store.Tx, acct *account.Row) error {
+	err = l.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		old, err := subscription.Find(tx, acct.No, key, anchore.RepoUpdate)
 		if err != nil {
 			return err
@@ -65,9 +66,9 @@ func (c *Catalog) WatchRepository(ctx context.Context, name string, ref anchore.
 		var next subscription.Row
 		if created = old == nil; created {
 			next = *subscription.New(acct.No, anchore.Subscription{
-				Account: name, Key: key, Type: anchore.RepoUpdate, Active: true, CreatedAt: st.now, UpdatedAt: st.now,
+				Account: name, Key: key, Type: anchore.RepoUpdate, Active: true, CreatedAt: st.Now, UpdatedAt: st.Now,
 			})
-			next.Repository = st.newWatch()
+			next.Repository = newWatch(st)
 		} else {
 			next = *old
 		}
@@ -75,11 +76,11 @@ func (c *Catalog) WatchRepository(ctx context.Context, name string, ref anchore.
 			return err
 		}
 		if !created {
-			if err := st.chooseAgain(old, &next); err != nil {
+			if err := chooseAgain(st, old, &next); err != nil {
 				return err
 			}
 			if next.Value != old.Value {
-				next.Updated = table.Nanos(st.now)
+				next.Updated = table.Nanos(st.Now)
 			}
 		}
 		if w, err = watchedRepository(name, &next); err != nil {
@@ -112,11 +113,11 @@ func watchedRepository(account string, row *subscription.Row) (WatchedRepository
 // WatchedRepositories returns a page of the repositories with an active repo_update
 // in enabled accounts, by repository, then account. next continues; it is "" at
 // the end.
-func (c *Catalog) WatchedRepositories(ctx context.Context, after string, limit int) (list []WatchedRepository, next string, err error) {
+func (l *List) WatchedRepositories(ctx context.Context, after string, limit int) (list []WatchedRepository, next string, err error) {
 	if limit <= 0 || limit > store.MaxPage {
 		limit = store.MaxPage
 	}
-	err = c.store.View(ctx, func(tx store.Tx) error {
+	err = l.store.View(ctx, func(tx store.Tx) error {
 		accounts := map[uint32]*account.Row{}
 		r := store.Range{Prefix: subscription.ActivePrefix(anchore.RepoUpdate), Start: []byte(after), Limit: limit}
 		rows, err := subscription.Table.By(tx, subscription.ByActive, r)
@@ -136,7 +137,7 @@ func (c *Catalog) WatchedRepositories(ctx context.Context, after string, limit i
 			}
 			w, err := watchedRepository(acct.Name, row)
 			if err != nil {
-				c.log.Error("a repository is not watched", "account", acct.Name, "repository", row.Key, "error", err)
+				l.log.Error("a repository is not watched", "account", acct.Name, "repository", row.Key, "error", err)
 				continue
 			}
 			list = append(list, w)
@@ -158,11 +159,11 @@ const firstListPage = 45
 // when it began: those in pass are not wanted, the others are new. Tags that were
 // added stay so. It does nothing if the first list was taken already. It goes page
 // by page; a crash in between leaves the list not taken.
-func (c *Catalog) TakeFirstList(ctx context.Context, w WatchedRepository, pass []string) error {
+func (l *List) TakeFirstList(ctx context.Context, w WatchedRepository, pass []string) error {
 	for {
 		page := pass[:min(firstListPage, len(pass))]
 		pass = pass[len(page):]
-		err := c.updateWatch(ctx, w, func(tx store.Tx, row *subscription.Row) error {
+		err := l.updateWatch(ctx, w, func(tx store.Tx, row *subscription.Row) error {
 			state := row.WatchState()
 			if state.Taken {
 				return nil
@@ -181,7 +182,7 @@ func (c *Catalog) TakeFirstList(ctx context.Context, w WatchedRepository, pass [
 			return subscription.Table.Replace(tx, row, &next)
 		})
 		if err != nil || len(pass) == 0 {
-			c.subscriptionsChanged.wake() // also of what WatchRepository stored before
+			l.changed.Wake() // also of what WatchRepository stored before
 			return err
 		}
 	}
@@ -203,8 +204,8 @@ func passTag(tx store.Tx, sub *subscription.Row, tag string) error {
 
 // updateWatch runs fn in a transaction with the subscription of a watch, and does
 // nothing if the watch ended or began anew.
-func (c *Catalog) updateWatch(ctx context.Context, w WatchedRepository, fn func(store.Tx, *subscription.Row) error) error {
-	return c.update(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
+func (l *List) updateWatch(ctx context.Context, w WatchedRepository, fn func(store.Tx, *subscription.Row) error) error {
+	return l.store.UpdateAccount(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
 		row, err := subscription.Find(tx, acct.No, w.Ref.RepositoryName(), anchore.RepoUpdate)
 		if err != nil || row == nil {
 			return err
@@ -218,9 +219,9 @@ func (c *Catalog) updateWatch(ctx context.Context, w WatchedRepository, fn func(
 
 // RepositoryTags returns the tags that the watch has seen: with the zero time those
 // that are settled, with the time of the next attempt those that failed.
-func (c *Catalog) RepositoryTags(ctx context.Context, w WatchedRepository) (map[string]time.Time, error) {
+func (l *List) RepositoryTags(ctx context.Context, w WatchedRepository) (map[string]time.Time, error) {
 	var no uint32
-	err := c.view(ctx, w.Account, func(_ store.Tx, acct *account.Row) error {
+	err := l.store.ViewAccount(ctx, w.Account, func(_ store.Tx, acct *account.Row) error {
 		no = acct.No
 		return nil
 	})
@@ -228,7 +229,7 @@ func (c *Catalog) RepositoryTags(ctx context.Context, w WatchedRepository) (map[
 		return nil, err
 	}
 	tags := map[string]time.Time{}
-	err = table.Pages(ctx, c.store, repository.Table.Bucket, repository.Prefix(no, w.Ref.RepositoryName()), func(e store.Entry) error {
+	err = table.Pages(ctx, l.store, repository.Table.Bucket, repository.Prefix(no, w.Ref.RepositoryName()), func(e store.Entry) error {
 		var row repository.Row
 		if err := table.Decode(e.Value, &row); err != nil {
 			return fmt.Errorf("%s %x: %w", repository.Table.Bucket, e.Key, err)
@@ -243,8 +244,8 @@ func (c *Catalog) RepositoryTags(ctx context.Context, w WatchedRepository) (map[
 
 // RepositoryTagAdded records that the image of a tag was taken in, and reports
 // whether the repository is still watched.
-func (c *Catalog) RepositoryTagAdded(ctx context.Context, w WatchedRepository, tag string) (watched bool, err error) {
-	err = c.updateWatch(ctx, w, func(tx store.Tx, sub *subscription.Row) error {
+func (l *List) RepositoryTagAdded(ctx context.Context, w WatchedRepository, tag string) (watched bool, err error) {
+	err = l.updateWatch(ctx, w, func(tx store.Tx, sub *subscription.Row) error {
 		watched = sub.Active
 		old, err := repository.Find(tx, sub.Account, sub.Key, tag)
 		if err != nil {
@@ -276,12 +277,12 @@ const (
 // RepositoryTagFailed records that the image of a tag could not be taken in, and
 // raises e the first time; an e without a type is not raised. The tag is tried again
 // later and later.
-func (c *Catalog) RepositoryTagFailed(ctx context.Context, w WatchedRepository, tag string, e anchore.Event) (first bool, err error) {
-	st, err := c.stamp()
+func (l *List) RepositoryTagFailed(ctx context.Context, w WatchedRepository, tag string, e anchore.Event) (first bool, err error) {
+	st, err := l.store.Stamp()
 	if err != nil {
 		return false, err
 	}
-	err = c.update(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
+	err = l.store.UpdateAccount(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
 		sub, err := subscription.Find(tx, acct.No, w.Ref.RepositoryName(), anchore.RepoUpdate)
 		if err != nil || sub == nil || sub.WatchState().ID != w.id {
 			first = false
@@ -298,17 +299,17 @@ func (c *Catalog) RepositoryTagFailed(ctx context.Context, w WatchedRepository, 
 		next.Attempts++
 		first = e.Type != "" && !next.Told
 		next.Told = next.Told || first
-		next.Next = table.Nanos(st.now.Add(tagRetry(next.Attempts)))
+		next.Next = table.Nanos(st.Now.Add(tagRetry(next.Attempts)))
 		if first {
 			e.Account = w.Account
-			if err := c.record(tx, acct, st, 0, e); err != nil {
+			if err := l.recorder.Record(tx, acct, st, 0, e); err != nil {
 				return err
 			}
 		}
 		return repository.Table.Replace(tx, old, &next)
 	})
 	if err == nil && first {
-		c.deliveryReady.wake()
+		l.told.Wake()
 	}
 	return first, err
 }
@@ -325,20 +326,20 @@ func tagRetry(attempts int) time.Duration {
 
 // RepositoryListFailed records that a repository cannot be listed, and raises an
 // event the first time.
-func (c *Catalog) RepositoryListFailed(ctx context.Context, w WatchedRepository, reason string) (first bool, err error) {
-	st, err := c.stamp()
+func (l *List) RepositoryListFailed(ctx context.Context, w WatchedRepository, reason string) (first bool, err error) {
+	st, err := l.store.Stamp()
 	if err != nil {
 		return false, err
 	}
-	err = c.update(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
+	err = l.store.UpdateAccount(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
 		sub, err := subscription.Find(tx, acct.No, w.Ref.RepositoryName(), anchore.RepoUpdate)
 		if first = err == nil && sub != nil && sub.WatchState().Failed == 0; !first {
 			return err
 		}
 		next, state := *sub, sub.WatchState()
-		state.Failed = table.Nanos(st.now)
+		state.Failed = table.Nanos(st.Now)
 		next.Repository = &state
-		err = c.record(tx, acct, st, 0, anchore.Event{
+		err = l.recorder.Record(tx, acct, st, 0, anchore.Event{
 			Account: w.Account, Type: anchore.EventListTagsFailed, Level: anchore.Failure, Service: "catalog",
 			Message:  "Failed to list tags in repository",
 			Resource: anchore.Resource{Type: "repository", ID: sub.Key},
@@ -350,16 +351,16 @@ func (c *Catalog) RepositoryListFailed(ctx context.Context, w WatchedRepository,
 		return subscription.Table.Replace(tx, sub, &next)
 	})
 	if err == nil && first {
-		c.deliveryReady.wake()
-		c.subscriptionsChanged.wake()
+		l.told.Wake()
+		l.changed.Wake()
 	}
 	return first, err
 }
 
 // RepositoryListed records that a repository can be listed again.
-func (c *Catalog) RepositoryListed(ctx context.Context, w WatchedRepository) error {
-	defer c.subscriptionsChanged.wake()
-	return c.updateWatch(ctx, w, func(tx store.Tx, sub *subscription.Row) error {
+func (l *List) RepositoryListed(ctx context.Context, w WatchedRepository) error {
+	defer l.changed.Wake()
+	return l.updateWatch(ctx, w, func(tx store.Tx, sub *subscription.Row) error {
 		next, state := *sub, sub.WatchState()
 		state.Failed = 0
 		next.Repository = &state
@@ -371,11 +372,11 @@ func (c *Catalog) RepositoryListed(ctx context.Context, w WatchedRepository) err
 const purgeTagsPage = 45
 
 // purgeRepository forgets the tags that no watch of now has seen.
-func (c *Catalog) purgeRepository(ctx context.Context, no uint32, key string) error {
+func purgeRepository(ctx context.Context, s *change.Store, no uint32, key string) error {
 	var start []byte
 	for {
 		var next []byte
-		err := c.store.Update(ctx, func(tx store.Tx) error {
+		err := s.Update(ctx, func(tx store.Tx) error {
 			sub, err := subscription.Find(tx, no, key, anchore.RepoUpdate)
 			if err != nil {
 				return err
@@ -405,15 +406,15 @@ func (c *Catalog) purgeRepository(ctx context.Context, no uint32, key string) er
 	}
 }
 
-// sweepRepositories finishes what a deletion of watches left. It reads one row of
+// Sweep finishes what a deletion of watches left. It reads one row of
 // each repository and writes nothing if there is nothing to do.
-func (c *Catalog) sweepRepositories(ctx context.Context) error {
+func Sweep(ctx context.Context, s *change.Store) error {
 	var after []byte
 	for {
 		var no uint32
 		var name string
 		var found, orphan bool
-		err := c.store.View(ctx, func(tx store.Tx) (err error) {
+		err := s.View(ctx, func(tx store.Tx) (err error) {
 			if no, name, after, found, err = repository.Next(tx, after); err != nil || !found {
 				return err
 			}
@@ -425,7 +426,7 @@ func (c *Catalog) sweepRepositories(ctx context.Context) error {
 			return err
 		}
 		if orphan {
-			if err := c.purgeRepository(ctx, no, name); err != nil {
+			if err := purgeRepository(ctx, s, no, name); err != nil {
 				return err
 			}
 		}
