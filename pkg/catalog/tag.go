@@ -73,13 +73,9 @@ func (c *Catalog) arrived() {
 
 func (c *Catalog) sawTag(tx store.Tx, acct *account.Row, in arrival) (Seen, error) {
 	m, tag := in.manifest, in.manifest.Ref.FullTag()
-	old, err := image.FindTag(tx, acct.No, tag)
+	old, next, err := image.EditTag(tx, acct.No, tag)
 	if err != nil {
 		return Seen{}, err
-	}
-	next := image.TagRow{Account: acct.No, Tag: tag}
-	if old != nil {
-		next = *old
 	}
 	seen := Seen{First: next.Digest == "", Before: next.Digest}
 	// Another image in the same index is another platform that somebody asked for:
@@ -179,13 +175,9 @@ func (c *Catalog) AddDigest(ctx context.Context, d DigestAddition) (anchore.Imag
 				return err
 			}
 		}
-		row, err := image.FindTag(tx, acct.No, tag)
+		row, next, err := image.EditTag(tx, acct.No, tag)
 		if err != nil {
 			return err
-		}
-		next := image.TagRow{Account: acct.No, Tag: tag}
-		if row != nil {
-			next = *row
 		}
 		if err := c.takeIn(tx, acct, in, &next); err != nil {
 			return err
@@ -208,13 +200,9 @@ func (c *Catalog) TagGone(ctx context.Context, name string, ref anchore.Referenc
 	}
 	tag := ref.FullTag()
 	err = c.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
-		old, err := image.FindTag(tx, acct.No, tag)
+		old, next, err := image.EditTag(tx, acct.No, tag)
 		if err != nil {
 			return err
-		}
-		next := image.TagRow{Account: acct.No, Tag: tag}
-		if old != nil {
-			next = *old
 		}
 		if first = next.Gone == 0; !first {
 			return nil
@@ -268,13 +256,9 @@ func (c *Catalog) TagRefused(ctx context.Context, name string, ref anchore.Refer
 	tag := ref.FullTag()
 	row := &image.RefusalRow{TagDigest: r.TagDigest, Digest: r.Digest, Reason: r.Reason, Limit: r.Limit, Message: r.Message}
 	err = c.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
-		old, err := image.FindTag(tx, acct.No, tag)
+		old, next, err := image.EditTag(tx, acct.No, tag)
 		if err != nil {
 			return err
-		}
-		next := image.TagRow{Account: acct.No, Tag: tag}
-		if old != nil {
-			next = *old
 		}
 		if first = next.Refusal == nil || *next.Refusal != *row; !first {
 			return nil

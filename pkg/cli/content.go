@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"io"
+	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,27 @@ func newImageContentCmd(a *session.App) *cobra.Command {
 }
 
 func runImageContent(ctx context.Context, a *session.App, args []string) error {
+	return documents{
+		list: func(c *session.Client, digest string) (*http.Response, error) { return c.ListImageContent(ctx, digest) },
+		get: func(c *session.Client, digest, kind string) (*http.Response, error) {
+			return c.GetImageContent(ctx, digest, kind)
+		},
+		write: func(w io.Writer, answer any, image, kind string) error {
+			return writeContent(a, w, image, kind, render.At(answer, "content"))
+		},
+	}.run(ctx, a, args)
+}
+
+// documents is what the engine has of an image under several names.
+type documents struct {
+	list  func(c *session.Client, digest string) (*http.Response, error)       // the names that there are
+	get   func(c *session.Client, digest, kind string) (*http.Response, error) // the one of that name
+	write func(w io.Writer, answer any, image, kind string) error
+}
+
+// run shows the names that there are for an image, or the document of the name that
+// the second argument gives.
+func (d documents) run(ctx context.Context, a *session.App, args []string) error {
 	c, err := a.Client()
 	if err != nil {
 		return err
@@ -32,20 +54,19 @@ func runImageContent(ctx context.Context, a *session.App, args []string) error {
 		return err
 	}
 	if len(args) == 1 {
-		response, err := c.ListImageContent(ctx, digest)
+		response, err := d.list(c, digest)
 		got, err := c.Do(ctx, response, err)
 		if err != nil {
 			return err
 		}
 		return a.Show(got.Value, func(w io.Writer) error { return availableTypes(got.Value).Write(w) })
 	}
-	response, err := c.GetImageContent(ctx, digest, args[1])
+	response, err := d.get(c, digest, args[1])
 	got, err := c.Do(ctx, response, err)
 	if err != nil {
 		return err
 	}
-	content := render.At(got.Value, "content")
-	return a.Show(got.Value, func(w io.Writer) error { return writeContent(a, w, args[0], args[1], content) })
+	return a.Show(got.Value, func(w io.Writer) error { return d.write(w, got.Value, args[0], args[1]) })
 }
 
 func availableTypes(list any) *render.KeyLines {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"net/http"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -23,28 +24,15 @@ func newImageMetadataCmd(a *session.App) *cobra.Command {
 }
 
 func runImageMetadata(ctx context.Context, a *session.App, args []string) error {
-	c, err := a.Client()
-	if err != nil {
-		return err
-	}
-	digest, err := resolve(ctx, c, args[0], "cannot use input image string (no discovered imageDigest)")
-	if err != nil {
-		return err
-	}
-	if len(args) == 1 {
-		response, err := c.ListImageMetadata(ctx, digest)
-		got, err := c.Do(ctx, response, err)
-		if err != nil {
-			return err
-		}
-		return a.Show(got.Value, func(w io.Writer) error { return availableTypes(got.Value).Write(w) })
-	}
-	response, err := c.GetImageMetadata(ctx, digest, args[1])
-	got, err := c.Do(ctx, response, err)
-	if err != nil {
-		return err
-	}
-	return a.Show(got.Value, func(w io.Writer) error { return writeMetadata(a, w, got.Value, args[1]) })
+	return documents{
+		list: func(c *session.Client, digest string) (*http.Response, error) {
+			return c.ListImageMetadata(ctx, digest)
+		},
+		get: func(c *session.Client, digest, kind string) (*http.Response, error) {
+			return c.GetImageMetadata(ctx, digest, kind)
+		},
+		write: func(w io.Writer, answer any, _, kind string) error { return writeMetadata(a, w, answer, kind) },
+	}.run(ctx, a, args)
 }
 
 // writeMetadata prints the text that the answer holds in base64. What is not text,

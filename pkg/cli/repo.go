@@ -174,6 +174,19 @@ func listRepositories(ctx context.Context, a *session.App, repository string) ([
 	return found, nil
 }
 
+// findRepository returns the name that the input stands for and the watch of that
+// repository, in a list that is empty if there is none.
+func findRepository(ctx context.Context, a *session.App, input string) (repository string, list []any, err error) {
+	if repository, err = repositoryName(input); err != nil {
+		return "", nil, err
+	}
+	list, err = listRepositories(ctx, a, repository)
+	if f := session.AsFailure(err); f != nil && f.Status == http.StatusNotFound {
+		err = nil
+	}
+	return repository, list, err
+}
+
 func newRepoGetCmd(a *session.App) *cobra.Command {
 	cmd := session.NewLeaf(a, "get INPUT_REPO", "Show a watched repository", "",
 		func(cmd *cobra.Command, args []string) error { return runRepoGet(cmd.Context(), a, args[0]) })
@@ -182,12 +195,8 @@ func newRepoGetCmd(a *session.App) *cobra.Command {
 }
 
 func runRepoGet(ctx context.Context, a *session.App, input string) error {
-	repository, err := repositoryName(input)
+	repository, list, err := findRepository(ctx, a, input)
 	if err != nil {
-		return err
-	}
-	list, err := listRepositories(ctx, a, repository)
-	if f := session.AsFailure(err); err != nil && (f == nil || f.Status != http.StatusNotFound) {
 		return err
 	}
 	if len(list) == 0 { // the original printed an empty line and exited with 0
@@ -238,12 +247,8 @@ func newRepoDelCmd(a *session.App) *cobra.Command {
 }
 
 func runRepoDel(ctx context.Context, a *session.App, input string) error {
-	repository, err := repositoryName(input)
+	repository, list, err := findRepository(ctx, a, input)
 	if err != nil {
-		return err
-	}
-	list, err := listRepositories(ctx, a, repository)
-	if f := session.AsFailure(err); err != nil && (f == nil || f.Status != http.StatusNotFound) {
 		return err
 	}
 	if len(list) == 0 {

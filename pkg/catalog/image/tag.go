@@ -51,6 +51,18 @@ func FindTag(tx store.Tx, account uint32, tag string) (*TagRow, error) {
 	return Tags.Find(tx, TagKey(account, tag))
 }
 
+// EditTag returns what is recorded of a tag, nil if nothing is, and a copy of it to
+// change.
+func EditTag(tx store.Tx, account uint32, tag string) (old *TagRow, next TagRow, err error) {
+	if old, err = FindTag(tx, account, tag); err != nil {
+		return nil, TagRow{}, err
+	}
+	if old == nil {
+		return nil, TagRow{Account: account, Tag: tag}, nil
+	}
+	return old, *old, nil
+}
+
 // NamedRow says that a tag names, or named, an image.
 type NamedRow struct {
 	Account  uint32 `cbor:"1,keyasint"`
