@@ -45,6 +45,7 @@ func TestStoreFailureIsToldWithoutTheStore(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
 	e.waitUntilItServes(t)
+	e.waitUntilItDelivers(t)
 	if err := e.store.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -63,6 +64,23 @@ func TestStoreFailureIsToldWithoutTheStore(t *testing.T) {
 	}
 	stop()
 	<-done // what the parts say of a store that is gone is not the point here
+}
+
+// waitUntilItDelivers polls until the relay has looked for work: a store that fails
+// before ends the engine's start instead.
+func (e *Engine) waitUntilItDelivers(t *testing.T) {
+	t.Helper()
+	for range 1000 {
+		states, err := e.relay.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(states) > 0 && !states[0].LookedAt.IsZero() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("the relay does not look for work")
 }
 
 // waitUntilItServes polls until the API answers: the parts run by then.
