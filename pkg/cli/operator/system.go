@@ -39,9 +39,27 @@ func runSystemStatus(ctx context.Context, a *session.App) error {
 	if err != nil {
 		return err
 	}
-	return a.Show(got.Value, func(w io.Writer) error {
-		return writeStatus(a, w, render.Items(render.At(got.Value, "service_states")))
-	})
+	services := render.Items(render.At(got.Value, "service_states"))
+	err = a.Show(got.Value, func(w io.Writer) error { return writeStatus(a, w, services) })
+	if err == nil {
+		noteTroubles(a, services)
+	}
+	return err
+}
+
+// allGood is the message of a service without trouble.
+const allGood = "all good"
+
+// noteTroubles says beside the original's lines, which know only up and down, what
+// a service that is up has to tell: a registry that does not answer, an endpoint
+// that takes nothing.
+func noteTroubles(a *session.App, services []any) {
+	for _, s := range services {
+		message, ok := render.At(s, "service_detail", "message").(string)
+		if ok && message != "" && message != allGood {
+			a.Note("%s: %s; see: anchore-cli system status --output wide", render.Text(render.At(s, "servicename")), message)
+		}
+	}
 }
 
 func writeStatus(a *session.App, w io.Writer, services []any) error {
