@@ -85,11 +85,10 @@ func (w *Watch) look(ctx context.Context) {
 			if w.active[t] || ctx.Err() != nil {
 				continue
 			}
-			w.active[t] = true
 			if last, ok := w.told[t]; ok && now.Sub(last) < w.cfg.Quiet {
-				continue
+				continue // it came back soon; told when the quiet is over, if it lasts
 			}
-			w.told[t] = now
+			w.active[t], w.told[t] = true, now
 			w.tell(ctx, e)
 		}
 	}

@@ -66,8 +66,9 @@ func TestTroubleIsToldOnceForEachTime(t *testing.T) {
 		}{
 			{false, time.Hour, 0}, {true, time.Minute, 1}, {true, 5 * time.Hour, 1},
 			{false, time.Minute, 1}, {true, time.Minute, 2}, // it began again, long after
-			{false, time.Minute, 2}, {true, time.Minute, 2}, // and so soon that it is no news
-			{false, 2 * time.Hour, 2}, {true, time.Minute, 3},
+			{false, time.Minute, 2}, {true, time.Minute, 2}, // and so soon that it is no news yet
+			{true, 2 * time.Hour, 3}, // but it lasts
+			{false, 2 * time.Hour, 3}, {true, time.Minute, 4},
 		} {
 			disk.set(step.on)
 			time.Sleep(step.wait)

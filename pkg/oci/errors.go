@@ -2,14 +2,18 @@ package oci
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -74,7 +78,40 @@ func connectionError(ctx context.Context, r request, err error) error {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return anchore.E(anchore.Unavailable, r.op, "registry %s cannot be reached, or its answer broke off", r.ref.Registry).WithCodes(anchore.CodeNotAccessible).Because(err)
+	return anchore.E(anchore.Unavailable, r.op, "registry %s %s", r.ref.Registry, connectionFault(r.ref.Registry, err)).WithCodes(anchore.CodeNotAccessible).Because(err)
+}
+
+// connectionFault says what was wrong with a connection, in words that hold nothing
+// of the request.
+func connectionFault(registry string, err error) string {
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var certificate *tls.CertificateVerificationError
+	var notTLS tls.RecordHeaderError
+	var dns *net.DNSError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Sprintf("has a certificate of an unknown authority; name the authority's file under registries.ca_files.%s or registries.ca_file", registry)
+	case errors.As(err, &name):
+		return "has a certificate for another name"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "has a certificate that is expired or not valid yet"
+	case errors.As(err, &invalid), errors.As(err, &certificate):
+		return "has a certificate that cannot be verified"
+	case errors.As(err, &notTLS), errors.Is(err, http.ErrSchemeMismatch):
+		return "does not speak TLS; plain HTTP is used only for loopback addresses and registries that are configured as insecure"
+	case errors.As(err, &dns):
+		return "cannot be reached: its name is not known"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "cannot be reached: the connection was refused"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return "broke the connection off"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "did not answer in time"
+	}
+	return "cannot be reached, or its answer broke off"
 }
 
 // maxAfter bounds what a registry can ask us to wait.
