@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -32,13 +31,18 @@ type PartHealth struct {
 	Detail  map[string]any // further facts, shown as they are: registries that fail, backlogs
 }
 
-// health asks every part, and keeps what is shown under the services.
-func (s *Server) health(ctx context.Context) map[string][]PartHealth {
+// health asks every part, and keeps what is shown under the services. What a part
+// has to tell names the registries and endpoints of all accounts, so it is for
+// administrators; others see whether it is down or busy.
+func (s *Server) health(r *http.Request) map[string][]PartHealth {
 	parts := map[string][]PartHealth{}
 	if s.cfg.Health == nil {
 		return parts
 	}
-	for _, p := range s.cfg.Health(ctx) {
+	for _, p := range s.cfg.Health(r.Context()) {
+		if !callerOf(r).admin {
+			p.Message, p.Detail = "", nil
+		}
 		parts[p.Service] = append(parts[p.Service], p)
 	}
 	return parts
@@ -65,8 +69,8 @@ func (s *Server) status(parts []PartHealth) api.Status {
 }
 
 // states returns the services that keep selects, in alphabetical order.
-func (s *Server) states(ctx context.Context, keep func(name string) bool) []api.Service {
-	parts := s.health(ctx)
+func (s *Server) states(r *http.Request, keep func(name string) bool) []api.Service {
+	parts := s.health(r)
 	list := []api.Service{}
 	for _, name := range services() {
 		if !keep(name) {
@@ -106,25 +110,25 @@ func (s *Server) GetVersion(w http.ResponseWriter, r *http.Request) {
 
 // GetStatus answers with the state of the service that answers.
 func (s *Server) GetStatus(w http.ResponseWriter, r *http.Request) {
-	s.write(w, r, http.StatusOK, s.status(s.health(r.Context())[apiService]))
+	s.write(w, r, http.StatusOK, s.status(s.health(r)[apiService]))
 }
 
 // GetSystem answers with the state of every service.
 func (s *Server) GetSystem(w http.ResponseWriter, r *http.Request) {
-	s.write(w, r, http.StatusOK, api.SystemStatus{ServiceStates: s.states(r.Context(), every)})
+	s.write(w, r, http.StatusOK, api.SystemStatus{ServiceStates: s.states(r, every)})
 }
 
 // ListServices answers with every service.
 func (s *Server) ListServices(w http.ResponseWriter, r *http.Request) {
 	if s.requireAdmin(w, r, "listServices") {
-		s.write(w, r, http.StatusOK, s.states(r.Context(), every))
+		s.write(w, r, http.StatusOK, s.states(r, every))
 	}
 }
 
 // ListServicesByName answers with the service of a name, or an empty list.
 func (s *Server) ListServicesByName(w http.ResponseWriter, r *http.Request, name string) {
 	if s.requireAdmin(w, r, "listServices") {
-		s.write(w, r, http.StatusOK, s.states(r.Context(), func(n string) bool { return n == name }))
+		s.write(w, r, http.StatusOK, s.states(r, func(n string) bool { return n == name }))
 	}
 }
 
@@ -133,7 +137,7 @@ func (s *Server) GetService(w http.ResponseWriter, r *http.Request, name, host s
 	if !s.requireAdmin(w, r, "listServices") {
 		return
 	}
-	found := s.states(r.Context(), func(n string) bool { return n == name && host == s.cfg.HostID })
+	found := s.states(r, func(n string) bool { return n == name && host == s.cfg.HostID })
 	if len(found) == 0 {
 		s.fail(w, r, anchore.E(anchore.NotFound, "server.GetService", "servicename/host_id (%s/%s) not found in anchore-engine", name, host))
 		return

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -53,7 +54,12 @@ func TestServices(t *testing.T) {
 			}
 		}
 	})
-	list := f.call("bob", "GET", "/system", "").object(200)["service_states"].([]any)
+	for _, path := range []string{"/system", "/status"} {
+		if got := string(f.call("bob", "GET", path, "").is(200).body); strings.Contains(got, "quay.io") || strings.Contains(got, "no worker") {
+			t.Errorf("GET %s tells a user what is for administrators: %s", path, got)
+		}
+	}
+	list := f.call("admin", "GET", "/system", "").object(200)["service_states"].([]any)
 	if diff := cmp.Diff([]any{"analyzer", "apiext", "catalog", "policy_engine", "simplequeue"}, column(list, "servicename")); diff != "" {
 		t.Errorf("services (-want +got):\n%s", diff)
 	}
