@@ -1150,7 +1150,7 @@ type Status struct {
 	// Example: 0.0.16
 	DBVersion string `json:"db_version"`
 
-	// Detail What an operator should know: backlogs, registries that fail, missing isolation
+	// Detail What an operator should know: backlogs, registries that fail, missing isolation. Empty for others than administrators
 	Detail map[string]interface{} `json:"detail"`
 
 	// Message Example: all good
