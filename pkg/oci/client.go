@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/oci/challenge"
+	"github.com/anchore/anchore-engine/pkg/oci/layer"
 )
 
 // Registry holds what differs for one registry.
@@ -79,7 +81,7 @@ type Client struct {
 	auth   auth
 	logins logins
 	chosen chosen
-	cache  *layerCache // nil for none
+	cache  *layer.Cache // nil for none
 
 	mu    sync.Mutex
 	hosts map[string]*host
@@ -124,7 +126,7 @@ func New(cfg Config) (*Client, error) {
 		return c, nil
 	}
 	var err error
-	if c.cache, err = openLayerCache(cfg.LayerCache, cfg.LayerCacheBytes); err != nil {
+	if c.cache, err = layer.Open(cfg.LayerCache, cfg.LayerCacheBytes); err != nil {
 		return nil, anchore.E(anchore.Internal, "oci.New", "the layer cache %s cannot be opened", cfg.LayerCache).Because(err)
 	}
 	return c, nil
@@ -132,7 +134,7 @@ func New(cfg Config) (*Client, error) {
 
 func newClient(cfg Config) *Client {
 	return &Client{
-		cfg: cfg, hosts: map[string]*host{}, auth: auth{challenges: map[string]challenge{}, tokens: map[tokenKey]*token{}},
+		cfg: cfg, hosts: map[string]*host{}, auth: auth{challenges: map[string]challenge.Challenge{}, tokens: map[tokenKey]*token{}},
 		logins: logins{known: map[loginKey]*login{}}, chosen: chosen{tags: map[tagKey]*choice{}, health: map[source]*health{}},
 	}
 }
@@ -219,7 +221,7 @@ func address(registry string) string {
 // take waits for one of the registry's slots.
 func (h *host) take(ctx context.Context, r request) (release func(), err error) {
 	slots := h.slots
-	if strings.HasPrefix(r.path, "blobs/") {
+	if strings.HasPrefix(r.Path, "blobs/") {
 		slots = h.bulk
 	}
 	select {

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/oci/answer"
 )
 
 // layersAtOnce is how many layers of one image are fetched at a time.
@@ -146,7 +147,7 @@ func (c *Client) fetchLayer(ctx context.Context, account string, ref anchore.Ref
 	if c.cache == nil {
 		return fetch(path)
 	}
-	hit, err := c.cache.get(ctx, l.Digest.String(), l.Size, path, fetch)
+	hit, err := c.cache.Get(ctx, l.Digest.String(), l.Size, path, fetch)
 	if hit {
 		count(l.Size)
 	}
@@ -164,7 +165,7 @@ func (c *Client) download(ctx context.Context, account string, ref anchore.Refer
 	defer cancel(nil)
 	silence := time.AfterFunc(c.cfg.Timeout, func() { cancel(errSilent) })
 	defer silence.Stop()
-	r := request{op: "oci.Fetch", account: account, ref: ref, method: http.MethodGet, path: "blobs/" + l.Digest.String()}
+	r := request{Question: answer.Question{Op: "oci.Fetch", Ref: ref, Method: http.MethodGet, Path: "blobs/" + l.Digest.String()}, account: account}
 	res, err := c.do(ctx, r)
 	if err != nil {
 		return err
@@ -172,7 +173,7 @@ func (c *Client) download(ctx context.Context, account string, ref anchore.Refer
 	defer func() { _ = res.Body.Close() }()
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
-		return failedWrite(r.op, err)
+		return failedWrite(r.Op, err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	sum := hashOf(l.Digest.Algorithm)
@@ -184,9 +185,9 @@ func (c *Client) download(ctx context.Context, account string, ref anchore.Refer
 	if err != nil {
 		count(-n) // it will be fetched again, from the start
 		if body.err != nil {
-			return connectionError(ctx, r, body.err)
+			return r.Broken(ctx, body.err)
 		}
-		return failedWrite(r.op, err)
+		return failedWrite(r.Op, err)
 	}
 	if n != l.Size || hex.EncodeToString(sum.Sum(nil)) != l.Digest.Hex {
 		count(-n)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/oci/aws"
 )
 
 // logins are the logins that were made of credentials, until they expire.
@@ -35,7 +36,7 @@ func (c *Client) login(ctx context.Context, l *line, r request, cred Credential)
 	if cred.Kind == PasswordLogin {
 		return cred, nil
 	}
-	key := loginKey{r.ref.Registry, cred.identity()}
+	key := loginKey{r.Ref.Registry, cred.identity()}
 	c.logins.mu.Lock()
 	known := c.logins.known[key]
 	if known == nil {
@@ -58,22 +59,36 @@ func (c *Client) login(ctx context.Context, l *line, r request, cred Credential)
 }
 
 func (c *Client) makeLogin(ctx context.Context, l *line, r request, cred Credential) (Credential, time.Duration, error) {
+	exchange := c.exchange(l)
 	if cred.Kind == ECRLogin {
-		return c.ecrLogin(ctx, l, r, awsKey{ID: cred.Username, Secret: cred.Password})
+		return credentialOf(exchange.Login(ctx, r.Question, aws.Key{ID: cred.Username, Secret: cred.Password}))
 	}
 	if !c.cfg.Ambient {
-		return Credential{}, 0, anchore.E(anchore.Forbidden, r.op, "'awsauto' is not enabled in service configuration: set registries.ambient_credentials to let registries use the credentials of the engine's host").WithCodes(anchore.CodePermissionDenied)
+		return Credential{}, 0, anchore.E(anchore.Forbidden, r.Op, "'awsauto' is not enabled in service configuration: set registries.ambient_credentials to let registries use the credentials of the engine's host").WithCodes(anchore.CodePermissionDenied)
 	}
 	found, life, err := ambient(ctx, r)
-	if anchore.KindOf(err) != anchore.Unauthorized || !ecrHost.MatchString(r.ref.Registry) {
+	if anchore.KindOf(err) != anchore.Unauthorized || !aws.IsRegistry(r.Ref.Registry) {
 		return found, life, err
 	}
-	key, err := c.hostKey(ctx, l, r)
+	key, err := exchange.HostKey(ctx, r.Question)
 	if err != nil {
 		return Credential{}, 0, err
 	}
-	found, life, err = c.ecrLogin(ctx, l, r, key)
+	found, life, err = credentialOf(exchange.Login(ctx, r.Question, key))
 	return found, min(life, hostKeyFor), err
+}
+
+// exchange asks AWS the way that the registry is asked.
+func (c *Client) exchange(l *line) aws.Exchange {
+	e := aws.Exchange{AWS: l.client, Timeout: c.cfg.Timeout, UserAgent: c.cfg.UserAgent}
+	if c.cfg.Transport != nil {
+		e.Host = l.client
+	}
+	return e
+}
+
+func credentialOf(login aws.Login, err error) (Credential, time.Duration, error) {
+	return Credential{Username: login.User, Password: login.Password}, login.Life, err
 }
 
 // hostKeyFor is how long a login that was made with the host's key is used: a role
@@ -83,9 +98,9 @@ const hostKeyFor = time.Hour
 // ambient asks docker's configuration file of the engine's user, and the credential
 // helpers that it names, for a login.
 func ambient(ctx context.Context, r request) (Credential, time.Duration, error) {
-	reg, err := name.NewRegistry(r.ref.Registry)
+	reg, err := name.NewRegistry(r.Ref.Registry)
 	if err != nil {
-		return Credential{}, 0, anchore.E(anchore.Invalid, r.op, "%s is no registry that the engine's host can have credentials for", r.ref.Registry).Because(err)
+		return Credential{}, 0, anchore.E(anchore.Invalid, r.Op, "%s is no registry that the engine's host can have credentials for", r.Ref.Registry).Because(err)
 	}
 	found, err := authn.Resolve(ctx, authn.DefaultKeychain, reg)
 	var login *authn.AuthConfig
@@ -94,11 +109,11 @@ func ambient(ctx context.Context, r request) (Credential, time.Duration, error) 
 	}
 	switch {
 	case err != nil:
-		return Credential{}, 0, anchore.E(anchore.Unavailable, r.op, "the credentials of the engine's host for registry %s cannot be read", r.ref.Registry).WithCodes(anchore.CodePermissionDenied).Because(err)
+		return Credential{}, 0, anchore.E(anchore.Unavailable, r.Op, "the credentials of the engine's host for registry %s cannot be read", r.Ref.Registry).WithCodes(anchore.CodePermissionDenied).Because(err)
 	case login.Username == "" && login.Password == "" && login.IdentityToken+login.RegistryToken != "":
-		return Credential{}, 0, anchore.E(anchore.Unavailable, r.op, "the engine's host has a token for registry %s, not a user and password; that is not supported", r.ref.Registry).WithCodes(anchore.CodePermissionDenied)
+		return Credential{}, 0, anchore.E(anchore.Unavailable, r.Op, "the engine's host has a token for registry %s, not a user and password; that is not supported", r.Ref.Registry).WithCodes(anchore.CodePermissionDenied)
 	case login.Username == "" && login.Password == "":
-		return Credential{}, 0, anchore.E(anchore.Unauthorized, r.op, "the engine's host has no credentials for registry %s; give its user a docker configuration file with a login or a credential helper", r.ref.Registry).WithCodes(anchore.CodePermissionDenied)
+		return Credential{}, 0, anchore.E(anchore.Unauthorized, r.Op, "the engine's host has no credentials for registry %s; give its user a docker configuration file with a login or a credential helper", r.Ref.Registry).WithCodes(anchore.CodePermissionDenied)
 	}
 	return Credential{Username: login.Username, Password: anchore.Secret(login.Password)}, ambientFor, nil
 }

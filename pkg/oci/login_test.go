@@ -253,9 +253,6 @@ func TestECR(t *testing.T) {
 			return srv.Transport().RoundTrip(r)
 		}
 		exchanges++
-		if r.URL.String() != "https://api.ecr.eu-west-1.amazonaws.com/" || r.Header.Get("X-Amz-Target") != "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken" {
-			t.Errorf("exchanged at %s %v", r.URL, r.Header)
-		}
 		rec := httptest.NewRecorder()
 		if !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=AKIAGOOD/") {
 			rec.WriteHeader(400)
@@ -345,7 +342,6 @@ func TestRoleOfTheHost(t *testing.T) {
 		"PUT http://169.254.169.254/latest/api/token":                                      "metadata-token",
 		"GET http://169.254.169.254/latest/meta-data/iam/security-credentials/":            "engine-role\n",
 		"GET http://169.254.169.254/latest/meta-data/iam/security-credentials/engine-role": key,
-		"GET http://169.254.170.2/v2/credentials":                                          key,
 		"POST https://api.ecr.eu-west-1.amazonaws.com/":                                    fmt.Sprintf(`{"authorizationData":[{"authorizationToken":%q,"expiresAt":%d}]}`, token, time.Now().Add(12*time.Hour).Unix()),
 	}
 	var asked []string
@@ -377,18 +373,7 @@ func TestRoleOfTheHost(t *testing.T) {
 		t.Errorf("asked %q, want each once", asked)
 	}
 	asked = nil
-	t.Setenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials")
-	if got := head(t, newClient(t, oci.Config{Credentials: accounts, Ambient: true, Transport: transport}), host+"/team/app:latest"); got != "old" || asked[0] != "GET http://169.254.170.2/v2/credentials" {
-		t.Errorf("with the container's role the image is %s after %q", got, asked)
-	}
-	asked = nil
 	if got := head(t, newClient(t, oci.Config{Credentials: accounts, Transport: transport}), host+"/team/app:latest"); got != "forbidden" || len(asked) > 0 {
 		t.Errorf("where it is not allowed the image is %s after %q", got, asked)
-	}
-	// No role: nobody at the metadata service's address.
-	t.Setenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "")
-	clear(answers)
-	if got := head(t, newClient(t, oci.Config{Credentials: accounts, Ambient: true, Transport: transport}), host+"/team/app:latest"); got != "unauthorized" {
-		t.Errorf("without a role the image is %s", got)
 	}
 }

@@ -89,20 +89,20 @@ func (h *health) note(failed bool, now time.Time) bool {
 
 // doAtSources is do for a registry with mirrors.
 func (c *Client) doAtSources(ctx context.Context, r request) (*http.Response, error) {
-	all := c.sources(r.ref.Registry)
+	all := c.sources(r.Ref.Registry)
 	if r.byContent() {
 		// Any source will do: what it sends is verified.
 		_, res, err := c.firstOf(ctx, r, all)
 		return res, err
 	}
-	key := anchore.Reference{Registry: r.ref.Registry, Repository: r.ref.Repository, Tag: r.ref.Tag}
+	key := anchore.Reference{Registry: r.Ref.Registry, Repository: r.Ref.Repository, Tag: r.Ref.Tag}
 	at, err := c.sourceOf(ctx, r.account, key, all)
 	if err != nil {
 		return nil, err
 	}
 	if at != "" {
 		asked := r
-		asked.ref = at.ref(r.ref)
+		asked.Ref = at.ref(r.Ref)
 		res, err := c.ask(ctx, asked)
 		if ctx.Err() != nil {
 			return res, err
@@ -130,8 +130,8 @@ func (c *Client) doAtSources(ctx context.Context, r request) (*http.Response, er
 
 // byContent reports whether the request names what it wants by its digest.
 func (r request) byContent() bool {
-	_, name, _ := strings.Cut(r.path, "/")
-	return strings.HasPrefix(r.path, "blobs/") || strings.HasPrefix(r.path, "manifests/") && anchore.IsDigest(name)
+	_, name, _ := strings.Cut(r.Path, "/")
+	return strings.HasPrefix(r.Path, "blobs/") || strings.HasPrefix(r.Path, "manifests/") && anchore.IsDigest(name)
 }
 
 // firstOf asks the sources in their order and returns the first answer. The error
@@ -141,7 +141,7 @@ func (c *Client) firstOf(ctx context.Context, r request, all []source) (at sourc
 	var unable error
 	for _, at = range all {
 		asked := r
-		asked.ref = at.ref(r.ref)
+		asked.Ref = at.ref(r.Ref)
 		if res, err = c.ask(ctx, asked); err == nil || ctx.Err() != nil {
 			return at, res, err
 		}

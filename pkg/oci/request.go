@@ -10,38 +10,38 @@ import (
 	"strings"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/oci/answer"
+	"github.com/anchore/anchore-engine/pkg/oci/challenge"
 )
 
-// request is one question to a registry's API.
+// request is one question to a registry's API. Its path is what comes after
+// /v2/<repository>/, or a whole path if it starts with /.
 type request struct {
-	op      string // for errors
+	answer.Question
 	account string
-	ref     anchore.Reference // its registry and repository say whom to ask, with what scope
-	method  string
-	path    string // after /v2/<repository>/, or a whole path if it starts with /
 	accept  string
 }
 
 func (r request) url(scheme string) string {
-	path := r.path
+	path := r.Path
 	if !strings.HasPrefix(path, "/") {
-		path = "/v2/" + r.ref.Repository + "/" + path
+		path = "/v2/" + r.Ref.Repository + "/" + path
 	}
-	return scheme + "://" + address(r.ref.Registry) + path
+	return scheme + "://" + address(r.Ref.Registry) + path
 }
 
 func (r request) scope() string {
-	if r.ref.Repository == "" {
+	if r.Ref.Repository == "" {
 		return ""
 	}
-	return "repository:" + r.ref.Repository + ":pull"
+	return "repository:" + r.Ref.Repository + ":pull"
 }
 
 // do sends the request with the account's credential and returns a 2xx answer,
 // whose Close frees the registry's slot. Any other answer is an error. A registry
 // with mirrors is asked where sources says.
 func (c *Client) do(ctx context.Context, r request) (*http.Response, error) {
-	if len(c.cfg.Registries[r.ref.Registry].Mirrors) > 0 {
+	if len(c.cfg.Registries[r.Ref.Registry].Mirrors) > 0 {
 		return c.doAtSources(ctx, r)
 	}
 	return c.ask(ctx, r)
@@ -49,7 +49,7 @@ func (c *Client) do(ctx context.Context, r request) (*http.Response, error) {
 
 // ask is do for the one registry of r.
 func (c *Client) ask(ctx context.Context, r request) (*http.Response, error) {
-	cred, err := c.cfg.Credentials.Credential(ctx, r.account, r.ref)
+	cred, err := c.cfg.Credentials.Credential(ctx, r.account, r.Ref)
 	if err != nil {
 		return nil, err
 	}
@@ -57,19 +57,16 @@ func (c *Client) ask(ctx context.Context, r request) (*http.Response, error) {
 	switch {
 	case c.cfg.Logins == nil || cred.anonymous():
 	case err == nil:
-		c.cfg.Logins.LoginAccepted(ctx, r.account, r.ref, cred)
-	case errors.Is(err, errLogin):
-		c.cfg.Logins.LoginRefused(ctx, r.account, r.ref, cred, anchore.MessageOf(err))
+		c.cfg.Logins.LoginAccepted(ctx, r.account, r.Ref, cred)
+	case errors.Is(err, answer.ErrLogin):
+		c.cfg.Logins.LoginRefused(ctx, r.account, r.Ref, cred, anchore.MessageOf(err))
 	}
 	return res, err
 }
 
-// errLogin is the cause of an error that says that user and password are wrong.
-var errLogin = errors.New("the login is refused")
-
 // askAs is ask with a given credential.
 func (c *Client) askAs(ctx context.Context, r request, cred Credential) (*http.Response, error) {
-	h, l := c.host(r.ref.Registry, cred.Insecure)
+	h, l := c.host(r.Ref.Registry, cred.Insecure)
 	release, err := h.take(ctx, r)
 	if err != nil {
 		return nil, err
@@ -84,9 +81,9 @@ func (c *Client) askAs(ctx context.Context, r request, cred Credential) (*http.R
 		return res, nil
 	}
 	defer func() { _ = res.Body.Close() }()
-	e := statusError(r, cred, res)
-	if ch, _ := pickChallenge(res.Header.Values("WWW-Authenticate")); res.StatusCode == http.StatusUnauthorized && ch.scheme == schemeBasic && !cred.anonymous() {
-		e.Err = errors.Join(errLogin, e.Err)
+	e := r.Refusal(res, cred.Username)
+	if ch, _ := challenge.Pick(res.Header.Values("WWW-Authenticate")); res.StatusCode == http.StatusUnauthorized && ch.Scheme == challenge.Basic && !cred.anonymous() {
+		e.Err = errors.Join(answer.ErrLogin, e.Err)
 	}
 	return nil, e
 }
@@ -115,7 +112,7 @@ func (c *Client) authorized(ctx context.Context, l *line, r request, cred Creden
 	if !known {
 		return res, nil
 	}
-	drain(res)
+	answer.Drain(res)
 	header, err = again(ctx, c, l)
 	if err != nil {
 		return nil, err
@@ -135,7 +132,7 @@ func (c *Client) send(ctx context.Context, l *line, r request, authorization str
 		scheme = "http"
 	}
 	res, err := c.sendOver(ctx, l, r, scheme, authorization)
-	if err != nil && !plain && speaksPlain(err) && c.mayPlain(l, r.ref.Registry) {
+	if err != nil && !plain && speaksPlain(err) && c.mayPlain(l, r.Ref.Registry) {
 		l.mu.Lock()
 		l.plain = true
 		l.mu.Unlock()
@@ -147,13 +144,13 @@ func (c *Client) send(ctx context.Context, l *line, r request, authorization str
 			l.plain = false
 			l.mu.Unlock()
 		}
-		return nil, connectionError(ctx, r, err)
+		return nil, r.Broken(ctx, err)
 	}
 	return res, nil
 }
 
 func (c *Client) sendOver(ctx context.Context, l *line, r request, scheme, authorization string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, r.method, r.url(scheme), nil)
+	req, err := http.NewRequestWithContext(ctx, r.Method, r.url(scheme), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -186,24 +183,6 @@ func (c *Client) checkRedirect(l *line, req *http.Request, via []*http.Request) 
 		req.Header.Del("Authorization")
 	}
 	return nil
-}
-
-// readAll reads a whole answer of at most limit bytes.
-func readAll(ctx context.Context, r request, res *http.Response, limit int64) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
-	if err != nil {
-		return nil, connectionError(ctx, r, err)
-	}
-	if int64(len(body)) > limit {
-		return nil, anchore.E(anchore.Invalid, r.op, "registry %s answered with more than %d bytes for %s", r.ref.Registry, limit, r.ref)
-	}
-	return body, nil
-}
-
-// drain reads the rest of a short answer, so that its connection is used again.
-func drain(res *http.Response) {
-	_, _ = io.CopyN(io.Discard, res.Body, 64<<10) // what fails here only costs the connection
-	_ = res.Body.Close()
 }
 
 type slotBody struct {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/oci/answer"
 )
 
 // manifestTypes are what we can read, and schema 1, which registries would else
@@ -38,7 +39,7 @@ func (c *Client) Head(ctx context.Context, account string, ref anchore.Reference
 	if name == "" {
 		name = ref.Digest
 	}
-	r := request{op: "oci.Head", account: account, ref: ref, method: http.MethodHead, path: "manifests/" + name, accept: manifestTypes}
+	r := request{Question: answer.Question{Op: "oci.Head", Ref: ref, Method: http.MethodHead, Path: "manifests/" + name}, account: account, accept: manifestTypes}
 	res, err := c.do(ctx, r)
 	if err != nil {
 		return "", err
@@ -48,7 +49,7 @@ func (c *Client) Head(ctx context.Context, account string, ref anchore.Reference
 	if anchore.IsDigest(digest) {
 		return digest, nil
 	}
-	doc, err := c.manifest(ctx, r.op, account, ref, name)
+	doc, err := c.manifest(ctx, r.Op, account, ref, name)
 	if err != nil {
 		return "", err
 	}
@@ -105,13 +106,13 @@ func (d document) isIndex() bool { return d.kind.IsIndex() }
 // manifest fetches a document by tag or digest. Its digest is what was asked for,
 // or what the registry says if its content agrees, or that of its content.
 func (c *Client) manifest(ctx context.Context, op, account string, ref anchore.Reference, name string) (document, error) {
-	r := request{op: op, account: account, ref: ref, method: http.MethodGet, path: "manifests/" + name, accept: manifestTypes}
+	r := request{Question: answer.Question{Op: op, Ref: ref, Method: http.MethodGet, Path: "manifests/" + name}, account: account, accept: manifestTypes}
 	res, err := c.do(ctx, r)
 	if err != nil {
 		return document{}, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	raw, err := readAll(ctx, r, res, maxManifest)
+	raw, err := r.Read(ctx, res, maxManifest)
 	if err != nil {
 		return document{}, err
 	}
@@ -131,7 +132,7 @@ func (c *Client) manifest(ctx context.Context, op, account string, ref anchore.R
 }
 
 func wrongContent(r request, want string) error {
-	return anchore.E(anchore.Unavailable, r.op, "registry %s answered with content that is not %s; it was cut or altered on its way", r.ref.Registry, want).WithCodes(anchore.CodeNotAccessible)
+	return anchore.E(anchore.Unavailable, r.Op, "registry %s answered with content that is not %s; it was cut or altered on its way", r.Ref.Registry, want).WithCodes(anchore.CodeNotAccessible)
 }
 
 // digestOf hashes raw with the algorithm of the digest like.
@@ -156,7 +157,7 @@ func kindOf(r request, header string, raw []byte) (types.MediaType, error) {
 		Config        json.RawMessage `json:"config"`
 	}
 	if err := json.Unmarshal(raw, &doc); err != nil {
-		return "", anchore.E(anchore.Invalid, r.op, "the manifest of %s is not a JSON document", r.ref).WithCodes(anchore.CodeManifestUnreadable).Because(err)
+		return "", anchore.E(anchore.Invalid, r.Op, "the manifest of %s is not a JSON document", r.Ref).WithCodes(anchore.CodeManifestUnreadable).Because(err)
 	}
 	header, _, _ = strings.Cut(header, ";")
 	kind := types.MediaType(strings.TrimSpace(header))
@@ -165,9 +166,9 @@ func kindOf(r request, header string, raw []byte) (types.MediaType, error) {
 	}
 	switch {
 	case doc.SchemaVersion == 1 || kind.IsSchema1():
-		return "", anchore.E(anchore.Invalid, r.op, "%s has a schema 1 manifest, which is no longer supported; push the image again with a current tool", r.ref).WithCodes(anchore.CodeNotSupported)
+		return "", anchore.E(anchore.Invalid, r.Op, "%s has a schema 1 manifest, which is no longer supported; push the image again with a current tool", r.Ref).WithCodes(anchore.CodeNotSupported)
 	case doc.Manifests != nil && (doc.Layers != nil || doc.Config != nil):
-		return "", anchore.E(anchore.Invalid, r.op, "the manifest of %s is an image and an index at once", r.ref).WithCodes(anchore.CodeManifestUnreadable)
+		return "", anchore.E(anchore.Invalid, r.Op, "the manifest of %s is an image and an index at once", r.Ref).WithCodes(anchore.CodeManifestUnreadable)
 	case kind.IsIndex() && doc.Manifests != nil, kind.IsImage() && doc.Config != nil:
 		return kind, nil
 	case doc.Manifests != nil:
@@ -175,7 +176,7 @@ func kindOf(r request, header string, raw []byte) (types.MediaType, error) {
 	case doc.Config != nil:
 		return types.OCIManifestSchema1, nil
 	}
-	return "", anchore.E(anchore.Invalid, r.op, "%s is neither an image nor an index of images (%q)", r.ref, string(kind)).WithCodes(anchore.CodeManifestUnreadable)
+	return "", anchore.E(anchore.Invalid, r.Op, "%s is neither an image nor an index of images (%q)", r.Ref, string(kind)).WithCodes(anchore.CodeManifestUnreadable)
 }
 
 // pick chooses the index's entry for the platform; attestations are not images.
@@ -291,13 +292,13 @@ func (c *Client) blob(ctx context.Context, op, account string, ref anchore.Refer
 	if d.Size > maxConfig {
 		return nil, anchore.E(anchore.Invalid, op, "the configuration of %s has %d bytes; at most %d are supported", ref, d.Size, maxConfig)
 	}
-	r := request{op: op, account: account, ref: ref, method: http.MethodGet, path: "blobs/" + d.Digest.String()}
+	r := request{Question: answer.Question{Op: op, Ref: ref, Method: http.MethodGet, Path: "blobs/" + d.Digest.String()}, account: account}
 	res, err := c.do(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	raw, err := readAll(ctx, r, res, maxConfig)
+	raw, err := r.Read(ctx, res, maxConfig)
 	if err != nil {
 		return nil, err
 	}

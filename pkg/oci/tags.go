@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/oci/answer"
 )
 
 // Limits of ListTags. The largest public repositories have some ten thousand tags.
@@ -23,7 +24,7 @@ const (
 // Invalid for a list without end.
 func (c *Client) ListTags(ctx context.Context, account string, ref anchore.Reference) ([]string, error) {
 	const op = "oci.ListTags"
-	r := request{op: op, account: account, ref: anchore.Reference{Registry: ref.Registry, Repository: ref.Repository}, method: http.MethodGet, path: "tags/list?n=1000", accept: "application/json"}
+	r := request{Question: answer.Question{Op: op, Ref: anchore.Reference{Registry: ref.Registry, Repository: ref.Repository}, Method: http.MethodGet, Path: "tags/list?n=1000"}, account: account, accept: "application/json"}
 	var tags []string
 	seen := map[string]bool{}
 	for range maxTagPages {
@@ -40,9 +41,9 @@ func (c *Client) ListTags(ctx context.Context, account string, ref anchore.Refer
 			break
 		}
 		seen[next] = true
-		r.path = next
+		r.Path = next
 	}
-	return nil, anchore.E(anchore.Invalid, op, "the list of tags of %s has no end, or more than %d tags", r.ref.RepositoryName(), maxTags)
+	return nil, anchore.E(anchore.Invalid, op, "the list of tags of %s has no end, or more than %d tags", r.Ref.RepositoryName(), maxTags)
 }
 
 func (c *Client) tagPage(ctx context.Context, r request) (tags []string, next string, err error) {
@@ -53,7 +54,7 @@ func (c *Client) tagPage(ctx context.Context, r request) (tags []string, next st
 		return nil, "", err
 	}
 	defer func() { _ = res.Body.Close() }()
-	raw, err := readAll(ctx, r, res, maxTagPage)
+	raw, err := r.Read(ctx, res, maxTagPage)
 	if err != nil {
 		return nil, "", err
 	}
@@ -61,10 +62,10 @@ func (c *Client) tagPage(ctx context.Context, r request) (tags []string, next st
 		Tags []string `json:"tags"` // null for none
 	}
 	if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, "", anchore.E(anchore.Unavailable, r.op, "registry %s answered with no list of tags for %s", r.ref.Registry, r.ref.RepositoryName()).Because(err)
+		return nil, "", anchore.E(anchore.Unavailable, r.Op, "registry %s answered with no list of tags for %s", r.Ref.Registry, r.Ref.RepositoryName()).Because(err)
 	}
 	list.Tags = slices.DeleteFunc(list.Tags, func(t string) bool {
-		ref, err := anchore.ParseReference(r.ref.RepositoryName() + ":" + t)
+		ref, err := anchore.ParseReference(r.Ref.RepositoryName() + ":" + t)
 		return err != nil || ref.Tag != t
 	})
 	target, ok := nextLink(res.Header.Values("Link"))
@@ -73,7 +74,7 @@ func (c *Client) tagPage(ctx context.Context, r request) (tags []string, next st
 	}
 	u, err := res.Request.URL.Parse(target)
 	if err != nil || u.Host != res.Request.URL.Host || !strings.HasPrefix(u.Path, "/") {
-		return nil, "", anchore.E(anchore.Unavailable, r.op, "registry %s continues its list of tags at another place, which is not followed", r.ref.Registry)
+		return nil, "", anchore.E(anchore.Unavailable, r.Op, "registry %s continues its list of tags at another place, which is not followed", r.Ref.Registry)
 	}
 	return list.Tags, (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}).String(), nil
 }

@@ -1,4 +1,6 @@
-package oci
+// Package layer keeps layers of images that were fetched lately in a directory of
+// bounded size.
+package layer
 
 import (
 	"container/list"
@@ -14,13 +16,13 @@ import (
 	"time"
 )
 
-// layerCache keeps layers that were fetched lately in a directory, one file each,
-// named after the digest. A layer is handed out as a hard link, so that dropping it
-// from the cache does not disturb who reads it. It holds at most max bytes; what
-// was used least recently goes first.
-type layerCache struct {
+// Cache keeps each layer in one file, named after the digest. A layer is handed out
+// as a hard link, so that dropping it from the cache does not disturb who reads it.
+// What was used least recently goes first. A Cache is safe for concurrent use, but
+// its directory is for one Cache at a time.
+type Cache struct {
 	dir string
-	max int64
+	max int64 // bytes
 
 	mu      sync.Mutex
 	size    int64
@@ -37,11 +39,13 @@ type cached struct {
 // partial marks files that were being fetched when the process ended.
 const partial = ".partial"
 
-func openLayerCache(dir string, limit int64) (*layerCache, error) {
+// Open opens the cache in dir, which it makes if missing, and drops what is more
+// than limit bytes and what was not fetched whole. Errors are those of the disk.
+func Open(dir string, limit int64) (*Cache, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	c := &layerCache{dir: dir, max: limit, byName: map[string]*list.Element{}, recent: list.New(), loading: map[string]chan struct{}{}}
+	c := &Cache{dir: dir, max: limit, byName: map[string]*list.Element{}, recent: list.New(), loading: map[string]chan struct{}{}}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -72,9 +76,13 @@ func openLayerCache(dir string, limit int64) (*layerCache, error) {
 	return c, nil
 }
 
-// get puts the layer at path: a link to what is cached, or what fetch writes to
-// the file it is given. Of several callers that want the same layer, one fetches.
-func (c *layerCache) get(ctx context.Context, digest string, size int64, path string, fetch func(to string) error) (hit bool, err error) {
+// Get puts the layer of that digest and size, in bytes, at path: a link to what is
+// cached, which is to be read only, or what fetch writes to the file it is given.
+// What is at path already is replaced. fetch is to verify what it writes; of several
+// callers that want the same layer, one fetches, and if that fails the next one
+// does. A layer larger than the cache is fetched to path itself. Errors: those of
+// fetch, of the disk, and of ctx for a caller that waits.
+func (c *Cache) Get(ctx context.Context, digest string, size int64, path string, fetch func(to string) error) (hit bool, err error) {
 	name := strings.ReplaceAll(digest, ":", "-")
 	for {
 		c.mu.Lock()
@@ -108,7 +116,7 @@ func (c *layerCache) get(ctx context.Context, digest string, size int64, path st
 	}
 }
 
-func (c *layerCache) load(name string, size int64, path string, fetch func(to string) error) error {
+func (c *Cache) load(name string, size int64, path string, fetch func(to string) error) error {
 	if size > c.max {
 		return fetch(path)
 	}
@@ -131,7 +139,7 @@ func (c *layerCache) load(name string, size int64, path string, fetch func(to st
 
 // keep notes a file of the cache and drops what is too much; the caller holds mu,
 // or is alone.
-func (c *layerCache) keep(name string, size int64) {
+func (c *Cache) keep(name string, size int64) {
 	c.byName[name] = c.recent.PushFront(&cached{name, size})
 	c.size += size
 	for c.size > c.max {
@@ -139,7 +147,7 @@ func (c *layerCache) keep(name string, size int64) {
 	}
 }
 
-func (c *layerCache) drop(e *list.Element) {
+func (c *Cache) drop(e *list.Element) {
 	f := e.Value.(*cached)
 	c.recent.Remove(e)
 	delete(c.byName, f.name)

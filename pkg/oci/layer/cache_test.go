@@ -1,4 +1,4 @@
-package oci
+package layer
 
 import (
 	"errors"
@@ -10,16 +10,16 @@ import (
 	"testing"
 )
 
-func TestLayerCache(t *testing.T) {
+func TestCache(t *testing.T) {
 	dir, out := t.TempDir(), t.TempDir()
-	c, err := openLayerCache(dir, 30)
+	c, err := Open(dir, 30)
 	if err != nil {
 		t.Fatal(err)
 	}
-	get := func(c *layerCache, name string) bool {
+	get := func(c *Cache, name string) bool {
 		t.Helper()
 		path := filepath.Join(out, name)
-		hit, err := c.get(t.Context(), "sha256:"+name, 10, path, func(to string) error { return os.WriteFile(to, []byte("0123456789"), 0o600) })
+		hit, err := c.Get(t.Context(), "sha256:"+name, 10, path, func(to string) error { return os.WriteFile(to, []byte("0123456789"), 0o600) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +46,7 @@ func TestLayerCache(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "sha256-x"+partial), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	again, err := openLayerCache(dir, 20)
+	again, err := Open(dir, 20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,8 +55,8 @@ func TestLayerCache(t *testing.T) {
 	}
 }
 
-func TestLayerCacheFetchesOnceAndForgetsFailures(t *testing.T) {
-	c, err := openLayerCache(t.TempDir(), 100)
+func TestCacheFetchesOnceAndForgetsFailures(t *testing.T) {
+	c, err := Open(t.TempDir(), 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestLayerCacheFetchesOnceAndForgetsFailures(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 10 {
 		wg.Go(func() {
-			_, err := c.get(t.Context(), "sha256:a", 1, filepath.Join(out, fmt.Sprint(i)), func(to string) error {
+			_, err := c.Get(t.Context(), "sha256:a", 1, filepath.Join(out, fmt.Sprint(i)), func(to string) error {
 				if fetched.Add(1) == 1 {
 					return errors.New("the first one's credential is refused")
 				}

@@ -1,4 +1,8 @@
-package oci
+// Package answer reads what comes back on a question to a registry, or to a service
+// that lets us in there, and makes the error of what does not come or is no success:
+// what was wrong, in words for users that hold no credentials, and how long to wait
+// if the other side said so.
+package answer
 
 import (
 	"context"
@@ -19,34 +23,50 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 )
 
-// statusError turns an answer that is no success into the error that says what
-// its receiver can do.
-func statusError(r request, cred Credential, res *http.Response) *anchore.Error {
-	cause := fmt.Errorf("%s %s: status %d%s", r.method, r.path, res.StatusCode, registryCodes(res.Body))
-	reg := r.ref.Registry
+// Question is what was asked, as errors tell of it.
+type Question struct {
+	Op     string            // package.Function
+	Ref    anchore.Reference // its registry was asked, for what Ref names there
+	Method string            // for the log, as is the path
+	Path   string
+}
+
+// ErrLogin is the cause of an error that says that user and password are wrong, and
+// not that the user may not read what was asked for.
+var ErrLogin = errors.New("the login is refused")
+
+// Refusal makes the error of an answer that is no success to a user, "" for nobody
+// in particular: Unauthorized, Forbidden, NotFound, Limited, or Unavailable for all
+// else. It reads the body and leaves closing it to the caller.
+func (q Question) Refusal(res *http.Response, user string) *anchore.Error {
+	cause := fmt.Errorf("%s %s: status %d%s", q.Method, q.Path, res.StatusCode, registryCodes(res.Body))
+	reg := q.Ref.Registry
 	switch res.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		kind := anchore.Unauthorized
 		if res.StatusCode == http.StatusForbidden {
 			kind = anchore.Forbidden
 		}
-		if cred.anonymous() {
-			return anchore.E(kind, r.op, "registry %s does not let anonymous users read %s; it may not exist, or a registry credential is needed", reg, r.ref.RepositoryName()).WithCodes(anchore.CodePermissionDenied).Because(cause)
+		if user == "" {
+			return anchore.E(kind, q.Op, "registry %s does not let anonymous users read %s; it may not exist, or a registry credential is needed", reg, q.Ref.RepositoryName()).WithCodes(anchore.CodePermissionDenied).Because(cause)
 		}
-		return anchore.E(kind, r.op, "registry %s does not let user %q read %s; check the registry's credential", reg, cred.Username, r.ref.RepositoryName()).WithCodes(anchore.CodePermissionDenied).Because(cause)
+		return anchore.E(kind, q.Op, "registry %s does not let user %q read %s; check the registry's credential", reg, user, q.Ref.RepositoryName()).WithCodes(anchore.CodePermissionDenied).Because(cause)
 	case http.StatusNotFound:
-		return anchore.E(anchore.NotFound, r.op, "registry %s does not have %s", reg, r.ref).WithCodes(anchore.CodeImageNotFound).Because(cause)
+		return anchore.E(anchore.NotFound, q.Op, "registry %s does not have %s", reg, q.Ref).WithCodes(anchore.CodeImageNotFound).Because(cause)
 	case http.StatusTooManyRequests:
-		e := anchore.E(anchore.Limited, r.op, "registry %s allows no more requests for now", reg).Because(cause)
+		e := anchore.E(anchore.Limited, q.Op, "registry %s allows no more requests for now", reg).Because(cause)
 		e.After = retryAfter(res.Header, time.Now())
 		return e
 	}
-	e := anchore.E(anchore.Unavailable, r.op, "registry %s answered with status %d", reg, res.StatusCode).WithCodes(anchore.CodeNotAccessible).Because(cause)
+	e := anchore.E(anchore.Unavailable, q.Op, "registry %s answered with status %d", reg, res.StatusCode).WithCodes(anchore.CodeNotAccessible).Because(cause)
 	if res.StatusCode == http.StatusServiceUnavailable {
 		e.After = retryAfter(res.Header, time.Now())
 	}
 	return e
 }
+
+// maxErrors bounds how much of an answer is searched for error codes.
+const maxErrors = 64 << 10
 
 // registryCodes reads the error codes of an answer, for the log; its texts are
 // not ours to trust.
@@ -56,7 +76,7 @@ func registryCodes(body io.Reader) string {
 			Code string `json:"code"`
 		} `json:"errors"`
 	}
-	if json.NewDecoder(io.LimitReader(body, maxToken)).Decode(&doc) != nil {
+	if json.NewDecoder(io.LimitReader(body, maxErrors)).Decode(&doc) != nil {
 		return ""
 	}
 	var text strings.Builder
@@ -68,8 +88,9 @@ func registryCodes(body io.Reader) string {
 	return text.String()
 }
 
-// connectionError is for a request without an answer, or with half of one.
-func connectionError(ctx context.Context, r request, err error) error {
+// Broken makes the error of a request without an answer, or with half of one:
+// Unavailable, or that of ctx if that is what ended it.
+func (q Question) Broken(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
 		return ctx.Err()
 	}
@@ -78,7 +99,7 @@ func connectionError(ctx context.Context, r request, err error) error {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return anchore.E(anchore.Unavailable, r.op, "registry %s %s", r.ref.Registry, connectionFault(r.ref.Registry, err)).WithCodes(anchore.CodeNotAccessible).Because(err)
+	return anchore.E(anchore.Unavailable, q.Op, "registry %s %s", q.Ref.Registry, connectionFault(q.Ref.Registry, err)).WithCodes(anchore.CodeNotAccessible).Because(err)
 }
 
 // connectionFault says what was wrong with a connection, in words that hold nothing
@@ -141,4 +162,24 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 		return 0
 	}
 	return time.Duration(min(w/n, int(maxAfter/time.Second))) * time.Second
+}
+
+// Read reads a whole answer of at most limit bytes. Errors: as of Broken; Invalid if
+// it is longer.
+func (q Question) Read(ctx context.Context, res *http.Response, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
+	if err != nil {
+		return nil, q.Broken(ctx, err)
+	}
+	if int64(len(body)) > limit {
+		return nil, anchore.E(anchore.Invalid, q.Op, "registry %s answered with more than %d bytes for %s", q.Ref.Registry, limit, q.Ref)
+	}
+	return body, nil
+}
+
+// Drain reads the rest of a short answer and closes it, so that its connection is
+// used again.
+func Drain(res *http.Response) {
+	_, _ = io.CopyN(io.Discard, res.Body, 64<<10) // what fails here only costs the connection
+	_ = res.Body.Close()
 }

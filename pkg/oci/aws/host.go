@@ -1,9 +1,10 @@
-package oci
+package aws
 
 import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -11,19 +12,21 @@ import (
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/oci/answer"
 )
 
-// awsKey is an access key with, for those that expire, its session token.
-type awsKey struct {
+// Key is an access key with, for those that expire, its session token.
+type Key struct {
 	ID      string         `json:"AccessKeyId"`
 	Secret  anchore.Secret `json:"SecretAccessKey"`
 	Session anchore.Secret `json:"Token"`
 }
 
-// hostKey is the access key of the engine's host, from where AWS's own tools look
-// for it: the environment, then the agent of the container, then the instance's role.
-func (c *Client) hostKey(ctx context.Context, l *line, r request) (awsKey, error) {
-	key := awsKey{ID: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: anchore.Secret(os.Getenv("AWS_SECRET_ACCESS_KEY")), Session: anchore.Secret(os.Getenv("AWS_SESSION_TOKEN"))}
+// HostKey returns the access key of the engine's host, from where AWS's own tools
+// look for it: the environment, then the agent of the container, then the instance's
+// role. Errors: Unauthorized if there is none.
+func (e Exchange) HostKey(ctx context.Context, q answer.Question) (Key, error) {
+	key := Key{ID: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: anchore.Secret(os.Getenv("AWS_SECRET_ACCESS_KEY")), Session: anchore.Secret(os.Getenv("AWS_SESSION_TOKEN"))}
 	if key.ID != "" && key.Secret != "" {
 		return key, nil
 	}
@@ -32,15 +35,15 @@ func (c *Client) hostKey(ctx context.Context, l *line, r request) (awsKey, error
 	var text string
 	var err error
 	if address := containerAddress(); address != "" {
-		text, err = c.metadata(ctx, l, http.MethodGet, address, "Authorization", containerToken())
+		text, err = e.metadata(ctx, http.MethodGet, address, "Authorization", containerToken())
 	} else {
-		text, err = c.instanceKey(ctx, l)
+		text, err = e.instanceKey(ctx)
 	}
 	if err == nil {
 		err = json.Unmarshal([]byte(text), &key)
 	}
 	if err != nil || key.ID == "" {
-		return awsKey{}, anchore.E(anchore.Unauthorized, r.op, "the engine's host has neither docker credentials nor an AWS role for registry %s", r.ref.Registry).WithCodes(anchore.CodePermissionDenied).Because(err)
+		return Key{}, anchore.E(anchore.Unauthorized, q.Op, "the engine's host has neither docker credentials nor an AWS role for registry %s", q.Ref.Registry).WithCodes(anchore.CodePermissionDenied).Because(err)
 	}
 	return key, nil
 }
@@ -61,7 +64,7 @@ func containerAddress() string {
 		return ""
 	}
 	switch h := u.Hostname(); {
-	case u.Scheme == "https", isLoopback(h), h == "169.254.170.2", h == "169.254.170.23", h == "fd00:ec2::23":
+	case u.Scheme == "https", h == "localhost", net.ParseIP(h).IsLoopback(), h == "169.254.170.2", h == "169.254.170.23", h == "fd00:ec2::23":
 		return full
 	}
 	return ""
@@ -78,23 +81,23 @@ func containerToken() string {
 }
 
 // instanceKey asks EC2's instance metadata service, version 2, for the role's key.
-func (c *Client) instanceKey(ctx context.Context, l *line) (string, error) {
+func (e Exchange) instanceKey(ctx context.Context) (string, error) {
 	const service = "http://169.254.169.254/latest/"
-	token, err := c.metadata(ctx, l, http.MethodPut, service+"api/token", "X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "300")
+	token, err := e.metadata(ctx, http.MethodPut, service+"api/token", "X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "300")
 	if err != nil {
 		return "", err
 	}
 	const header, role = "X-Aws-Ec2-Metadata-Token", service + "meta-data/iam/security-credentials/"
-	name, err := c.metadata(ctx, l, http.MethodGet, role, header, token)
+	name, err := e.metadata(ctx, http.MethodGet, role, header, token)
 	if err != nil {
 		return "", err
 	}
 	name, _, _ = strings.Cut(strings.TrimSpace(name), "\n")
-	return c.metadata(ctx, l, http.MethodGet, role+url.PathEscape(name), header, token)
+	return e.metadata(ctx, http.MethodGet, role+url.PathEscape(name), header, token)
 }
 
-// metadata asks a service of the host, which is never behind a proxy.
-func (c *Client) metadata(ctx context.Context, l *line, method, address, header, value string) (string, error) {
+// metadata asks a service of the host.
+func (e Exchange) metadata(ctx context.Context, method, address, header, value string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, nil)
 	if err != nil {
 		return "", err
@@ -102,19 +105,18 @@ func (c *Client) metadata(ctx context.Context, l *line, method, address, header,
 	if value != "" {
 		req.Header.Set(header, value)
 	}
-	client := l.client
-	if c.cfg.Transport == nil {
-		direct := &http.Transport{DisableKeepAlives: true}
-		client = &http.Client{Transport: direct, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	host := e.Host
+	if host == nil {
+		host = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
-	res, err := client.Do(req)
+	res, err := host.Do(req)
 	if err != nil {
 		return "", err
 	}
-	defer drain(res)
+	defer answer.Drain(res)
 	if res.StatusCode != http.StatusOK {
-		return "", anchore.E(anchore.Unavailable, "oci.metadata", "%s answered with status %d", req.URL.Host, res.StatusCode)
+		return "", anchore.E(anchore.Unavailable, "aws.HostKey", "%s answered with status %d", req.URL.Host, res.StatusCode)
 	}
-	text, err := io.ReadAll(io.LimitReader(res.Body, maxToken))
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	return string(text), err
 }
