@@ -75,14 +75,15 @@ var may = map[string][]string{
 	"notify":            {"anchore", "catalog", "catalog/outbox", metrics, "golang.org/x/net/http/httpguts", "golang.org/x/sync", "golang.org/x/time"},
 	"notify/notifytest": {"anchore", "notify", "github.com/google/go-cmp"},
 	// edges
-	"server":       {"anchore", "api", "catalog", "intake", "sbom", metrics, "github.com/getkin/kin-openapi"},
+	"server":       {"anchore", "api", "catalog", "intake", "sbom", "server/rest"},
+	"server/rest":  {"anchore", "api", "github.com/getkin/kin-openapi"},
 	"cli":          {"anchore", "api", "cli/operator", "cli/render", "cli/session", "github.com/spf13/cobra"},
 	"cli/operator": {"anchore", "api", "cli/render", "cli/session", "github.com/spf13/cobra"},
 	"cli/session":  {"api", "cli/render", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "gopkg.in/yaml.v3"},
 	"cli/render":   {"github.com/olekukonko/tablewriter"},
 	// root
 	"engine": {"anchore", "api", "alarm", "analyze", "catalog", "catalog/credential", "config", "intake", "notify", "oci", "run", "sbom", "sbom/syft", "seal",
-		"server", "store", "store/bolt", "store/dir", "watch", metrics},
+		"server", "server/rest", "store", "store/bolt", "store/dir", "watch", metrics},
 	// programs that drive the built binaries
 	"bench": {"anchore", "api", "catalog", "intake", "oci", "oci/ocitest", "server", "store", "store/bolt", "store/dir", "watch",
 		metrics, "golang.org/x/sync"},

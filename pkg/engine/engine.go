@@ -29,6 +29,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/oci"
 	"github.com/anchore/anchore-engine/pkg/run"
 	"github.com/anchore/anchore-engine/pkg/server"
+	"github.com/anchore/anchore-engine/pkg/server/rest"
 	"github.com/anchore/anchore-engine/pkg/store"
 	"github.com/anchore/anchore-engine/pkg/watch"
 )
@@ -258,7 +259,7 @@ func (e *Engine) newServer(in *intake.Intake, opt Options, metrics *prometheus.R
 	if err != nil {
 		return err
 	}
-	e.http = server.HTTPServer(s, e.part("server"))
+	e.http = rest.HTTPServer(s, e.part("server"))
 	return nil
 }
 

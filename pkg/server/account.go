@@ -5,6 +5,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
 // requireMember answers requests of others than administrators and the users of
@@ -15,31 +16,31 @@ func (s *Server) requireMember(w http.ResponseWriter, r *http.Request, account, 
 	if c.admin || c.home.Name == account {
 		return true
 	}
-	s.fail(w, r, anchore.E(anchore.Forbidden, "server.requireMember", "Not authorized. Requires permissions: domain=%s action=%s target=*", account, action))
+	s.Fail(w, r, anchore.E(anchore.Forbidden, "server.requireMember", "Not authorized. Requires permissions: domain=%s action=%s target=*", account, action))
 	return false
 }
 
 func accountRecord(a anchore.Account) api.Account {
 	return api.Account{
-		Name: a.Name, Type: api.AccountType(a.Type), State: api.AccountState(a.State), Email: textOrNull(a.Email),
-		CreatedAt: recordTime(a.CreatedAt), LastUpdated: recordTime(a.UpdatedAt),
+		Name: a.Name, Type: api.AccountType(a.Type), State: api.AccountState(a.State), Email: rest.TextOrNull(a.Email),
+		CreatedAt: rest.RecordTime(a.CreatedAt), LastUpdated: rest.RecordTime(a.UpdatedAt),
 	}
 }
 
 func userRecord(u anchore.User) api.User {
 	return api.User{
 		Username: u.Name, Type: api.UserTypeNative,
-		CreatedAt: recordTime(u.CreatedAt), LastUpdated: recordTime(u.UpdatedAt),
+		CreatedAt: rest.RecordTime(u.CreatedAt), LastUpdated: rest.RecordTime(u.UpdatedAt),
 	}
 }
 
 // badName is the original's answer where a name is taken: 400.
 func (s *Server) badName(w http.ResponseWriter, r *http.Request, err error) {
 	if anchore.KindOf(err) == anchore.Conflict {
-		s.failAs(w, r, http.StatusBadRequest, err)
+		s.FailAs(w, r, http.StatusBadRequest, err)
 		return
 	}
-	s.fail(w, r, err)
+	s.Fail(w, r, err)
 }
 
 // ListAccounts answers with all accounts.
@@ -52,7 +53,7 @@ func (s *Server) ListAccounts(w http.ResponseWriter, r *http.Request, params api
 	for _, a := range accounts {
 		list = append(list, accountRecord(a))
 	}
-	s.send(w, r, list, err)
+	s.Send(w, r, list, err)
 }
 
 // AddAccount makes an account.
@@ -60,9 +61,9 @@ func (s *Server) AddAccount(w http.ResponseWriter, r *http.Request) {
 	if !s.requireAdmin(w, r, "createAccount") {
 		return
 	}
-	body, err := decode[api.AccountRequest](r)
+	body, err := rest.Decode[api.AccountRequest](r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	a, err := s.cfg.Catalog.AddAccount(r.Context(), body.Name, given(body.Email))
@@ -70,7 +71,7 @@ func (s *Server) AddAccount(w http.ResponseWriter, r *http.Request) {
 		s.badName(w, r, err)
 		return
 	}
-	s.write(w, r, http.StatusOK, accountRecord(a))
+	s.Write(w, r, http.StatusOK, accountRecord(a))
 }
 
 // GetAccountByName answers with one account.
@@ -79,7 +80,7 @@ func (s *Server) GetAccountByName(w http.ResponseWriter, r *http.Request, name a
 		return
 	}
 	a, err := s.cfg.Catalog.Account(r.Context(), name)
-	s.send(w, r, accountRecord(a), err)
+	s.Send(w, r, accountRecord(a), err)
 }
 
 // SetAccountState enables or disables an account.
@@ -87,12 +88,12 @@ func (s *Server) SetAccountState(w http.ResponseWriter, r *http.Request, name ap
 	if !s.requireAdmin(w, r, "updateAccountState") {
 		return
 	}
-	body, err := decode[api.AccountStateRequest](r)
+	body, err := rest.Decode[api.AccountStateRequest](r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
-	s.send(w, r, body, s.cfg.Catalog.SetAccountState(r.Context(), name, anchore.AccountState(body.State)))
+	s.Send(w, r, body, s.cfg.Catalog.SetAccountState(r.Context(), name, anchore.AccountState(body.State)))
 }
 
 // DeleteAccount deletes a disabled account.
@@ -100,7 +101,7 @@ func (s *Server) DeleteAccount(w http.ResponseWriter, r *http.Request, name api.
 	if !s.requireAdmin(w, r, "deleteAccount") {
 		return
 	}
-	s.send(w, r, api.AccountDeletion{State: api.AccountDeletionStateDeleting}, s.cfg.Catalog.DeleteAccount(r.Context(), name))
+	s.Send(w, r, api.AccountDeletion{State: api.AccountDeletionStateDeleting}, s.cfg.Catalog.DeleteAccount(r.Context(), name))
 }
 
 // ListUsers answers with the users of an account.
@@ -113,7 +114,7 @@ func (s *Server) ListUsers(w http.ResponseWriter, r *http.Request, name api.Acco
 	for _, u := range users {
 		list = append(list, userRecord(u))
 	}
-	s.send(w, r, list, err)
+	s.Send(w, r, list, err)
 }
 
 // AddUser makes a user of an account.
@@ -121,9 +122,9 @@ func (s *Server) AddUser(w http.ResponseWriter, r *http.Request, name api.Accoun
 	if !s.requireMember(w, r, name, "createUser") {
 		return
 	}
-	body, err := decode[api.UserRequest](r)
+	body, err := rest.Decode[api.UserRequest](r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	u, err := s.cfg.Catalog.AddUser(r.Context(), name, body.Username, anchore.Secret(body.Password))
@@ -131,7 +132,7 @@ func (s *Server) AddUser(w http.ResponseWriter, r *http.Request, name api.Accoun
 		s.badName(w, r, err)
 		return
 	}
-	s.write(w, r, http.StatusOK, userRecord(u))
+	s.Write(w, r, http.StatusOK, userRecord(u))
 }
 
 // GetUserByName answers with one user of an account.
@@ -140,7 +141,7 @@ func (s *Server) GetUserByName(w http.ResponseWriter, r *http.Request, name api.
 		return
 	}
 	u, err := s.cfg.Catalog.AccountUser(r.Context(), name, user)
-	s.send(w, r, userRecord(u), err)
+	s.Send(w, r, userRecord(u), err)
 }
 
 // DeleteUser deletes a user of an account, but not the one who asks for it.
@@ -148,7 +149,7 @@ func (s *Server) DeleteUser(w http.ResponseWriter, r *http.Request, name api.Acc
 	if !s.requireMember(w, r, name, "deleteUser") || !s.notOneself(w, r, user) {
 		return
 	}
-	s.sendNothing(w, r, s.cfg.Catalog.DeleteUser(r.Context(), name, user))
+	s.SendNothing(w, r, s.cfg.Catalog.DeleteUser(r.Context(), name, user))
 }
 
 // notOneself answers requests that would lock their own user out, and returns false.
@@ -156,17 +157,8 @@ func (s *Server) notOneself(w http.ResponseWriter, r *http.Request, user string)
 	if callerOf(r).user.Name != user {
 		return true
 	}
-	s.fail(w, r, anchore.E(anchore.Invalid, "server.notOneself", "the user %s cannot be deleted, or left without a password, by a request of its own", user))
+	s.Fail(w, r, anchore.E(anchore.Invalid, "server.notOneself", "the user %s cannot be deleted, or left without a password, by a request of its own", user))
 	return false
-}
-
-// sendNothing answers with 204, or with err if there is one.
-func (s *Server) sendNothing(w http.ResponseWriter, r *http.Request, err error) {
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
 }
 
 // hiddenPassword stands for every password, whatever its length.
@@ -175,20 +167,20 @@ const hiddenPassword = "******"
 func (s *Server) sendCredentials(w http.ResponseWriter, r *http.Request, u anchore.User, err error) {
 	list := api.CredentialList{}
 	if !u.Password.IsZero() {
-		list = append(list, api.Credential{Type: api.CredentialTypePassword, Value: hiddenPassword, CreatedAt: recordTime(u.Password)})
+		list = append(list, api.Credential{Type: api.CredentialTypePassword, Value: hiddenPassword, CreatedAt: rest.RecordTime(u.Password)})
 	}
-	s.send(w, r, list, err)
+	s.Send(w, r, list, err)
 }
 
 // setPassword gives a user of an account the password in the body.
 func (s *Server) setPassword(w http.ResponseWriter, r *http.Request, account, user string) {
-	body, err := decode[api.CredentialRequest](r)
+	body, err := rest.Decode[api.CredentialRequest](r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	u, err := s.cfg.Catalog.SetPassword(r.Context(), account, user, anchore.Secret(body.Value))
-	s.send(w, r, userRecord(u), err)
+	s.Send(w, r, userRecord(u), err)
 }
 
 // ListCredentials answers with the credentials of a user of an account.
@@ -212,7 +204,7 @@ func (s *Server) DeleteCredential(w http.ResponseWriter, r *http.Request, name a
 	if !s.requireMember(w, r, name, "deleteUserCredential") || !s.notOneself(w, r, user) {
 		return
 	}
-	s.sendNothing(w, r, s.cfg.Catalog.RemovePassword(r.Context(), name, user))
+	s.SendNothing(w, r, s.cfg.Catalog.RemovePassword(r.Context(), name, user))
 }
 
 // ListOwnCredentials answers with the credentials of the user who makes the request.

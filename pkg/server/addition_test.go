@@ -98,21 +98,3 @@ func FuzzCreationTime(f *testing.F) {
 		}
 	})
 }
-
-func FuzzParseTime(f *testing.F) {
-	for _, s := range []string{"2021-06-01", "2021-06-01T12:00:00Z", "2021-06-01T12:00:00+02:00", "2021-06-01 12:00:00.5", "yesterday"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		got, err := parseTime("since", s)
-		if err != nil {
-			if anchore.KindOf(err) != anchore.Invalid {
-				t.Errorf("parseTime(%q) error = %v, want Invalid", s, err)
-			}
-			return
-		}
-		if again, err := parseTime("since", got.Format(time.RFC3339Nano)); err != nil || !again.Equal(got) {
-			t.Errorf("parseTime(%q) = %v reads back as %v, %v", s, got, again, err)
-		}
-	})
-}

@@ -10,6 +10,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
 	"github.com/anchore/anchore-engine/pkg/sbom"
+	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
 // finder looks up an image by what a path names it with.
@@ -27,7 +28,7 @@ func (s *Server) ListImageContentByID(w http.ResponseWriter, r *http.Request, id
 
 func (s *Server) listContent(w http.ResponseWriter, r *http.Request, find finder, name string) {
 	_, err := find(r.Context(), account(r), name)
-	s.send(w, r, sbom.ContentTypes(), err)
+	s.Send(w, r, sbom.ContentTypes(), err)
 }
 
 // GetImageContent answers with what an image contains, of one type.
@@ -42,7 +43,7 @@ func (s *Server) GetImageContentByID(w http.ResponseWriter, r *http.Request, id 
 
 func (s *Server) sendContent(w http.ResponseWriter, r *http.Request, find finder, name, ctype string) {
 	digest, entries, err := s.content(r.Context(), account(r), find, name, ctype)
-	s.send(w, r, map[string]any{"imageDigest": digest, "content_type": ctype, "content": entries}, err)
+	s.Send(w, r, map[string]any{"imageDigest": digest, "content_type": ctype, "content": entries}, err)
 }
 
 func (s *Server) content(ctx context.Context, account string, find finder, name, ctype string) (digest string, entries any, err error) {
@@ -56,7 +57,7 @@ func (s *Server) content(ctx context.Context, account string, find finder, name,
 	}
 	entries, err = sbom.Content(report, ctype)
 	if err = errors.Join(err, report.Close()); err == nil {
-		entries, err = sorted(entries)
+		entries, err = rest.Sorted(entries)
 	}
 	return img.Digest, entries, err
 }
@@ -65,7 +66,7 @@ func (s *Server) content(ctx context.Context, account string, find finder, name,
 func (s *Server) GetNativeSbom(w http.ResponseWriter, r *http.Request, digest api.ImageDigest) {
 	report, err := s.cfg.Catalog.Report(r.Context(), account(r), digest)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	defer func() { _ = report.Close() }() // it was only read
@@ -73,8 +74,7 @@ func (s *Server) GetNativeSbom(w http.ResponseWriter, r *http.Request, digest ap
 	w.Header().Set("Content-Disposition", `attachment; filename="sbom.json.gz"`)
 	zip := gzip.NewWriter(w)
 	if _, err := io.Copy(zip, report); err != nil {
-		s.log.Error("answer broke off", "route", r.Pattern, "request_id", requestID(r.Context()), "err", err)
-		panic(http.ErrAbortHandler) // so that the client sees it broke off
+		s.Abort(r, err)
 	}
 	_ = zip.Close() // the client is gone if this fails
 }

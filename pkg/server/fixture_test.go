@@ -24,6 +24,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/catalog"
 	"github.com/anchore/anchore-engine/pkg/intake"
 	"github.com/anchore/anchore-engine/pkg/seal"
+	"github.com/anchore/anchore-engine/pkg/server/rest"
 	"github.com/anchore/anchore-engine/pkg/store/bolt"
 	"github.com/anchore/anchore-engine/pkg/store/dir"
 )
@@ -246,18 +247,17 @@ func (f *fixture) conforms(req *http.Request, a answer) {
 	if a.header.Get("Content-Type") == "application/json" && len(a.body) > 0 {
 		a.isInTheOriginalsForm()
 	}
-	found, values, _ := f.server.router.find(req.Method, withoutVersion(req.URL.EscapedPath()))
-	if found == nil {
+	route, values, err := f.server.rest.FindRoute(req)
+	if err != nil {
 		return
 	}
-	op := f.server.document.operation(found)
 	options := &openapi3filter.Options{
 		IncludeResponseStatus: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
 		ExcludeResponseBody: !a.decodes() || len(a.body) == 0,
 	}
-	err := openapi3filter.ValidateResponse(f.t.Context(), &openapi3filter.ResponseValidationInput{
+	err = openapi3filter.ValidateResponse(f.t.Context(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{
-			Request: req, PathParams: values, Route: f.server.document.route(op, found.method), Options: options,
+			Request: req, PathParams: values, Route: route, Options: options,
 		},
 		Status: a.status, Header: a.header, Body: io.NopCloser(bytes.NewReader(a.body)), Options: options,
 	})
@@ -295,11 +295,11 @@ func (a answer) isError() {
 // isInTheOriginalsForm checks indentation, order of keys and escapes.
 func (a answer) isInTheOriginalsForm() {
 	a.t.Helper()
-	tree, err := sorted(json.RawMessage(a.body))
+	tree, err := rest.Sorted(json.RawMessage(a.body))
 	if err != nil {
 		a.t.Fatalf("%s: %v\n%s", a.asked, err, a.body)
 	}
-	want, err := encode(tree)
+	want, err := rest.Encode(tree)
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -18,32 +18,30 @@ type caller struct {
 	admin bool            // may act in every account, and on the engine
 }
 
+// callerKey is the context's key of a request's caller.
+type callerKey struct{}
+
 // callerOf returns the caller of a request that was authenticated.
 func callerOf(r *http.Request) caller {
-	c, _ := r.Context().Value(callerKey).(caller)
+	c, _ := r.Context().Value(callerKey{}).(caller)
 	return c
 }
 
 // account is the name of the account that the request acts in.
 func account(r *http.Request) string { return callerOf(r).acts.Name }
 
-// authenticate finds out who calls, or answers the request and returns false.
-func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
+// authenticate finds out who makes a request, and in which account. Errors:
+// Unauthorized; Forbidden and NotFound for the account.
+func (s *Server) authenticate(r *http.Request) (*http.Request, error) {
 	name, password, ok := r.BasicAuth()
 	if !ok {
-		unauthorized(w)
-		return r, false
+		return nil, anchore.E(anchore.Unauthorized, "server.authenticate", "the request has no credentials")
 	}
 	c, err := s.login(r.Context(), name, anchore.Secret(password), r.Header.Get(actingFor))
-	switch {
-	case err == nil:
-		return r.WithContext(context.WithValue(r.Context(), callerKey, c)), true
-	case anchore.KindOf(err) == anchore.Unauthorized:
-		unauthorized(w)
-	default:
-		s.fail(w, r, err)
+	if err != nil {
+		return nil, err
 	}
-	return r, false
+	return r.WithContext(context.WithValue(r.Context(), callerKey{}, c)), nil
 }
 
 // login verifies the password and decides in which account the caller acts: the
@@ -77,16 +75,16 @@ func (s *Server) requireAdmin(w http.ResponseWriter, r *http.Request, action str
 	if callerOf(r).admin {
 		return true
 	}
-	s.fail(w, r, anchore.E(anchore.Forbidden, "server.requireAdmin", "Not authorized. Requires permissions: domain=system action=%s target=*", action))
+	s.Fail(w, r, anchore.E(anchore.Forbidden, "server.requireAdmin", "Not authorized. Requires permissions: domain=system action=%s target=*", action))
 	return false
 }
 
 // GetAccount answers with the account that the request acts in.
 func (s *Server) GetAccount(w http.ResponseWriter, r *http.Request) {
-	s.write(w, r, http.StatusOK, accountRecord(callerOf(r).acts))
+	s.Write(w, r, http.StatusOK, accountRecord(callerOf(r).acts))
 }
 
 // GetUser answers with the user who makes the request.
 func (s *Server) GetUser(w http.ResponseWriter, r *http.Request) {
-	s.write(w, r, http.StatusOK, userRecord(callerOf(r).user))
+	s.Write(w, r, http.StatusOK, userRecord(callerOf(r).user))
 }

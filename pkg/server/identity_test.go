@@ -6,9 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/api"
 )
 
 func TestAuthentication(t *testing.T) {
@@ -119,8 +121,8 @@ func TestAccountsAreApart(t *testing.T) {
 		"GET /system/error_codes", "GET /event_types", "GET /user/credentials", "POST /user/credentials",
 	}
 	before := f.call("alice", "GET", "/images", "").body
-	for route, op := range f.server.document.operations {
-		if op.public || slices.Contains(others, route) {
+	for route, public := range operations(t) {
+		if public || slices.Contains(others, route) {
 			continue
 		}
 		method, path, _ := strings.Cut(route, " ")
@@ -162,4 +164,21 @@ func TestAccountsAreApart(t *testing.T) {
 // account that its path names.
 func forbidden(route string) bool {
 	return strings.Contains(route, " /accounts") || strings.Contains(route, " /system/webhooks")
+}
+
+// operations are those of the document, as in "GET /images": whether they are open
+// to everybody.
+func operations(t *testing.T) map[string]bool {
+	t.Helper()
+	spec, err := openapi3.NewLoader().LoadFromData(api.Document())
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := map[string]bool{}
+	for path, item := range spec.Paths.Map() {
+		for method, op := range item.Operations() {
+			public[method+" "+path] = op.Security != nil && len(*op.Security) == 0
+		}
+	}
+	return public
 }

@@ -9,18 +9,19 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
 // AddImage asks the registry for an image and records it.
 func (s *Server) AddImage(w http.ResponseWriter, r *http.Request, params api.AddImageParams) {
-	body, err := decode[api.ImageRequest](r)
+	body, err := rest.Decode[api.ImageRequest](r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	add, err := addition(body)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	add.Account = account(r)
@@ -29,11 +30,11 @@ func (s *Server) AddImage(w http.ResponseWriter, r *http.Request, params api.Add
 	img, err := s.cfg.Intake.Add(r.Context(), add)
 	switch {
 	case err == nil:
-		s.write(w, r, http.StatusOK, s.images(img))
+		s.Write(w, r, http.StatusOK, s.images(img))
 	case fromRegistry(err):
-		s.failAs(w, r, http.StatusBadRequest, err)
+		s.FailAs(w, r, http.StatusBadRequest, err)
 	default:
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 	}
 }
 
@@ -50,43 +51,43 @@ func (s *Server) ListImages(w http.ResponseWriter, r *http.Request, params api.L
 		Tag: given(params.Fulltag), History: given(params.History),
 		State: string(given(params.ImageStatus)), Status: anchore.AnalysisStatus(given(params.AnalysisStatus)),
 	}
-	after, err := readCursor(given(params.Page))
+	after, err := rest.ReadCursor(given(params.Page))
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	images, next, err := s.cfg.Catalog.Images(r.Context(), account(r), filter, after, given(params.Limit))
-	setCursor(w, next)
-	s.send(w, r, s.images(images...), err)
+	rest.SetCursor(w, next)
+	s.Send(w, r, s.images(images...), err)
 }
 
 // GetImage answers with one image, in a list.
 func (s *Server) GetImage(w http.ResponseWriter, r *http.Request, digest api.ImageDigest) {
 	img, err := s.cfg.Catalog.Image(r.Context(), account(r), digest)
-	s.send(w, r, s.images(img), err)
+	s.Send(w, r, s.images(img), err)
 }
 
 // GetImageByID answers with the newest image that has the id, in a list.
 func (s *Server) GetImageByID(w http.ResponseWriter, r *http.Request, id api.ImageID) {
 	img, err := s.cfg.Catalog.ImageByID(r.Context(), account(r), id)
-	s.send(w, r, s.images(img), err)
+	s.Send(w, r, s.images(img), err)
 }
 
 // DeleteImage deletes an image, or says in its answer why not.
 func (s *Server) DeleteImage(w http.ResponseWriter, r *http.Request, digest api.ImageDigest, params api.DeleteImageParams) {
 	answer, err := s.deleteImage(r.Context(), account(r), digest, given(params.Force))
-	s.send(w, r, answer, err)
+	s.Send(w, r, answer, err)
 }
 
 // DeleteImageByID is DeleteImage by image id.
 func (s *Server) DeleteImageByID(w http.ResponseWriter, r *http.Request, id api.ImageID, params api.DeleteImageByIDParams) {
 	img, err := s.cfg.Catalog.ImageByID(r.Context(), account(r), id)
 	if err != nil && anchore.KindOf(err) != anchore.NotFound {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	answer, err := s.deleteImage(r.Context(), account(r), cmp.Or(img.Digest, id), given(params.Force))
-	s.send(w, r, answer, err)
+	s.Send(w, r, answer, err)
 }
 
 // DeleteImages deletes several images, each for itself.
@@ -95,12 +96,12 @@ func (s *Server) DeleteImages(w http.ResponseWriter, r *http.Request, params api
 	for _, digest := range params.ImageDigests {
 		answer, err := s.deleteImage(r.Context(), account(r), digest, given(params.Force))
 		if err != nil {
-			s.fail(w, r, err)
+			s.Fail(w, r, err)
 			return
 		}
 		list = append(list, answer)
 	}
-	s.write(w, r, http.StatusOK, list)
+	s.Write(w, r, http.StatusOK, list)
 }
 
 // deleteImage tells what became of a deletion as the original does: a missing
@@ -133,10 +134,10 @@ func (s *Server) images(images ...anchore.Image) []api.Image {
 func (s *Server) image(img anchore.Image) api.Image {
 	record := api.Image{
 		ImageDigest: img.Digest, ParentDigest: img.TagDigest, UserID: img.Account, ImageType: "docker",
-		AnalysisStatus: api.ImageAnalysisStatus(img.Status), AnalysisStatusReason: textOrNull(img.Reason),
-		ImageStatus: api.ImageImageStatus(img.State), Platform: textOrNull(img.Platform.String()),
-		RetryAt: recordTimeOrNull(img.RetryAt), Annotations: img.Annotations,
-		CreatedAt: recordTime(img.CreatedAt), LastUpdated: recordTime(img.UpdatedAt), AnalyzedAt: recordTimeOrNull(img.AnalyzedAt),
+		AnalysisStatus: api.ImageAnalysisStatus(img.Status), AnalysisStatusReason: rest.TextOrNull(img.Reason),
+		ImageStatus: api.ImageImageStatus(img.State), Platform: rest.TextOrNull(img.Platform.String()),
+		RetryAt: rest.RecordTimeOrNull(img.RetryAt), Annotations: img.Annotations,
+		CreatedAt: rest.RecordTime(img.CreatedAt), LastUpdated: rest.RecordTime(img.UpdatedAt), AnalyzedAt: rest.RecordTimeOrNull(img.AnalyzedAt),
 		ImageContent: api.ImageContent{Metadata: metadata(img)}, ImageDetail: details(img),
 	}
 	if record.Annotations == nil {
@@ -186,8 +187,8 @@ func details(img anchore.Image) []api.ImageDetail {
 			Registry: tag.Ref.Registry, Repo: tag.Ref.Repository, Tag: tag.Ref.Tag,
 			Fulltag: tag.Ref.FullTag(), Fulldigest: tag.Ref.FullDigest(img.Digest),
 			ImageDigest: img.Digest, Digest: img.Digest, ImageID: img.ID, UserID: img.Account,
-			Dockerfile: textOrNull(img.Dockerfile), Current: new(tag.Current),
-			CreatedAt: recordTime(tag.CreatedAt), LastUpdated: recordTime(tag.UpdatedAt), TagDetectedAt: recordTime(tag.DetectedAt),
+			Dockerfile: rest.TextOrNull(img.Dockerfile), Current: new(tag.Current),
+			CreatedAt: rest.RecordTime(tag.CreatedAt), LastUpdated: rest.RecordTime(tag.UpdatedAt), TagDetectedAt: rest.RecordTime(tag.DetectedAt),
 		})
 	}
 	return list

@@ -15,6 +15,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
 // manySubscriptions is a catalog with more subscriptions than are read at once,
@@ -58,7 +59,7 @@ func TestLongListIsSentInPieces(t *testing.T) {
 		for i := range n {
 			records = append(records, subscriptionRecord(many.subscription("alice", i), nil))
 		}
-		want, err := encode(records)
+		want, err := rest.Encode(records)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,9 +68,9 @@ func TestLongListIsSentInPieces(t *testing.T) {
 			t.Fatal(err)
 		}
 		if res.StatusCode != 200 || res.Header.Get("Content-Type") != "application/json" || !bytes.Equal(body, want) {
-			t.Errorf("%d subscriptions: status %d, %s, %d bytes; want what encode makes of them, %d bytes", n, res.StatusCode, res.Header.Get("Content-Type"), len(body), len(want))
+			t.Errorf("%d subscriptions: status %d, %s, %d bytes; want what Encode makes of them, %d bytes", n, res.StatusCode, res.Header.Get("Content-Type"), len(body), len(want))
 		}
-		if whole := res.ContentLength == int64(len(want)); whole != (len(want) < listChunk) {
+		if whole := res.ContentLength == int64(len(want)); whole != (len(want) < rest.ListChunk) {
 			t.Errorf("%d subscriptions, %d bytes: Content-Length %d", n, len(want), res.ContentLength)
 		}
 	}

@@ -14,28 +14,28 @@ import (
 // ListImageMetadata answers with the types of metadata of an image.
 func (s *Server) ListImageMetadata(w http.ResponseWriter, r *http.Request, digest api.ImageDigest) {
 	_, err := s.cfg.Catalog.Image(r.Context(), account(r), digest)
-	s.send(w, r, sbom.MetadataTypes(), err)
+	s.Send(w, r, sbom.MetadataTypes(), err)
 }
 
 // GetImageMetadata answers with one document about an image.
 func (s *Server) GetImageMetadata(w http.ResponseWriter, r *http.Request, digest api.ImageDigest, kind string) {
 	img, err := s.cfg.Catalog.Image(r.Context(), account(r), digest)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	manifest, err := s.readAll(r.Context(), s.cfg.Catalog.Manifest, account(r), img.Digest)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	config, err := s.readAll(r.Context(), s.cfg.Catalog.ImageConfig, account(r), img.Digest)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	text, err := sbom.Metadata(kind, manifest, config, img.Dockerfile)
-	s.send(w, r, api.Metadata{ImageDigest: img.Digest, MetadataType: kind, Metadata: text}, err)
+	s.Send(w, r, api.Metadata{ImageDigest: img.Digest, MetadataType: kind, Metadata: text}, err)
 }
 
 func (s *Server) readAll(ctx context.Context, open func(ctx context.Context, account, digest string) (io.ReadCloser, error), account, digest string) ([]byte, error) {
@@ -60,40 +60,14 @@ func (s *Server) GetCyclonedxSbom(w http.ResponseWriter, r *http.Request, digest
 func (s *Server) sendConverted(w http.ResponseWriter, r *http.Request, digest, format, media string) {
 	report, err := s.cfg.Catalog.Report(r.Context(), account(r), digest)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	defer func() { _ = report.Close() }() // it was only read
 	if s.cfg.Convert == nil {
-		s.fail(w, r, anchore.E(anchore.Unavailable, "server.sendConverted", "this engine runs without the part that converts documents"))
+		s.Fail(w, r, anchore.E(anchore.Unavailable, "server.sendConverted", "this engine runs without the part that converts documents"))
 		return
 	}
-	out := &converted{w: w, media: media, name: "sbom." + format + ".json"}
-	err = s.cfg.Convert(r.Context(), format, report, out)
-	switch {
-	case err == nil && !out.begun:
-		_, _ = out.Write(nil)
-	case err != nil && !out.begun:
-		s.fail(w, r, err)
-	case err != nil:
-		s.log.Error("answer broke off", "route", r.Pattern, "request_id", requestID(r.Context()), "err", err)
-		panic(http.ErrAbortHandler) // so that the client sees it broke off
-	}
-}
-
-// converted is an answer that begins with its first byte: until then it can still
-// become an error.
-type converted struct {
-	w           http.ResponseWriter
-	media, name string
-	begun       bool
-}
-
-func (c *converted) Write(p []byte) (int, error) {
-	if !c.begun {
-		c.begun = true
-		c.w.Header().Set("Content-Type", c.media)
-		c.w.Header().Set("Content-Disposition", `attachment; filename="`+c.name+`"`)
-	}
-	return c.w.Write(p)
+	out := s.File(w, r, media, "sbom."+format+".json")
+	out.End(s.cfg.Convert(r.Context(), format, report, out))
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
 // ListRegistries answers with the account's credentials for registries.
@@ -18,9 +19,9 @@ func (s *Server) ListRegistries(w http.ResponseWriter, r *http.Request) {
 
 // AddRegistry stores a credential once the registry has accepted it.
 func (s *Server) AddRegistry(w http.ResponseWriter, r *http.Request, params api.AddRegistryParams) {
-	body, err := decode[api.RegistryRequest](r)
+	body, err := rest.Decode[api.RegistryRequest](r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	stored, err := s.cfg.Catalog.AddRegistry(r.Context(), anchore.Registry{
@@ -38,9 +39,9 @@ func (s *Server) GetRegistry(w http.ResponseWriter, r *http.Request, registry st
 
 // UpdateRegistry changes a credential once the registry has accepted it.
 func (s *Server) UpdateRegistry(w http.ResponseWriter, r *http.Request, registry string, params api.UpdateRegistryParams) {
-	body, err := decode[api.RegistryUpdate](r)
+	body, err := rest.Decode[api.RegistryUpdate](r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	stored, err := s.cfg.Catalog.UpdateRegistry(r.Context(), account(r), registry, catalog.RegistryUpdate{
@@ -52,7 +53,7 @@ func (s *Server) UpdateRegistry(w http.ResponseWriter, r *http.Request, registry
 
 // DeleteRegistry deletes a credential, if there is one.
 func (s *Server) DeleteRegistry(w http.ResponseWriter, r *http.Request, registry string) {
-	s.send(w, r, true, s.cfg.Catalog.DeleteRegistry(r.Context(), account(r), registry))
+	s.Send(w, r, true, s.cfg.Catalog.DeleteRegistry(r.Context(), account(r), registry))
 }
 
 // errRegistryCheck marks what came of trying a credential out.
@@ -86,13 +87,13 @@ func (s *Server) registryCheck(validate *bool) catalog.VerifyRegistry {
 func (s *Server) sendRegistries(w http.ResponseWriter, r *http.Request, list []anchore.Registry, err error) {
 	switch {
 	case errors.Is(err, errRegistryCheck):
-		s.failAs(w, r, http.StatusNotAcceptable, err)
+		s.FailAs(w, r, http.StatusNotAcceptable, err)
 		return
 	case errors.Is(err, anchore.ErrRegistryForm):
-		s.failAs(w, r, http.StatusConflict, err)
+		s.FailAs(w, r, http.StatusConflict, err)
 		return
 	case err != nil:
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	records := make([]api.Registry, 0, len(list))
@@ -100,8 +101,8 @@ func (s *Server) sendRegistries(w http.ResponseWriter, r *http.Request, list []a
 		records = append(records, api.Registry{
 			Registry: found.Name, RegistryName: found.Title, RegistryType: string(found.Type), RegistryUser: found.User,
 			RegistryVerify: found.Verify, UserID: found.Account,
-			CreatedAt: recordTime(found.CreatedAt), LastUpdated: recordTime(found.UpdatedAt),
+			CreatedAt: rest.RecordTime(found.CreatedAt), LastUpdated: rest.RecordTime(found.UpdatedAt),
 		})
 	}
-	s.write(w, r, http.StatusOK, records)
+	s.Write(w, r, http.StatusOK, records)
 }

@@ -14,7 +14,7 @@ import (
 func (s *Server) AddRepository(w http.ResponseWriter, r *http.Request, params api.AddRepositoryParams) {
 	ref, err := anchore.ParseRepository(params.Repository)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	watch := anchore.RepositoryWatch{
@@ -31,11 +31,11 @@ func (s *Server) AddRepository(w http.ResponseWriter, r *http.Request, params ap
 		Account: account(r), Ref: ref, Watch: watch, DryRun: given(params.Dryrun),
 	})
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	record, err := repositoryRecord(added)
-	s.send(w, r, []api.RepositorySubscription{record}, err)
+	s.Send(w, r, []api.RepositorySubscription{record}, err)
 }
 
 // patterns divides texts at their commas. A range takes the rest of its text, since

@@ -2,72 +2,12 @@ package server
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 )
-
-func TestEveryKindHasItsStatus(t *testing.T) {
-	want := map[anchore.Kind]int{
-		anchore.Internal: 500, anchore.Invalid: 400, anchore.Unauthorized: 401, anchore.Forbidden: 403,
-		anchore.NotFound: 404, anchore.Conflict: 409, anchore.Limited: 429, anchore.Unavailable: 503,
-	}
-	for _, kind := range anchore.Kinds() {
-		status, ok := want[kind]
-		if !ok {
-			t.Errorf("kind %v has no status in this test", kind)
-		}
-		if got := statusOf(kind); got != status {
-			t.Errorf("statusOf(%v) = %d, want %d", kind, got, status)
-		}
-	}
-}
-
-func TestErrorAnswers(t *testing.T) {
-	limited := anchore.E(anchore.Limited, "op", "slow down").Because(errors.New("SECRET"))
-	limited.After = 1500 * time.Millisecond
-	detailed := anchore.E(anchore.Invalid, "op", "no").WithCodes("A_CODE")
-	detailed.Detail = map[string]any{"limit": 5, "error_codes": "not this"}
-	internal := anchore.E(anchore.Internal, "op", "SECRET")
-	internal.Detail = map[string]any{"SECRET": 1}
-	for _, tt := range []struct {
-		name   string
-		err    error
-		status int
-		body   string
-		after  string
-	}{
-		{"limited", limited, 429, `{"message":"slow down","httpcode":429,"detail":{"error_codes":[]}}`, "2"},
-		{"detailed", fmt.Errorf("SECRET: %w", detailed), 400, `{"message":"no","httpcode":400,"detail":{"error_codes":["A_CODE"],"limit":5}}`, ""},
-		{"internal", internal, 500, `{"message":"internal error; the engine's log has the cause","httpcode":500,"detail":{"error_codes":[]}}`, ""},
-		{"foreign", errors.New("SECRET"), 500, `{"message":"internal error; the engine's log has the cause","httpcode":500,"detail":{"error_codes":[]}}`, ""},
-		{"late", context.DeadlineExceeded, 503, `{"message":"the engine could not finish the request in time; try again","httpcode":503,"detail":{"error_codes":[]}}`, ""},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := &Server{log: slog.New(slog.DiscardHandler)}
-			w := httptest.NewRecorder()
-			s.fail(w, httptest.NewRequest("GET", "/", nil), tt.err)
-			a := answer{t: t, asked: tt.name, status: w.Code, header: w.Header(), body: w.Body.Bytes()}
-			want := answer{t: t, status: tt.status, body: []byte(tt.body)}
-			if diff := cmp.Diff(want.object(tt.status), a.object(tt.status)); diff != "" {
-				t.Errorf("fail() (-want +got):\n%s", diff)
-			}
-			if got := w.Header().Get("Retry-After"); got != tt.after {
-				t.Errorf("Retry-After = %q, want %q", got, tt.after)
-			}
-			a.isError()
-		})
-	}
-}
 
 func TestRequestsThatCannotBeServed(t *testing.T) {
 	f := newFixture(t, func(cfg *Config) { cfg.MaxBody, cfg.MaxDepth = 2000, 10 })
@@ -138,12 +78,5 @@ func TestAccessLogIsForDebuggingAndWithoutCredentials(t *testing.T) {
 		if strings.Contains(log.String(), "password") || strings.Contains(log.String(), "YWxpY2U6") {
 			t.Errorf("the log shows credentials:\n%s", log.String())
 		}
-	}
-}
-
-func TestHTTPServerHasLimits(t *testing.T) {
-	srv := HTTPServer(http.NotFoundHandler(), nil)
-	if srv.ReadHeaderTimeout <= 0 || srv.ReadTimeout <= 0 || srv.WriteTimeout <= 0 || srv.IdleTimeout <= 0 || srv.MaxHeaderBytes <= 0 || srv.ErrorLog == nil {
-		t.Errorf("HTTPServer() = %+v, want every limit set", srv)
 	}
 }

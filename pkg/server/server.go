@@ -1,6 +1,6 @@
-// Package server is the REST API: authentication, accounts, limits, validation
-// against the document of package api, one file of handlers a resource, and the
-// one mapping from errors to answers. It holds no rule of the engine.
+// Package server is what the REST API does: it knows who calls and in which account,
+// and has one file of handlers a resource. It holds no rule of the engine. The HTTP
+// around the handlers is package rest's.
 package server
 
 import (
@@ -9,20 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
 	"github.com/anchore/anchore-engine/pkg/catalog"
-)
-
-// Limits that apply where Config leaves them zero.
-const (
-	DefaultMaxBody  = 10 << 20 // bytes of a request's body
-	DefaultMaxDepth = 100      // objects and lists inside each other in a body
+	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
 // Config is what a Server is built from. Catalog and Intake are required.
@@ -60,18 +53,16 @@ type Config struct {
 	HostID        string // of this engine, in events and services; "" is "localhost"
 	BaseURL       string // where clients reach this engine; "" is "http://localhost:8228"
 
-	MaxBody  int64        // bytes of a request's body; 0 is DefaultMaxBody
-	MaxDepth int          // nesting of a request's body; 0 is DefaultMaxDepth
+	MaxBody  int64        // bytes of a request's body; 0 is rest.DefaultMaxBody
+	MaxDepth int          // nesting of a request's body; 0 is rest.DefaultMaxDepth
 	Log      *slog.Logger // nil discards
 }
 
 // Server answers the REST API. It may be used from many goroutines.
 type Server struct {
-	cfg      Config
-	log      *slog.Logger
-	router   *router
-	document *document
-	handler  http.Handler
+	*rest.Responder
+	cfg  Config
+	rest *rest.Handler
 }
 
 // New builds a Server. It starts nothing.
@@ -83,48 +74,23 @@ func New(cfg Config) (*Server, error) {
 	cfg.SchemaVersion = cmp.Or(cfg.SchemaVersion, "unknown")
 	cfg.HostID = cmp.Or(cfg.HostID, "localhost")
 	cfg.BaseURL = cmp.Or(cfg.BaseURL, "http://localhost:8228")
-	cfg.MaxBody = cmp.Or(cfg.MaxBody, DefaultMaxBody)
-	cfg.MaxDepth = cmp.Or(cfg.MaxDepth, DefaultMaxDepth)
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
+	s := &Server{cfg: cfg}
+	var extra []rest.Extra
+	if cfg.Metrics != nil {
+		extra = append(extra, rest.Extra{Path: "/metrics", Handler: cfg.Metrics, Open: cfg.OpenMetrics})
 	}
-	doc, err := loadDocument()
+	var err error
+	s.rest, err = rest.New(rest.Config{
+		Document: api.Document(), Authenticate: s.authenticate, Extra: extra,
+		MaxBody: cfg.MaxBody, MaxDepth: cfg.MaxDepth, Log: cfg.Log,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("server.New: %w", err)
 	}
-	s := &Server{cfg: cfg, log: cfg.Log, router: &router{}, document: doc}
-	api.HandlerWithOptions(s, api.StdHTTPServerOptions{
-		BaseRouter:       s.router,
-		Middlewares:      []api.MiddlewareFunc{s.validate},
-		ErrorHandlerFunc: s.refuseParameter,
-	})
-	s.handler = s.identify(s.log, s.recover(s.serve()))
+	s.Responder = s.rest.Responder
+	api.HandlerWithOptions(s, s.rest.Options())
 	return s, nil
 }
 
 // ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
-
-// HTTPServer returns an http.Server for h with the limits that a server open to
-// strangers needs. Slow clients are cut off: a minute for a request, two more for
-// its answer.
-func HTTPServer(h http.Handler, logger *slog.Logger) *http.Server {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute,
-		WriteTimeout:      3 * time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          connectionLog(logger),
-	}
-}
-
-// connectionLog receives what net/http says about single connections: a client
-// that speaks no TLS, a scanner. It is nothing an operator acts on.
-func connectionLog(logger *slog.Logger) *log.Logger {
-	return slog.NewLogLogger(logger.Handler(), slog.LevelDebug)
-}
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.rest.ServeHTTP(w, r) }

@@ -2,13 +2,13 @@ package server
 
 import (
 	"context"
-	"encoding/base64"
 	"net/http"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
 // Look is what the watchers know of a tag or repository. Zero times: there is
@@ -24,9 +24,9 @@ type Look struct {
 // given, else all.
 func (s *Server) ListSubscriptions(w http.ResponseWriter, r *http.Request, params api.ListSubscriptionsParams) {
 	filter := catalog.SubscriptionFilter{Key: given(params.SubscriptionKey), Type: given(params.SubscriptionType)}
-	after, err := readCursor(given(params.Page))
+	after, err := rest.ReadCursor(given(params.Page))
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	if given(params.Limit) == 0 {
@@ -35,19 +35,19 @@ func (s *Server) ListSubscriptions(w http.ResponseWriter, r *http.Request, param
 	}
 	subs, next, err := s.cfg.Catalog.Subscriptions(r.Context(), account(r), filter, after, given(params.Limit))
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
-	setCursor(w, next)
+	rest.SetCursor(w, next)
 	list, err := s.subscriptions(r.Context(), account(r), subs, given(params.Detail))
-	s.send(w, r, list, err)
+	s.Send(w, r, list, err)
 }
 
 // subscriptionsAtOnce is how many subscriptions are in memory while all are listed.
 const subscriptionsAtOnce = 5000
 
 func (s *Server) listAllSubscriptions(w http.ResponseWriter, r *http.Request, filter catalog.SubscriptionFilter, after string, detail bool) {
-	out := &listWriter{server: s, w: w, r: r}
+	out := s.List(w, r)
 	status, err := s.statuses(r.Context(), account(r), detail)
 	for err == nil {
 		var subs []anchore.Subscription
@@ -56,23 +56,23 @@ func (s *Server) listAllSubscriptions(w http.ResponseWriter, r *http.Request, fi
 		}
 		for _, sub := range subs {
 			record := subscriptionRecord(sub, status)
-			if err = out.add(&record); err != nil {
+			if err = out.Add(&record); err != nil {
 				break
 			}
 		}
 		if err == nil && after == "" {
-			out.end()
+			out.End()
 			return
 		}
 	}
-	out.fail(err)
+	out.Fail(err)
 }
 
 // AddSubscription stores a subscription, or answers with the one there is.
 func (s *Server) AddSubscription(w http.ResponseWriter, r *http.Request) {
-	body, err := decode[api.SubscriptionRequest](r)
+	body, err := rest.Decode[api.SubscriptionRequest](r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	stored, _, err := s.cfg.Catalog.AddSubscription(r.Context(), anchore.Subscription{
@@ -90,9 +90,9 @@ func (s *Server) GetSubscription(w http.ResponseWriter, r *http.Request, id stri
 
 // UpdateSubscription switches a subscription on or off, or sets its value.
 func (s *Server) UpdateSubscription(w http.ResponseWriter, r *http.Request, id string) {
-	body, err := decode[api.SubscriptionUpdate](r)
+	body, err := rest.Decode[api.SubscriptionUpdate](r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	sub, err := s.cfg.Catalog.UpdateSubscription(r.Context(), account(r), id, catalog.SubscriptionUpdate{
@@ -104,16 +104,16 @@ func (s *Server) UpdateSubscription(w http.ResponseWriter, r *http.Request, id s
 
 // DeleteSubscription deletes a subscription.
 func (s *Server) DeleteSubscription(w http.ResponseWriter, r *http.Request, id string) {
-	s.send(w, r, true, s.cfg.Catalog.DeleteSubscription(r.Context(), account(r), id))
+	s.Send(w, r, true, s.cfg.Catalog.DeleteSubscription(r.Context(), account(r), id))
 }
 
 func (s *Server) sendSubscription(w http.ResponseWriter, r *http.Request, sub anchore.Subscription, detail bool, err error) {
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	list, err := s.subscriptions(r.Context(), account(r), []anchore.Subscription{sub}, detail)
-	s.send(w, r, list, err)
+	s.Send(w, r, list, err)
 }
 
 func (s *Server) subscriptions(ctx context.Context, account string, subs []anchore.Subscription, detail bool) ([]api.Subscription, error) {
@@ -144,7 +144,7 @@ func (s *Server) statuses(ctx context.Context, account string, detail bool) (fun
 func subscriptionRecord(sub anchore.Subscription, status func(anchore.Subscription) *api.SubscriptionStatus) api.Subscription {
 	record := api.Subscription{
 		SubscriptionID: sub.ID(), SubscriptionKey: sub.Key, SubscriptionType: api.SubscriptionType(sub.Type),
-		SubscriptionValue: textOrNull(sub.Value), Active: sub.Active, UserID: sub.Account,
+		SubscriptionValue: rest.TextOrNull(sub.Value), Active: sub.Active, UserID: sub.Account,
 		CreatedAt: sub.CreatedAt.Unix(), LastUpdated: sub.UpdatedAt.Unix(),
 	}
 	if status != nil {
@@ -162,8 +162,8 @@ func (s *Server) looks(ctx context.Context, account string) (func(anchore.Subscr
 
 func lookStatus(look Look) *api.SubscriptionStatus {
 	return &api.SubscriptionStatus{
-		LastLook: secondsOrNull(look.Last), LastChange: secondsOrNull(look.Change),
-		NextLook: secondsOrNull(look.Next), LastError: textOrNull(look.Error),
+		LastLook: rest.SecondsOrNull(look.Last), LastChange: rest.SecondsOrNull(look.Change),
+		NextLook: rest.SecondsOrNull(look.Next), LastError: rest.TextOrNull(look.Error),
 	}
 }
 
@@ -174,23 +174,4 @@ func given[T any](p *T) T {
 		return zero
 	}
 	return *p
-}
-
-// nextPage is the header that names the page after the one answered.
-const nextPage = "X-Next-Page"
-
-// setCursor names the next page; "" is none. A cursor is the catalog's own token,
-// in letters that a URL can hold.
-func setCursor(w http.ResponseWriter, token string) {
-	if token != "" {
-		w.Header().Set(nextPage, base64.RawURLEncoding.EncodeToString([]byte(token)))
-	}
-}
-
-func readCursor(cursor string) (string, error) {
-	token, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil {
-		return "", anchore.E(anchore.Invalid, "server.readCursor", "page must be what the header %s of the page before said", nextPage).Because(err)
-	}
-	return string(token), nil
 }

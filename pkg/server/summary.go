@@ -8,6 +8,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
 // ListImageTags answers with a record for each tag of each image.
@@ -20,11 +21,11 @@ func (s *Server) ListImageTags(w http.ResponseWriter, r *http.Request, params ap
 			list = append(list, api.ImageTag{
 				ImageDigest: img.Digest, ParentDigest: img.TagDigest, ImageID: img.ID, Fulltag: tag.Ref.FullTag(),
 				AnalysisStatus: api.ImageTagAnalysisStatus(img.Status), ImageStatus: api.ImageTagImageStatus(img.State),
-				CreatedAt: tag.CreatedAt.Unix(), AnalyzedAt: secondsOrNull(img.AnalyzedAt), TagDetectedAt: tag.DetectedAt.Unix(),
+				CreatedAt: tag.CreatedAt.Unix(), AnalyzedAt: rest.SecondsOrNull(img.AnalyzedAt), TagDetectedAt: tag.DetectedAt.Unix(),
 			})
 		}
 	}
-	s.send(w, r, list, err)
+	s.Send(w, r, list, err)
 }
 
 // imageStates is the catalog's word for a list of states; none is the active ones.
@@ -46,7 +47,7 @@ func (s *Server) ListErrorCodes(w http.ResponseWriter, r *http.Request) {
 	for _, c := range anchore.Codes() {
 		list = append(list, api.ErrorCode{Name: c.Name, Description: c.Description})
 	}
-	s.write(w, r, http.StatusOK, list)
+	s.Write(w, r, http.StatusOK, list)
 }
 
 // ListEventTypes answers with the types of events by category and subcategory.
@@ -68,5 +69,5 @@ func (s *Server) ListEventTypes(w http.ResponseWriter, r *http.Request) {
 			Name: words[2], Type: string(k.Type), Level: api.EventTypeLevel(k.Level), Message: k.Message, ResourceType: k.Resource,
 		})
 	}
-	s.write(w, r, http.StatusOK, list)
+	s.Write(w, r, http.StatusOK, list)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
 // The original's five services. Scripts wait for them by name, so each part of
@@ -93,42 +94,48 @@ func every(string) bool { return true }
 
 // GetRoot says that this is the API.
 func (s *Server) GetRoot(w http.ResponseWriter, r *http.Request) {
-	s.write(w, r, http.StatusOK, "v1")
+	s.Write(w, r, http.StatusOK, "v1")
 }
+
+// GetOpenapi answers with the OpenAPI document.
+func (s *Server) GetOpenapi(w http.ResponseWriter, r *http.Request) { s.rest.ServeOpenAPI(w, r) }
+
+// GetSwagger answers with what older clients read of the document.
+func (s *Server) GetSwagger(w http.ResponseWriter, r *http.Request) { s.rest.ServeSwagger(w, r) }
 
 // GetHealth says that the process answers.
 func (s *Server) GetHealth(w http.ResponseWriter, r *http.Request) {
-	s.write(w, r, http.StatusOK, "ok")
+	s.Write(w, r, http.StatusOK, "ok")
 }
 
 // GetVersion answers with the versions of program and data.
 func (s *Server) GetVersion(w http.ResponseWriter, r *http.Request) {
 	var v api.Version
 	v.Service.Version, v.DB.SchemaVersion = s.cfg.Version, s.cfg.SchemaVersion
-	s.write(w, r, http.StatusOK, v)
+	s.Write(w, r, http.StatusOK, v)
 }
 
 // GetStatus answers with the state of the service that answers.
 func (s *Server) GetStatus(w http.ResponseWriter, r *http.Request) {
-	s.write(w, r, http.StatusOK, s.status(s.health(r)[apiService]))
+	s.Write(w, r, http.StatusOK, s.status(s.health(r)[apiService]))
 }
 
 // GetSystem answers with the state of every service.
 func (s *Server) GetSystem(w http.ResponseWriter, r *http.Request) {
-	s.write(w, r, http.StatusOK, api.SystemStatus{ServiceStates: s.states(r, every)})
+	s.Write(w, r, http.StatusOK, api.SystemStatus{ServiceStates: s.states(r, every)})
 }
 
 // ListServices answers with every service.
 func (s *Server) ListServices(w http.ResponseWriter, r *http.Request) {
 	if s.requireAdmin(w, r, "listServices") {
-		s.write(w, r, http.StatusOK, s.states(r, every))
+		s.Write(w, r, http.StatusOK, s.states(r, every))
 	}
 }
 
 // ListServicesByName answers with the service of a name, or an empty list.
 func (s *Server) ListServicesByName(w http.ResponseWriter, r *http.Request, name string) {
 	if s.requireAdmin(w, r, "listServices") {
-		s.write(w, r, http.StatusOK, s.states(r, func(n string) bool { return n == name }))
+		s.Write(w, r, http.StatusOK, s.states(r, func(n string) bool { return n == name }))
 	}
 }
 
@@ -139,22 +146,22 @@ func (s *Server) GetService(w http.ResponseWriter, r *http.Request, name, host s
 	}
 	found := s.states(r, func(n string) bool { return n == name && host == s.cfg.HostID })
 	if len(found) == 0 {
-		s.fail(w, r, anchore.E(anchore.NotFound, "server.GetService", "servicename/host_id (%s/%s) not found in anchore-engine", name, host))
+		s.Fail(w, r, anchore.E(anchore.NotFound, "server.GetService", "servicename/host_id (%s/%s) not found in anchore-engine", name, host))
 		return
 	}
-	s.write(w, r, http.StatusOK, found)
+	s.Write(w, r, http.StatusOK, found)
 }
 
 // AddHint makes the watchers look at a tag or repository now.
 func (s *Server) AddHint(w http.ResponseWriter, r *http.Request) {
-	body, err := decode[api.Hint](r)
+	body, err := rest.Decode[api.Hint](r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	ref, key, err := hinted(given(body.Tag), given(body.Repository))
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	accepted := s.cfg.Hint != nil && s.cfg.Hint(account(r), ref)
@@ -162,7 +169,7 @@ func (s *Server) AddHint(w http.ResponseWriter, r *http.Request) {
 	if accepted {
 		status = http.StatusAccepted
 	}
-	s.write(w, r, status, api.HintResult{Key: key, Accepted: accepted})
+	s.Write(w, r, status, api.HintResult{Key: key, Accepted: accepted})
 }
 
 // hinted reads what a hint is about: a tag, or a repository.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
 // Webhooks is what the server asks about the webhook endpoints.
@@ -71,7 +72,7 @@ func (s *Server) ListWebhooks(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := []api.Webhook{}
 	if s.cfg.Webhooks == nil {
-		s.write(w, r, http.StatusOK, answer)
+		s.Write(w, r, http.StatusOK, answer)
 		return
 	}
 	list, err := s.cfg.Webhooks.Endpoints(r.Context())
@@ -79,7 +80,7 @@ func (s *Server) ListWebhooks(w http.ResponseWriter, r *http.Request) {
 		hook := api.Webhook{
 			Name: e.Name, URL: e.URL, ConfigurationKeys: append([]string{}, e.Keys...), State: api.Working,
 			Pending: e.Pending, Parked: e.Parked, InFlight: e.InFlight, Failures: e.Failures,
-			LastSuccess: recordTimeOrNull(e.LastSuccess), LastFailure: recordTimeOrNull(e.LastFailure), OldestDue: recordTimeOrNull(e.OldestDue),
+			LastSuccess: rest.RecordTimeOrNull(e.LastSuccess), LastFailure: rest.RecordTimeOrNull(e.LastFailure), OldestDue: rest.RecordTimeOrNull(e.OldestDue),
 		}
 		if e.Failures > 0 {
 			hook.State = api.Failing
@@ -88,11 +89,11 @@ func (s *Server) ListWebhooks(w http.ResponseWriter, r *http.Request) {
 			hook.State = api.Paused
 		}
 		if hook.State != api.Working {
-			hook.LastError = textOrNull(e.Reason)
+			hook.LastError = rest.TextOrNull(e.Reason)
 		}
 		answer = append(answer, hook)
 	}
-	s.send(w, r, answer, err)
+	s.Send(w, r, answer, err)
 }
 
 // TestWebhook sends a sample to a webhook endpoint and answers with what came of
@@ -102,21 +103,21 @@ func (s *Server) TestWebhook(w http.ResponseWriter, r *http.Request, name string
 		return
 	}
 	if s.cfg.Webhooks == nil {
-		s.fail(w, r, anchore.E(anchore.Invalid, "server.TestWebhook", "Webhooks Configuration not found"))
+		s.Fail(w, r, anchore.E(anchore.Invalid, "server.TestWebhook", "Webhooks Configuration not found"))
 		return
 	}
 	kind := sampleType(name, given(params.NotificationType))
 	got, err := s.cfg.Webhooks.Test(r.Context(), name, kind, callerOf(r).acts)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	answer := endpointTest(got, kind)
 	if got.Delivered {
-		s.write(w, r, http.StatusOK, answer)
+		s.Write(w, r, http.StatusOK, answer)
 		return
 	}
-	s.failAs(w, r, http.StatusBadGateway, &anchore.Error{
+	s.FailAs(w, r, http.StatusBadGateway, &anchore.Error{
 		Kind: anchore.Unavailable, Op: "server.TestWebhook",
 		Message: "the endpoint " + name + " (" + got.URL + ") did not take the sample: " + got.Reason,
 		Detail: map[string]any{
@@ -142,7 +143,7 @@ func sampleType(endpoint string, asked api.TestWebhookParamsNotificationType) an
 func endpointTest(t EndpointTest, kind anchore.SubscriptionType) api.WebhookTest {
 	answer := api.WebhookTest{
 		Endpoint: t.Endpoint, URL: t.URL, NotificationType: string(kind), ConfigurationKeys: append([]string{}, t.Keys...),
-		LatencyMs: float64(t.Took.Microseconds()) / 1000, Reason: textOrNull(t.Reason),
+		LatencyMs: float64(t.Took.Microseconds()) / 1000, Reason: rest.TextOrNull(t.Reason),
 	}
 	if t.Status != 0 {
 		answer.Status = &t.Status
@@ -150,10 +151,10 @@ func endpointTest(t EndpointTest, kind anchore.SubscriptionType) api.WebhookTest
 	if t.TLS == nil {
 		return answer
 	}
-	answer.TLS = &api.WebhookTLS{Version: textOrNull(t.TLS.Version), Trusted: t.TLS.Trusted, Chain: []api.Certificate{}}
+	answer.TLS = &api.WebhookTLS{Version: rest.TextOrNull(t.TLS.Version), Trusted: t.TLS.Trusted, Chain: []api.Certificate{}}
 	for _, c := range t.TLS.Chain {
 		answer.TLS.Chain = append(answer.TLS.Chain, api.Certificate{
-			Subject: c.Subject, Issuer: c.Issuer, Names: append([]string{}, c.Names...), NotAfter: recordTime(c.NotAfter),
+			Subject: c.Subject, Issuer: c.Issuer, Names: append([]string{}, c.Names...), NotAfter: rest.RecordTime(c.NotAfter),
 		})
 	}
 	return answer
@@ -165,8 +166,8 @@ func (s *Server) ResumeWebhook(w http.ResponseWriter, r *http.Request, name stri
 		return
 	}
 	if s.cfg.Webhooks == nil {
-		s.fail(w, r, anchore.E(anchore.NotFound, "server.ResumeWebhook", "no webhook endpoint %q is configured", name))
+		s.Fail(w, r, anchore.E(anchore.NotFound, "server.ResumeWebhook", "no webhook endpoint %q is configured", name))
 		return
 	}
-	s.send(w, r, true, s.cfg.Webhooks.Resume(r.Context(), name))
+	s.Send(w, r, true, s.cfg.Webhooks.Resume(r.Context(), name))
 }

@@ -1,4 +1,4 @@
-package server
+package rest
 
 import (
 	"context"
@@ -35,13 +35,24 @@ func statusOf(k anchore.Kind) int {
 	return http.StatusInternalServerError
 }
 
-// fail answers with err, by its kind.
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	s.failAs(w, r, statusOf(anchore.KindOf(err)), err)
+// status is the HTTP status of an error.
+func status(err error) int {
+	switch {
+	case errors.Is(err, errTooLarge):
+		return http.StatusRequestEntityTooLarge
+	case errors.Is(err, errMediaType):
+		return http.StatusUnsupportedMediaType
+	}
+	return statusOf(anchore.KindOf(err))
 }
 
-// failAs answers with err and a status that differs from that of its kind.
-func (s *Server) failAs(w http.ResponseWriter, r *http.Request, status int, err error) {
+// Fail answers with err, by its kind.
+func (s *Responder) Fail(w http.ResponseWriter, r *http.Request, err error) {
+	s.FailAs(w, r, status(err), err)
+}
+
+// FailAs answers with err and a status that differs from that of its kind.
+func (s *Responder) FailAs(w http.ResponseWriter, r *http.Request, status int, err error) {
 	switch {
 	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
 		s.log.Debug("client went away", "request_id", requestID(r.Context()))
@@ -52,7 +63,7 @@ func (s *Server) failAs(w http.ResponseWriter, r *http.Request, status int, err 
 	if after := anchore.AfterOf(err); after > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
 	}
-	s.write(w, r, status, map[string]any{"message": anchore.MessageOf(err), "httpcode": status, "detail": detailOf(err)})
+	s.Write(w, r, status, map[string]any{"message": anchore.MessageOf(err), "httpcode": status, "detail": detailOf(err)})
 }
 
 // detailOf is the detail object of an error's answer: what the error says for the
@@ -82,8 +93,8 @@ func unauthorized(w http.ResponseWriter) {
 
 // wrongMethod answers a request for a path that exists, with a method that it has
 // not.
-func (s *Server) wrongMethod(w http.ResponseWriter, r *http.Request, allowed []string) {
+func (s *Responder) wrongMethod(w http.ResponseWriter, r *http.Request, allowed []string) {
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	s.failAs(w, r, http.StatusMethodNotAllowed, anchore.E(anchore.Invalid, "server.route",
+	s.FailAs(w, r, http.StatusMethodNotAllowed, anchore.E(anchore.Invalid, "rest.route",
 		"%s is not possible here; this path allows %s", r.Method, strings.Join(allowed, ", ")))
 }

@@ -1,4 +1,4 @@
-package server
+package rest
 
 import (
 	"bytes"
@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// listEncoder is encode for a list that is made element by element: a long one is
+// listEncoder is Encode for a list that is made element by element: a long one is
 // never in memory in its compact form too. The zero value is an empty list.
 type listEncoder struct {
 	out     []byte // the list so far, without its end
@@ -44,23 +44,28 @@ func (l *listEncoder) end() []byte {
 	return append(newLine(l.out, 0), ']', '\n')
 }
 
-// listChunk is how many bytes of a list are sent at once.
-const listChunk = 64 << 10
+// ListChunk is how many bytes of a list are sent at once.
+const ListChunk = 64 << 10
 
-// listWriter answers with a list while it is made, so that a long one is never in
+// List answers with a list while it is made, so that a long one is never in
 // memory as a whole. A short one is sent as other answers are, with its length.
-type listWriter struct {
-	server *Server
-	w      http.ResponseWriter
-	r      *http.Request
-	list   listEncoder
-	sent   bool // the beginning
+type List struct {
+	responder *Responder
+	w         http.ResponseWriter
+	r         *http.Request
+	list      listEncoder
+	sent      bool // the beginning
 }
 
-// add appends an element; v is a pointer to it. Errors: of encoding, and that the
+// List begins to answer with a list.
+func (s *Responder) List(w http.ResponseWriter, r *http.Request) *List {
+	return &List{responder: s, w: w, r: r}
+}
+
+// Add appends an element; v is a pointer to it. Errors: of encoding, and that the
 // client is gone.
-func (l *listWriter) add(v any) error {
-	if err := l.list.add(v); err != nil || len(l.list.out) < listChunk {
+func (l *List) Add(v any) error {
+	if err := l.list.add(v); err != nil || len(l.list.out) < ListChunk {
 		return err
 	}
 	if !l.sent {
@@ -73,8 +78,8 @@ func (l *listWriter) add(v any) error {
 	return err
 }
 
-// end sends what is left.
-func (l *listWriter) end() {
+// End sends what is left.
+func (l *List) End() {
 	rest := l.list.end()
 	if !l.sent {
 		writeJSON(l.w, http.StatusOK, rest)
@@ -83,15 +88,15 @@ func (l *listWriter) end() {
 	_, _ = l.w.Write(rest) // the client is gone if this fails
 }
 
-// fail answers with the error. If the beginning of the list is sent already, it
+// Fail answers with the error. If the beginning of the list is sent already, it
 // cuts the connection: an end would make the client believe that it has the list.
-func (l *listWriter) fail(err error) {
+func (l *List) Fail(err error) {
 	if !l.sent {
-		l.server.fail(l.w, l.r, err)
+		l.responder.Fail(l.w, l.r, err)
 		return
 	}
 	if l.r.Context().Err() == nil {
-		l.server.log.Error("a list was cut off", "route", l.r.Pattern, "request_id", requestID(l.r.Context()), "err", err)
+		l.responder.log.Error("a list was cut off", "route", l.r.Pattern, "request_id", requestID(l.r.Context()), "err", err)
 	}
 	panic(http.ErrAbortHandler)
 }

@@ -1,4 +1,4 @@
-package server
+package rest
 
 import (
 	"bytes"
@@ -38,24 +38,24 @@ func TestEncodeIsTheOriginalsForm(t *testing.T) {
   "zulu": "\u00e9 <b>&</b> \"q\" \u2028 \ud83d\ude00 ` + "\x7f" + `\t"
 }
 `
-	tree, err := sorted(in)
+	tree, err := Sorted(in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := encode(tree)
+	got, err := Encode(tree)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, string(got)); diff != "" {
-		t.Errorf("encode() (-want +got):\n%s", diff)
+		t.Errorf("Encode() (-want +got):\n%s", diff)
 	}
 }
 
 func TestEncodeSimpleValues(t *testing.T) {
 	for in, want := range map[any]string{"v1": "\"v1\"\n", true: "true\n", nil: "null\n"} {
-		got, err := encode(in)
+		got, err := Encode(in)
 		if err != nil || string(got) != want {
-			t.Errorf("encode(%v) = %q, %v, want %q", in, got, err, want)
+			t.Errorf("Encode(%v) = %q, %v, want %q", in, got, err, want)
 		}
 	}
 }
@@ -65,12 +65,12 @@ func FuzzEncodeKeepsTexts(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		doc, err := encode(map[string]string{s: s})
+		doc, err := Encode(map[string]string{s: s})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if i := bytes.IndexFunc(doc, func(r rune) bool { return r >= utf8.RuneSelf }); i >= 0 {
-			t.Errorf("encode(%q) = %q: not ASCII at %d", s, doc, i)
+			t.Errorf("Encode(%q) = %q: not ASCII at %d", s, doc, i)
 		}
 		var back map[string]string
 		if err := json.Unmarshal(doc, &back); err != nil {
@@ -78,7 +78,7 @@ func FuzzEncodeKeepsTexts(f *testing.F) {
 		}
 		clean := strings.ToValidUTF8(s, "\ufffd")
 		if utf8.ValidString(s) && back[clean] != clean {
-			t.Errorf("encode(%q) reads back as %q", s, back)
+			t.Errorf("Encode(%q) reads back as %q", s, back)
 		}
 	})
 }
@@ -95,13 +95,13 @@ func FuzzEncodeAgreesWithIndent(f *testing.F) {
 			return
 		}
 		for _, in := range []any{v, []any{v, v}, &v} {
-			got, err := encode(in)
+			got, err := Encode(in)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var back any
 			if err := json.Unmarshal(got, &back); err != nil {
-				t.Fatalf("encode(%s) is not JSON: %v", doc, err)
+				t.Fatalf("Encode(%s) is not JSON: %v", doc, err)
 			}
 			var compact, want bytes.Buffer
 			if err := json.Compact(&compact, got); err != nil {
@@ -111,10 +111,10 @@ func FuzzEncodeAgreesWithIndent(f *testing.F) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(want.String()+"\n", string(got)); diff != "" {
-				t.Errorf("encode(%s) (-json.Indent +got):\n%s", doc, diff)
+				t.Errorf("Encode(%s) (-json.Indent +got):\n%s", doc, diff)
 			}
 			if diff := cmp.Diff(plain(t, in), back); diff != "" {
-				t.Errorf("encode(%s) reads back as another value (-want +got):\n%s", doc, diff)
+				t.Errorf("Encode(%s) reads back as another value (-want +got):\n%s", doc, diff)
 			}
 		}
 	})

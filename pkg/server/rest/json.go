@@ -1,4 +1,4 @@
-package server
+package rest
 
 import (
 	"bytes"
@@ -6,54 +6,17 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 )
 
-// write answers with v as JSON.
-func (s *Server) write(w http.ResponseWriter, r *http.Request, status int, v any) {
-	body, err := encode(v)
-	if err != nil {
-		s.log.Error("answer cannot be encoded", "route", r.Pattern, "request_id", requestID(r.Context()), "err", err)
-		status, body = http.StatusInternalServerError, []byte(unencodable)
-	}
-	writeJSON(w, status, body)
-}
-
-func writeJSON(w http.ResponseWriter, status int, body []byte) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client is gone if this fails
-}
-
-const unencodable = `{
-  "detail": {
-    "error_codes": []
-  },
-  "httpcode": 500,
-  "message": "internal error; the engine's log has the cause"
-}
-`
-
-// send answers with v, or with err if there is one.
-func (s *Server) send(w http.ResponseWriter, r *http.Request, v any, err error) {
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.write(w, r, http.StatusOK, v)
-}
-
-// encode formats v as the original's answers are, which scripts compare: indented
+// Encode formats v as the original's answers are, which scripts compare: indented
 // by two, keys sorted, everything beyond ASCII escaped, a newline at the end. The
 // fields of generated types are in the order of their keys; anything else goes
-// through sorted first.
-func encode(v any) ([]byte, error) {
+// through Sorted first.
+func Encode(v any) ([]byte, error) {
 	if list := reflect.ValueOf(v); isList(list) {
 		var enc listEncoder
 		for i := range list.Len() {
@@ -161,9 +124,9 @@ func appendASCII(out, text []byte) []byte {
 	return out
 }
 
-// sorted returns v as maps and lists, which are encoded in the order of their
+// Sorted returns v as maps and lists, which are encoded in the order of their
 // keys. It costs several times what encoding does, so long lists go without.
-func sorted(v any) (any, error) {
+func Sorted(v any) (any, error) {
 	flat, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
@@ -175,11 +138,12 @@ func sorted(v any) (any, error) {
 	return tree, err
 }
 
-// decode reads the body of a request, which the middleware has read and checked.
-func decode[T any](r *http.Request) (T, error) {
+// Decode reads the body of a request, which was read and checked before. Errors:
+// Invalid.
+func Decode[T any](r *http.Request) (T, error) {
 	var v T
 	if err := json.NewDecoder(r.Body).Decode(&v); err != nil {
-		return v, anchore.E(anchore.Invalid, "server.decode", "the body is not what this request takes: %s", jsonProblem(err)).Because(err)
+		return v, anchore.E(anchore.Invalid, "rest.Decode", "the body is not what this request takes: %s", jsonProblem(err)).Because(err)
 	}
 	return v, nil
 }

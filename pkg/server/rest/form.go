@@ -1,0 +1,39 @@
+package rest
+
+import "time"
+
+// The original's forms of a time: of records, and of events.
+const (
+	recordForm = "2006-01-02T15:04:05Z"
+	eventForm  = "2006-01-02T15:04:05.000000Z"
+)
+
+// RecordTime is a time as records have it: whole seconds, UTC.
+func RecordTime(t time.Time) string { return t.UTC().Format(recordForm) }
+
+// EventTime is a time as events have it: microseconds, UTC.
+func EventTime(t time.Time) string { return t.UTC().Format(eventForm) }
+
+// RecordTimeOrNull is null for the zero time.
+func RecordTimeOrNull(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	return new(RecordTime(t))
+}
+
+// SecondsOrNull is the time in seconds since 1970, null for the zero time.
+func SecondsOrNull(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	return new(t.Unix())
+}
+
+// TextOrNull is null for the empty text.
+func TextOrNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
