@@ -123,6 +123,24 @@ type ServerInterface interface {
 	// GetSpdxSbom The software bill of materials in SPDX
 	// (GET /images/{imageDigest}/sboms/spdx)
 	GetSpdxSbom(w http.ResponseWriter, r *http.Request, imageDigest ImageDigest)
+	// ListImports List imports
+	// (GET /imports/images)
+	ListImports(w http.ResponseWriter, r *http.Request)
+	// CreateImport Begin an import
+	// (POST /imports/images)
+	CreateImport(w http.ResponseWriter, r *http.Request)
+	// CancelImport Give an import up
+	// (DELETE /imports/images/{operation_id})
+	CancelImport(w http.ResponseWriter, r *http.Request, operationID ImportID)
+	// GetImport Get an import
+	// (GET /imports/images/{operation_id})
+	GetImport(w http.ResponseWriter, r *http.Request, operationID ImportID)
+	// ListImportContent List the documents that were handed in
+	// (GET /imports/images/{operation_id}/{part})
+	ListImportContent(w http.ResponseWriter, r *http.Request, operationID ImportID, part string)
+	// AddImportContent Hand a document in
+	// (POST /imports/images/{operation_id}/{part})
+	AddImportContent(w http.ResponseWriter, r *http.Request, operationID ImportID, part string)
 	// GetOpenapi This document
 	// (GET /openapi.json)
 	GetOpenapi(w http.ResponseWriter, r *http.Request)
@@ -1490,6 +1508,156 @@ func (siw *ServerInterfaceWrapper) GetSpdxSbom(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// ListImports operation middleware
+func (siw *ServerInterfaceWrapper) ListImports(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListImports(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateImport operation middleware
+func (siw *ServerInterfaceWrapper) CreateImport(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateImport(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CancelImport operation middleware
+func (siw *ServerInterfaceWrapper) CancelImport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "operation_id" -------------
+	var operationID ImportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "operation_id", r.PathValue("operation_id"), &operationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "operation_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CancelImport(w, r, operationID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetImport operation middleware
+func (siw *ServerInterfaceWrapper) GetImport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "operation_id" -------------
+	var operationID ImportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "operation_id", r.PathValue("operation_id"), &operationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "operation_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetImport(w, r, operationID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListImportContent operation middleware
+func (siw *ServerInterfaceWrapper) ListImportContent(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "operation_id" -------------
+	var operationID ImportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "operation_id", r.PathValue("operation_id"), &operationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "operation_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "part" -------------
+	var part string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "part", r.PathValue("part"), &part, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "part", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListImportContent(w, r, operationID, part)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AddImportContent operation middleware
+func (siw *ServerInterfaceWrapper) AddImportContent(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "operation_id" -------------
+	var operationID ImportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "operation_id", r.PathValue("operation_id"), &operationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "operation_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "part" -------------
+	var part string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "part", r.PathValue("part"), &part, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "part", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AddImportContent(w, r, operationID, part)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetOpenapi operation middleware
 func (siw *ServerInterfaceWrapper) GetOpenapi(w http.ResponseWriter, r *http.Request) {
 
@@ -2457,6 +2625,12 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/images/{imageDigest}/sboms/cyclonedx", wrapper.GetCyclonedxSbom)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/images/{imageDigest}/metadata", wrapper.ListImageMetadata)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/images/{imageDigest}/metadata/{mtype}", wrapper.GetImageMetadata)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/imports/images", wrapper.ListImports)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/imports/images", wrapper.CreateImport)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/imports/images/{operation_id}", wrapper.CancelImport)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/imports/images/{operation_id}", wrapper.GetImport)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/imports/images/{operation_id}/{part}", wrapper.ListImportContent)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/imports/images/{operation_id}/{part}", wrapper.AddImportContent)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/summaries/imagetags", wrapper.ListImageTags)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/events", wrapper.DeleteEvents)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/events", wrapper.ListEvents)

@@ -25,7 +25,8 @@ type arrival struct {
 	add            *Addition
 	created        time.Time
 	why            string
-	newAnalysisRef string // id of the analysis that is created if one is needed
+	newAnalysisRef string          // id of the analysis that is created if one is needed
+	imported       *AnalysisResult // that its owner hands in, nil if the engine is to analyze it
 }
 
 // nextCause is the id of the tag's next cause, above all that it had.
@@ -73,9 +74,13 @@ func (c *Catalog) takeIn(tx store.Tx, acct *account.Row, in arrival, tag *image.
 	if analysis.State != work.Done || next.Told == analysis.ID {
 		return nil
 	}
+	kind := cause.Attached
+	if in.imported != nil && analysis.ID == in.newAnalysisRef {
+		kind = cause.Imported
+	}
 	id := in.nextCause(tag)
 	return cause.Table.Insert(tx, &cause.Row{
-		ID: id[:], Kind: cause.Attached, At: table.Nanos(in.Now), Account: acct.No, Tag: tag.Tag,
+		ID: id[:], Kind: kind, At: table.Nanos(in.Now), Account: acct.No, Tag: tag.Tag,
 		After: img.Digest, Analysis: analysis.ID, Why: in.why,
 	})
 }
@@ -110,7 +115,7 @@ func (in arrival) complete(row, old *image.Row) error {
 	if in.add == nil {
 		return nil
 	}
-	if in.add.Dockerfile != "" {
+	if in.add.Dockerfile != "" && (in.imported == nil || old == nil || in.add.Force) {
 		if old != nil && !old.Deleting && !in.add.Force {
 			e := anchore.E(anchore.Invalid, "catalog.AddImage", "Cannot specify dockerfile for an image that already exists unless using force=True for re-analysis")
 			e.Detail = map[string]any{"digest": in.manifest.Digest, "tag": in.manifest.Ref.FullTag()}
@@ -140,7 +145,9 @@ func (in arrival) complete(row, old *image.Row) error {
 
 // attach makes sure that the image has an analysis: the one it has, the one that
 // other accounts share, or a new one. A forced analysis is the account's own, and
-// so is a new attempt after this account was refused.
+// so is a new attempt after this account was refused, or one that it hands in: what
+// it says of an image is believed for itself alone, and proves no right to see what
+// others found.
 func (c *Catalog) attach(tx store.Tx, row *image.Row, in arrival) (*work.Row, error) {
 	force := in.add != nil && in.add.Force
 	if row.Analysis != "" && !force && row.Refused == "" {
@@ -152,24 +159,9 @@ func (c *Catalog) attach(tx store.Tx, row *image.Row, in arrival) (*work.Row, er
 			return has, nil
 		}
 	}
-	shared, err := work.Current(tx, row.Digest)
+	use, err := in.analysis(tx, row.Digest, force)
 	if err != nil {
 		return nil, err
-	}
-	use := shared
-	if shared == nil || shared.State == work.Failed || force {
-		use = &work.Row{
-			ID: in.newAnalysisRef, Digest: row.Digest, State: work.Queued, Due: table.Nanos(in.Now), Created: table.Nanos(in.Now),
-			Manifest: in.manifestBlob, Config: in.configBlob,
-		}
-		if err := work.Table.Insert(tx, use); err != nil {
-			return nil, err
-		}
-		if shared == nil || shared.State == work.Failed {
-			if err := work.SetCurrent(tx, use); err != nil {
-				return nil, err
-			}
-		}
 	}
 	if err := work.Attach(tx, use.ID, row.Account, in.manifest.Ref.FullTag()); err != nil {
 		return nil, err
@@ -181,4 +173,27 @@ func (c *Catalog) attach(tx store.Tx, row *image.Row, in arrival) (*work.Row, er
 	}
 	row.Analysis, row.Refused = use.ID, ""
 	return use, nil
+}
+
+// analysis returns the analysis that newcomers to the digest share, or a new one.
+func (in arrival) analysis(tx store.Tx, digest string, force bool) (*work.Row, error) {
+	fresh := &work.Row{
+		ID: in.newAnalysisRef, Digest: digest, State: work.Queued, Due: table.Nanos(in.Now), Created: table.Nanos(in.Now),
+		Manifest: in.manifestBlob, Config: in.configBlob,
+	}
+	if in.imported != nil {
+		fresh.End(work.Done, in.Now)
+		fresh.Report = in.imported.Report
+		fresh.Summarize(in.imported.Summary)
+		return fresh, work.Table.Insert(tx, fresh)
+	}
+	shared, err := work.Current(tx, digest)
+	usable := shared != nil && shared.State != work.Failed
+	if err != nil || usable && !force {
+		return shared, err
+	}
+	if err := work.Table.Insert(tx, fresh); err != nil || usable {
+		return fresh, err
+	}
+	return fresh, work.SetCurrent(tx, fresh)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/catalog/credential"
 	"github.com/anchore/anchore-engine/pkg/catalog/delivery"
 	"github.com/anchore/anchore-engine/pkg/catalog/eventlog"
+	"github.com/anchore/anchore-engine/pkg/catalog/imports"
 	"github.com/anchore/anchore-engine/pkg/catalog/login"
 	"github.com/anchore/anchore-engine/pkg/catalog/watchlist"
 	"github.com/anchore/anchore-engine/pkg/store"
@@ -89,6 +90,7 @@ type Catalog struct {
 	*credential.Keyring
 	*watchlist.List
 	*analysis.Analyses
+	*imports.Operations
 
 	store          *change.Store
 	blobs          store.Blobs
@@ -139,6 +141,7 @@ func New(cfg Config) (*Catalog, error) {
 	c.Keyring = credential.New(c.store, c.recorder, cfg.Seal, passwords, c.subscriptionsChanged, c.deliveryReady)
 	c.List = watchlist.New(c.store, c.recorder, c.log, c.subscriptionsChanged, c.deliveryReady)
 	c.Analyses = analysis.New(c.store, c.analysisReady, c.causesReady)
+	c.Operations = imports.New(c.store, c.blobs)
 	var err error
 	c.Directory, err = login.New(c.store, passwords.Forget, c.subscriptionsChanged)
 	return c, err

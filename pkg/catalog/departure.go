@@ -9,6 +9,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
 	"github.com/anchore/anchore-engine/pkg/catalog/event"
 	"github.com/anchore/anchore-engine/pkg/catalog/image"
+	"github.com/anchore/anchore-engine/pkg/catalog/imports"
 	"github.com/anchore/anchore-engine/pkg/catalog/registry"
 	"github.com/anchore/anchore-engine/pkg/catalog/repository"
 	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
@@ -67,7 +68,7 @@ func (c *Catalog) purgeAccount(ctx context.Context, no uint32) error {
 	for done := false; !done; {
 		for _, purge := range []func(context.Context, uint32) error{
 			c.purgeUsers, purgeRows(c, &subscription.Table), purgeRows(c, &registry.Table), purgeRows(c, &registry.Sources),
-			purgeRows(c, &repository.Table), c.purgeImages, purgeRows(c, &image.Tags), purgeRows(c, &image.History), purgeRows(c, &event.Table),
+			purgeRows(c, &repository.Table), c.purgeImages, c.purgeImports, purgeRows(c, &image.Tags), purgeRows(c, &image.History), purgeRows(c, &event.Table),
 		} {
 			if err := purge(ctx, no); err != nil {
 				return err
@@ -124,6 +125,10 @@ func (c *Catalog) purgeUsers(ctx context.Context, no uint32) error {
 	return err
 }
 
+func (c *Catalog) purgeImports(ctx context.Context, no uint32) error {
+	return imports.Purge(ctx, c.store, no)
+}
+
 // purgeImages removes the images of an account with their tags, and ends its part
 // in their analyses.
 func (c *Catalog) purgeImages(ctx context.Context, no uint32) error {
@@ -166,7 +171,7 @@ func (c *Catalog) purgeImage(ctx context.Context, no uint32, digest string) erro
 func removeEmptied(tx store.Tx, no uint32) (bool, error) {
 	for _, b := range []store.Bucket{
 		subscription.Table.Bucket, registry.Table.Bucket, registry.Sources.Bucket, repository.Table.Bucket,
-		image.Table.Bucket, image.Tags.Bucket, image.History.Bucket, event.Table.Bucket,
+		image.Table.Bucket, image.Tags.Bucket, image.History.Bucket, imports.Table.Bucket, event.Table.Bucket,
 	} {
 		left, err := tx.Scan(b, store.Range{Prefix: table.Key{}.Uint32(no), Limit: 1})
 		if err != nil || len(left) > 0 {

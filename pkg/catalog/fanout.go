@@ -132,7 +132,7 @@ func (f *fanOut) page() (done bool, err error) {
 		return true, f.tagMoved()
 	case cause.Attached:
 		return true, f.attached()
-	case cause.Refused:
+	case cause.Refused, cause.Imported:
 		f.cause.DoneAccount = f.cause.Account
 		n, err := f.imageTags()
 		return n == 0, err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/catalog/image"
+	"github.com/anchore/anchore-engine/pkg/catalog/imports"
 	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
 	"github.com/anchore/anchore-engine/pkg/catalog/watchlist"
@@ -86,8 +87,8 @@ func deactivateNewest(tx store.Tx, n *image.NamedRow, now int64) error {
 // any time between a blob's Put and the transaction that refers to it.
 const blobGrace = time.Hour
 
-// Sweep finishes deletions that a crash interrupted and collects blobs that no
-// row refers to. It writes nothing if there is nothing to do.
+// Sweep finishes deletions that a crash interrupted, throws away imports whose time
+// is over, and collects blobs that no row refers to. It writes nothing if there is nothing to do.
 func (c *Catalog) Sweep(ctx context.Context) error {
 	err := table.Pages(ctx, c.store, image.ByDeleting, nil, func(e store.Entry) error {
 		key := table.ReadKey(e.Key)
@@ -97,7 +98,7 @@ func (c *Catalog) Sweep(ctx context.Context) error {
 		}
 		return c.purge(ctx, no, digest)
 	})
-	return errors.Join(err, c.sweepAccounts(ctx), watchlist.Sweep(ctx, c.store), c.sweepBlobs(ctx, blobGrace))
+	return errors.Join(err, c.sweepAccounts(ctx), watchlist.Sweep(ctx, c.store), imports.Sweep(ctx, c.store), c.sweepBlobs(ctx, blobGrace))
 }
 
 func (c *Catalog) sweepBlobs(ctx context.Context, grace time.Duration) error {
@@ -107,7 +108,9 @@ func (c *Catalog) sweepBlobs(ctx context.Context, grace time.Duration) error {
 		}
 		used := false
 		err := c.store.View(ctx, func(tx store.Tx) (err error) {
-			used, err = work.Referenced(tx, b.Digest)
+			if used, err = work.Referenced(tx, b.Digest); err == nil && !used {
+				used, err = imports.Referenced(tx, b.Digest)
+			}
 			return err
 		})
 		if err != nil || used {

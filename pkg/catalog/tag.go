@@ -160,35 +160,38 @@ func (c *Catalog) AddDigest(ctx context.Context, d DigestAddition) (anchore.Imag
 	if !d.CreatedAt.IsZero() {
 		in.created = d.CreatedAt
 	}
-	tag := d.Manifest.Ref.FullTag()
-	err = c.store.UpdateAccount(ctx, d.Account, func(tx store.Tx, acct *account.Row) error {
-		if err := c.subscribeTag(tx, acct, tag, d.AutoSubscribe, in.Now); err != nil {
-			return err
-		}
-		named, err := image.FindNamed(tx, acct.No, d.Manifest.Digest, tag)
-		if err != nil {
-			return err
-		}
-		if named == nil {
-			h := &image.HistoryRow{Account: acct.No, Tag: tag, At: table.Nanos(in.created), Digest: d.Manifest.Digest, TagDigest: d.Manifest.TagDigest, Added: true}
-			if err := image.History.Insert(tx, h); err != nil {
-				return err
-			}
-		}
-		row, next, err := image.EditTag(tx, acct.No, tag)
-		if err != nil {
-			return err
-		}
-		if err := c.takeIn(tx, acct, in, &next); err != nil {
-			return err
-		}
-		return image.Tags.Replace(tx, row, &next)
-	})
+	err = c.store.UpdateAccount(ctx, d.Account, func(tx store.Tx, acct *account.Row) error { return c.addUnder(tx, acct, in) })
 	if err != nil {
 		return anchore.Image{}, err
 	}
 	c.arrived()
 	return c.Image(ctx, d.Account, d.Manifest.Digest)
+}
+
+// addUnder adds the arrival's image to the history of its tag.
+func (c *Catalog) addUnder(tx store.Tx, acct *account.Row, in arrival) error {
+	m, tag := in.manifest, in.manifest.Ref.FullTag()
+	if err := c.subscribeTag(tx, acct, tag, in.add.AutoSubscribe, in.Now); err != nil {
+		return err
+	}
+	named, err := image.FindNamed(tx, acct.No, m.Digest, tag)
+	if err != nil {
+		return err
+	}
+	if named == nil {
+		h := &image.HistoryRow{Account: acct.No, Tag: tag, At: table.Nanos(in.created), Digest: m.Digest, TagDigest: m.TagDigest, Added: true}
+		if err := image.History.Insert(tx, h); err != nil {
+			return err
+		}
+	}
+	row, next, err := image.EditTag(tx, acct.No, tag)
+	if err != nil {
+		return err
+	}
+	if err := c.takeIn(tx, acct, in, &next); err != nil {
+		return err
+	}
+	return image.Tags.Replace(tx, row, &next)
 }
 
 // TagGone records that the registry no longer has the tag, and raises an event

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"context"
-	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -54,26 +52,12 @@ func subscriptionKeys(a *session.App) session.Completer {
 		if len(before) > 0 {
 			params.SubscriptionType = &before[0]
 		}
-		return subscriptionColumn(a, cmd, &params, "subscription_key")
+		return a.SubscriptionColumn(cmd, &params, "subscription_key")
 	}
 }
 
 func subscriptionIDs(a *session.App) session.Completer {
 	return func(cmd *cobra.Command, _ []string) []string {
-		return subscriptionColumn(a, cmd, &api.ListSubscriptionsParams{}, "subscription_id")
+		return a.SubscriptionColumn(cmd, &api.ListSubscriptionsParams{}, "subscription_id")
 	}
-}
-
-// tags asks the engine for the tags that it knows.
-func tags(a *session.App) session.Completer {
-	return func(cmd *cobra.Command, _ []string) []string {
-		kind := string(anchore.TagUpdate)
-		return subscriptionColumn(a, cmd, &api.ListSubscriptionsParams{SubscriptionType: &kind}, "subscription_key")
-	}
-}
-
-func subscriptionColumn(a *session.App, cmd *cobra.Command, params *api.ListSubscriptionsParams, key string) []string {
-	return a.Column(cmd, key, func(ctx context.Context, c *session.Client) (*http.Response, error) {
-		return c.ListSubscriptions(ctx, params)
-	})
 }

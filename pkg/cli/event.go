@@ -38,7 +38,7 @@ func newEventListCmd(a *session.App) *cobra.Command {
 			}
 			return opts.run(cmd.Context())
 		})
-	cmd.ValidArgsFunction = a.Complete(tags(a))
+	cmd.ValidArgsFunction = a.Complete(a.Tags)
 	addPeriodFlags(cmd, &opts.since, &opts.before)
 	cmd.Flags().StringVar(&opts.level, "level", "", "only of this level: info, error or fatal")
 	cmd.Flags().StringVar(&opts.service, "service", "", "only from this service")

@@ -277,6 +277,6 @@ func runRepoDel(ctx context.Context, a *session.App, input string) error {
 func repositories(a *session.App) session.Completer {
 	return func(cmd *cobra.Command, _ []string) []string {
 		kind := string(anchore.RepoUpdate)
-		return subscriptionColumn(a, cmd, &api.ListSubscriptionsParams{SubscriptionType: &kind}, "subscription_key")
+		return a.SubscriptionColumn(cmd, &api.ListSubscriptionsParams{SubscriptionType: &kind}, "subscription_key")
 	}
 }

@@ -171,7 +171,7 @@ func newSubscriptionAddCmd(a *session.App) *cobra.Command {
 	cmd := session.NewLeaf(a, "add SUBSCRIPTION_TYPE SUBSCRIPTION_KEY", "Subscribe, before or after the image is added",
 		"For example: anchore-cli subscription add tag_update docker.io/library/alpine:latest\n\nA subscription that exists stays as it is.",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0], args[1]) })
-	cmd.ValidArgsFunction = a.Complete(subscriptionTypes, tags(a))
+	cmd.ValidArgsFunction = a.Complete(subscriptionTypes, a.Tags)
 	cmd.Flags().StringVar(&opts.value, "value", "", "the subscription's value, a JSON object")
 	cmd.Flags().BoolVar(&opts.inactive, "inactive", false, "add it switched off")
 	return cmd

@@ -27,6 +27,7 @@ type resolver interface {
 // recorder is what intake asks of the catalog.
 type recorder interface {
 	repositories
+	importer
 	SawTag(ctx context.Context, s catalog.Sighting) (catalog.Seen, error)
 	AddDigest(ctx context.Context, d catalog.DigestAddition) (anchore.Image, error)
 	TagRefused(ctx context.Context, account string, ref anchore.Reference, r catalog.Refusal) (first bool, err error)

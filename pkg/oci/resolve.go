@@ -252,21 +252,51 @@ func (c *Client) describe(ctx context.Context, account string, m anchore.Manifes
 	if err != nil {
 		return m, err
 	}
+	config, err := c.blob(ctx, op, account, m.Ref, parsed.Config)
+	if err != nil {
+		return m, err
+	}
+	_, err = fill(op, &m, doc, parsed, config)
+	return m, err
+}
+
+// fill fills in a manifest from its documents, and returns the configuration.
+func fill(op string, m *anchore.Manifest, doc document, parsed v1.Manifest, config []byte) (cfg v1.ConfigFile, err error) {
 	for _, l := range parsed.Layers {
 		m.Size += l.Size
 	}
 	m.Digest, m.MediaType, m.Raw, m.Layers = doc.digest, string(doc.kind), doc.raw, len(parsed.Layers)
-	m.ImageID = parsed.Config.Digest.Hex
-	if m.Config, err = c.blob(ctx, op, account, m.Ref, parsed.Config); err != nil {
-		return m, err
-	}
-	var cfg v1.ConfigFile
-	if err := json.Unmarshal(m.Config, &cfg); err != nil {
-		return m, anchore.E(anchore.Invalid, op, "the configuration of %s cannot be read", m.Ref).WithCodes(anchore.CodeManifestUnreadable).Because(err)
+	m.ImageID, m.Config = parsed.Config.Digest.Hex, config
+	if err := json.Unmarshal(config, &cfg); err != nil {
+		return cfg, anchore.E(anchore.Invalid, op, "the configuration of %s cannot be read", m.Ref).WithCodes(anchore.CodeManifestUnreadable).Because(err)
 	}
 	m.Platform = anchore.Platform{OS: cfg.OS, Architecture: cfg.Architecture, Variant: cfg.Variant}
 	m.Labels = cfg.Config.Labels
-	return m, nil
+	return cfg, nil
+}
+
+// ReadImage reads an image manifest and its configuration that did not come from a
+// registry. Their text may have been formatted anew on the way, so neither is
+// compared with a digest: the Digest and TagDigest of the result are those of
+// manifest as it is, for a caller who knows no better. ref is for messages. Errors:
+// Invalid for what is no image, or if the two are not of one image.
+func ReadImage(ref anchore.Reference, manifest, config []byte) (anchore.Manifest, error) {
+	const op = "oci.ReadImage"
+	kind, err := kindOf(request{Question: answer.Question{Op: op, Ref: ref}}, "", manifest)
+	if err != nil {
+		return anchore.Manifest{}, err
+	}
+	doc := document{digest: digestOf("sha256:", manifest), kind: kind, raw: manifest}
+	parsed, err := parseImage(op, ref, doc)
+	if err != nil {
+		return anchore.Manifest{}, err
+	}
+	m := anchore.Manifest{Ref: ref, TagDigest: doc.digest}
+	cfg, err := fill(op, &m, doc, parsed, config)
+	if err == nil && len(cfg.RootFS.DiffIDs) != len(parsed.Layers) {
+		err = anchore.E(anchore.Invalid, op, "manifest and configuration of %s are not of one image: the one has %d layers, the other %d", ref, len(parsed.Layers), len(cfg.RootFS.DiffIDs)).WithCodes(anchore.CodeManifestUnreadable)
+	}
+	return m, err
 }
 
 // parseImage reads an image manifest and refuses what is none: charts, signatures

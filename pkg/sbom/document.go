@@ -1,11 +1,12 @@
 // Package sbom reads the documents that an analysis leaves: syft's own JSON
-// format (schema 16, https://github.com/anchore/syft/tree/main/schema/json). It
-// knows what the engine shows of them, and the words that the engine and the
+// format (schema 16, https://github.com/anchore/syft/tree/main/schema/json; of
+// earlier ones, which clients hand in, as far as they agree). It knows what the engine shows of them, and the words that the engine and the
 // analysis child exchange. It links no part of syft, so everything may import it;
 // sbom/syft makes the documents.
 package sbom
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,16 +30,14 @@ type document struct {
 }
 
 type artifact struct {
-	Name      string     `json:"name"`
-	Version   string     `json:"version"`
-	Type      string     `json:"type"`
-	Language  string     `json:"language"`
-	Locations []location `json:"locations"`
-	Licenses  []license  `json:"licenses"`
-	CPEs      []struct {
-		CPE string `json:"cpe"`
-	} `json:"cpes"`
-	Metadata json.RawMessage `json:"metadata"` // its shape depends on the type
+	Name      string          `json:"name"`
+	Version   string          `json:"version"`
+	Type      string          `json:"type"`
+	Language  string          `json:"language"`
+	Locations []location      `json:"locations"`
+	Licenses  []license       `json:"licenses"`
+	CPEs      []cpe           `json:"cpes"`
+	Metadata  json.RawMessage `json:"metadata"` // its shape depends on the type
 }
 
 type location struct {
@@ -48,6 +47,29 @@ type location struct {
 type license struct {
 	Value string `json:"value"`
 	SPDX  string `json:"spdxExpression"`
+}
+
+// UnmarshalJSON reads an object, or the bare text of documents before schema 8.
+func (l *license) UnmarshalJSON(data []byte) error {
+	type object license
+	return textOrObject(data, &l.Value, (*object)(l))
+}
+
+type cpe struct {
+	CPE string `json:"cpe"`
+}
+
+// UnmarshalJSON reads an object, or the bare text of documents before schema 16.
+func (c *cpe) UnmarshalJSON(data []byte) error {
+	type object cpe
+	return textOrObject(data, &c.CPE, (*object)(c))
+}
+
+func textOrObject(data []byte, text *string, object any) error {
+	if data[0] == '"' {
+		return json.Unmarshal(data, text)
+	}
+	return json.Unmarshal(data, object)
 }
 
 type file struct {
@@ -67,15 +89,28 @@ type file struct {
 }
 
 type source struct {
-	Type     string `json:"type"`
-	Metadata struct {
-		Digest string `json:"manifestDigest"`
-		Size   int64  `json:"imageSize"`
-	} `json:"metadata"`
+	Type     string          `json:"type"`
+	Metadata subject         `json:"metadata"`
+	Target   json.RawMessage `json:"target"` // the same before schema 7; the text of a path if it is no image
+}
+
+// subject is the image that a document is about.
+type subject struct {
+	Digest string `json:"manifestDigest"`
+	Size   int64  `json:"imageSize"`
+}
+
+func (s *source) subject() subject {
+	var old subject
+	if json.Unmarshal(s.Target, &old) == nil { // it is another kind of target if not
+		return subject{Digest: text(s.Metadata.Digest, old.Digest), Size: cmp.Or(s.Metadata.Size, old.Size)}
+	}
+	return s.Metadata
 }
 
 type distro struct {
 	ID        string `json:"id"`
+	Name      string `json:"name"` // the id, before schema 2
 	Version   string `json:"version"`
 	VersionID string `json:"versionID"`
 }

@@ -48,7 +48,7 @@ func (s *Server) ListAccounts(w http.ResponseWriter, r *http.Request, params api
 	if !s.requireAdmin(w, r, "listAccounts") {
 		return
 	}
-	accounts, err := s.cfg.Catalog.Accounts(r.Context(), anchore.AccountState(given(params.State)))
+	accounts, err := s.cfg.Catalog.Accounts(r.Context(), anchore.AccountState(rest.Given(params.State)))
 	list := []api.Account{}
 	for _, a := range accounts {
 		list = append(list, accountRecord(a))
@@ -66,7 +66,7 @@ func (s *Server) AddAccount(w http.ResponseWriter, r *http.Request) {
 		s.Fail(w, r, err)
 		return
 	}
-	a, err := s.cfg.Catalog.AddAccount(r.Context(), body.Name, given(body.Email))
+	a, err := s.cfg.Catalog.AddAccount(r.Context(), body.Name, rest.Given(body.Email))
 	if err != nil {
 		s.badName(w, r, err)
 		return

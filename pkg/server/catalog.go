@@ -17,6 +17,7 @@ type Catalog interface {
 	images
 	events
 	registries
+	imports
 }
 
 type accounts interface {
@@ -64,6 +65,14 @@ type images interface {
 	ImageConfig(ctx context.Context, account, digest string) (io.ReadCloser, error)
 }
 
+type imports interface {
+	NewImport(ctx context.Context, account string) (anchore.Import, error)
+	Imports(ctx context.Context, account string) ([]anchore.Import, error)
+	Import(ctx context.Context, account, id string) (anchore.Import, error)
+	CancelImport(ctx context.Context, account, id string) (anchore.Import, error)
+	AddImportContent(ctx context.Context, account, id string, part anchore.ImportPart, r io.Reader) (anchore.ImportContent, error)
+}
+
 type events interface {
 	Events(ctx context.Context, account string, f catalog.EventFilter, page, limit int) (list []anchore.Event, more bool, err error)
 	Event(ctx context.Context, account, id string) (anchore.Event, error)
@@ -71,8 +80,10 @@ type events interface {
 	DeleteEvents(ctx context.Context, account string, f catalog.EventFilter) (ids []string, err error)
 }
 
-// Intake asks the registry for an image and records it.
+// Intake asks the registry for an image, or takes what was handed in of it, and
+// records it.
 type Intake interface {
 	Add(ctx context.Context, r intake.Request) (anchore.Image, error)
+	Import(ctx context.Context, r intake.ImportRequest) (anchore.Image, error)
 	AddRepository(ctx context.Context, r intake.RepositoryRequest) (intake.RepositoryAddition, error)
 }

@@ -24,16 +24,16 @@ func (s *Server) ListEvents(w http.ResponseWriter, r *http.Request, params api.L
 		s.Fail(w, r, err)
 		return
 	}
-	filter.Type = given(params.EventType)
-	filter.Service = given(params.SourceServicename)
-	filter.ResourceType, filter.ResourceID = given(params.ResourceType), given(params.ResourceID)
+	filter.Type = rest.Given(params.EventType)
+	filter.Service = rest.Given(params.SourceServicename)
+	filter.ResourceType, filter.ResourceID = rest.Given(params.ResourceType), rest.Given(params.ResourceID)
 	page, limit, err := rest.Page(params.Page, params.Limit, defaultEvents, maxEvents)
 	if err != nil {
 		s.Fail(w, r, err)
 		return
 	}
 	answer := api.EventPage{Page: page, Results: []api.EventRecord{}}
-	if host := given(params.SourceHostid); host != "" && host != s.cfg.HostID {
+	if host := rest.Given(params.SourceHostid); host != "" && host != s.cfg.HostID {
 		s.Write(w, r, http.StatusOK, answer) // all events of this engine are its own
 		return
 	}
@@ -47,7 +47,7 @@ func (s *Server) ListEvents(w http.ResponseWriter, r *http.Request, params api.L
 
 // eventFilter reads the filters that listing and deleting share.
 func eventFilter(since, before, level *string) (catalog.EventFilter, error) {
-	f := catalog.EventFilter{Level: anchore.Level(strings.ToLower(given(level)))}
+	f := catalog.EventFilter{Level: anchore.Level(strings.ToLower(rest.Given(level)))}
 	var err error
 	if f.Since, err = rest.OptionalTime("since", since); err != nil {
 		return f, err

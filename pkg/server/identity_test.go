@@ -101,17 +101,20 @@ func TestAccountsAreApart(t *testing.T) {
 	f.raise(anchore.Event{Account: "alice", Type: anchore.EventTagMoved, Level: anchore.Info, Message: "m", Resource: anchore.Resource{Type: "image_tag"}})
 	event := f.call("alice", "GET", "/events", "").object(200)["results"].([]any)[0].(map[string]any)["generated_uuid"].(string)
 
+	operation := f.call("alice", "POST", "/imports/images", "").object(200)["uuid"].(string)
 	names := strings.NewReplacer("{subscriptionId}", id(anchore.TagUpdate), "{imageDigest}", m.Digest, "{imageId}", m.ImageID,
 		"{ctype}", "os", "{mtype}", "manifest", "{eventId}", event,
-		"{accountname}", "alice", "{username}", "alice", "{webhook_type}", "general", "{registry}", "quay.io")
+		"{accountname}", "alice", "{username}", "alice", "{webhook_type}", "general", "{registry}", "quay.io", "{operation_id}", operation, "{part}", "packages")
 	f.call("alice", "POST", "/registries?validate=false", `{"registry":"quay.io","registry_user":"u","registry_pass":"p"}`).is(200)
 	bodies := map[string]string{
 		"POST /accounts": `{"name":"other"}`, "PUT /accounts/{accountname}/state": `{"state":"disabled"}`,
 		"POST /accounts/{accountname}/users":                        `{"username":"mallory","password":"password"}`,
 		"POST /accounts/{accountname}/users/{username}/credentials": `{"type":"password","value":"password"}`,
-		"PUT /registries/{registry}":                                `{"registry_user":"bob"}`, "PUT /subscriptions/{subscriptionId}": `{"active":false}`}
+		"PUT /registries/{registry}":                                `{"registry_user":"bob"}`, "PUT /subscriptions/{subscriptionId}": `{"active":false}`,
+		"POST /imports/images/{operation_id}/{part}": "{}"}
 	answers := map[string]string{ // where bob's answer is not 404
 		"GET /registries": "[]", "DELETE /registries/{registry}": "true",
+		"GET /imports/images": "[]",
 		"GET /subscriptions": "[]", "GET /images": "[]", "GET /summaries/imagetags": "[]", "DELETE /events": "[]", "GET /events": `"item_count": 0`,
 		"DELETE /images/{imageDigest}": `"not_found"`, "DELETE /images/by_id/{imageId}": `"not_found"`,
 	}
@@ -119,6 +122,7 @@ func TestAccountsAreApart(t *testing.T) {
 		"GET /account", "GET /user", "GET /status", "GET /system", "GET /system/services", "GET /system/services/{servicename}",
 		"GET /system/services/{servicename}/{hostid}", "POST /system/hints", "POST /registries", "POST /images", "POST /repositories", "POST /subscriptions", "DELETE /images",
 		"GET /system/error_codes", "GET /event_types", "GET /user/credentials", "POST /user/credentials",
+		"POST /imports/images",
 	}
 	before := f.call("alice", "GET", "/images", "").body
 	for route, public := range operations(t) {

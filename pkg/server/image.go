@@ -9,25 +9,24 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/server/addition"
 	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
-// AddImage asks the registry for an image and records it.
+// AddImage asks the registry for an image, or takes what was handed in of it, and
+// records it.
 func (s *Server) AddImage(w http.ResponseWriter, r *http.Request, params api.AddImageParams) {
 	body, err := rest.Decode[api.ImageRequest](r)
 	if err != nil {
 		s.Fail(w, r, err)
 		return
 	}
-	add, err := addition(body)
+	add, err := addition.Read(body)
 	if err != nil {
 		s.Fail(w, r, err)
 		return
 	}
-	add.Account = account(r)
-	add.Force = given(params.Force)
-	add.AutoSubscribe = params.Autosubscribe == nil || *params.Autosubscribe
-	img, err := s.cfg.Intake.Add(r.Context(), add)
+	img, err := s.add(r, add, rest.Given(params.Force), params.Autosubscribe == nil || *params.Autosubscribe)
 	switch {
 	case err == nil:
 		s.Write(w, r, http.StatusOK, s.images(img))
@@ -36,6 +35,16 @@ func (s *Server) AddImage(w http.ResponseWriter, r *http.Request, params api.Add
 	default:
 		s.Fail(w, r, err)
 	}
+}
+
+func (s *Server) add(r *http.Request, add addition.Addition, force, subscribe bool) (anchore.Image, error) {
+	if in := add.Import; in != nil {
+		in.Account, in.Force, in.AutoSubscribe = account(r), force, subscribe
+		return s.cfg.Intake.Import(r.Context(), *in)
+	}
+	in := add.Pull
+	in.Account, in.Force, in.AutoSubscribe = account(r), force, subscribe
+	return s.cfg.Intake.Add(r.Context(), *in)
 }
 
 // fromRegistry reports whether err is a registry's refusal, which has a name in
@@ -48,15 +57,15 @@ func fromRegistry(err error) bool {
 // ListImages answers with the account's images.
 func (s *Server) ListImages(w http.ResponseWriter, r *http.Request, params api.ListImagesParams) {
 	filter := catalog.ImageFilter{
-		Tag: given(params.Fulltag), History: given(params.History),
-		State: string(given(params.ImageStatus)), Status: anchore.AnalysisStatus(given(params.AnalysisStatus)),
+		Tag: rest.Given(params.Fulltag), History: rest.Given(params.History),
+		State: string(rest.Given(params.ImageStatus)), Status: anchore.AnalysisStatus(rest.Given(params.AnalysisStatus)),
 	}
-	after, err := rest.ReadCursor(given(params.Page))
+	after, err := rest.ReadCursor(rest.Given(params.Page))
 	if err != nil {
 		s.Fail(w, r, err)
 		return
 	}
-	images, next, err := s.cfg.Catalog.Images(r.Context(), account(r), filter, after, given(params.Limit))
+	images, next, err := s.cfg.Catalog.Images(r.Context(), account(r), filter, after, rest.Given(params.Limit))
 	rest.SetCursor(w, next)
 	s.Send(w, r, s.images(images...), err)
 }
@@ -75,7 +84,7 @@ func (s *Server) GetImageByID(w http.ResponseWriter, r *http.Request, id api.Ima
 
 // DeleteImage deletes an image, or says in its answer why not.
 func (s *Server) DeleteImage(w http.ResponseWriter, r *http.Request, digest api.ImageDigest, params api.DeleteImageParams) {
-	answer, err := s.deleteImage(r.Context(), account(r), digest, given(params.Force))
+	answer, err := s.deleteImage(r.Context(), account(r), digest, rest.Given(params.Force))
 	s.Send(w, r, answer, err)
 }
 
@@ -86,7 +95,7 @@ func (s *Server) DeleteImageByID(w http.ResponseWriter, r *http.Request, id api.
 		s.Fail(w, r, err)
 		return
 	}
-	answer, err := s.deleteImage(r.Context(), account(r), cmp.Or(img.Digest, id), given(params.Force))
+	answer, err := s.deleteImage(r.Context(), account(r), cmp.Or(img.Digest, id), rest.Given(params.Force))
 	s.Send(w, r, answer, err)
 }
 
@@ -94,7 +103,7 @@ func (s *Server) DeleteImageByID(w http.ResponseWriter, r *http.Request, id api.
 func (s *Server) DeleteImages(w http.ResponseWriter, r *http.Request, params api.DeleteImagesParams) {
 	list := make([]api.ImageDeletion, 0, len(params.ImageDigests))
 	for _, digest := range params.ImageDigests {
-		answer, err := s.deleteImage(r.Context(), account(r), digest, given(params.Force))
+		answer, err := s.deleteImage(r.Context(), account(r), digest, rest.Given(params.Force))
 		if err != nil {
 			s.Fail(w, r, err)
 			return

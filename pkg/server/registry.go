@@ -25,7 +25,7 @@ func (s *Server) AddRegistry(w http.ResponseWriter, r *http.Request, params api.
 		return
 	}
 	stored, err := s.cfg.Catalog.AddRegistry(r.Context(), anchore.Registry{
-		Account: account(r), Name: body.Registry, Title: given(body.RegistryName), Type: anchore.RegistryType(given(body.RegistryType)),
+		Account: account(r), Name: body.Registry, Title: rest.Given(body.RegistryName), Type: anchore.RegistryType(rest.Given(body.RegistryType)),
 		User: body.RegistryUser, Password: anchore.Secret(body.RegistryPass), Verify: body.RegistryVerify == nil || *body.RegistryVerify,
 	}, s.registryCheck(params.Validate))
 	s.sendRegistries(w, r, []anchore.Registry{stored}, err)
@@ -45,7 +45,7 @@ func (s *Server) UpdateRegistry(w http.ResponseWriter, r *http.Request, registry
 		return
 	}
 	stored, err := s.cfg.Catalog.UpdateRegistry(r.Context(), account(r), registry, catalog.RegistryUpdate{
-		Name: given(body.Registry), Title: body.RegistryName, Type: body.RegistryType, User: body.RegistryUser,
+		Name: rest.Given(body.Registry), Title: body.RegistryName, Type: body.RegistryType, User: body.RegistryUser,
 		Password: (*anchore.Secret)(body.RegistryPass), Verify: body.RegistryVerify,
 	}, s.registryCheck(params.Validate))
 	s.sendRegistries(w, r, []anchore.Registry{stored}, err)

@@ -8,6 +8,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
 	"github.com/anchore/anchore-engine/pkg/intake"
+	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
 // AddRepository makes a repository watched, or says what that would add.
@@ -18,17 +19,17 @@ func (s *Server) AddRepository(w http.ResponseWriter, r *http.Request, params ap
 		return
 	}
 	watch := anchore.RepositoryWatch{
-		AutoSubscribe: given(params.Autosubscribe), LookupTag: cmp.Or(given(params.Lookuptag), anchore.DefaultTag),
-		Tags: patterns(given(params.Tags)), MaxTags: anchore.DefaultMaxTags, ExcludeExisting: given(params.ExcludeExisting),
+		AutoSubscribe: rest.Given(params.Autosubscribe), LookupTag: cmp.Or(rest.Given(params.Lookuptag), anchore.DefaultTag),
+		Tags: patterns(rest.Given(params.Tags)), MaxTags: anchore.DefaultMaxTags, ExcludeExisting: rest.Given(params.ExcludeExisting),
 	}
 	if params.MaxTags != nil {
 		watch.MaxTags = *params.MaxTags
 	}
-	if given(params.All) {
+	if rest.Given(params.All) {
 		watch.MaxTags = 0
 	}
 	added, err := s.cfg.Intake.AddRepository(r.Context(), intake.RepositoryRequest{
-		Account: account(r), Ref: ref, Watch: watch, DryRun: given(params.Dryrun),
+		Account: account(r), Ref: ref, Watch: watch, DryRun: rest.Given(params.Dryrun),
 	})
 	if err != nil {
 		s.Fail(w, r, err)

@@ -23,23 +23,23 @@ type Look struct {
 // ListSubscriptions answers with the account's subscriptions: a page if a limit is
 // given, else all.
 func (s *Server) ListSubscriptions(w http.ResponseWriter, r *http.Request, params api.ListSubscriptionsParams) {
-	filter := catalog.SubscriptionFilter{Key: given(params.SubscriptionKey), Type: given(params.SubscriptionType)}
-	after, err := rest.ReadCursor(given(params.Page))
+	filter := catalog.SubscriptionFilter{Key: rest.Given(params.SubscriptionKey), Type: rest.Given(params.SubscriptionType)}
+	after, err := rest.ReadCursor(rest.Given(params.Page))
 	if err != nil {
 		s.Fail(w, r, err)
 		return
 	}
-	if given(params.Limit) == 0 {
-		s.listAllSubscriptions(w, r, filter, after, given(params.Detail))
+	if rest.Given(params.Limit) == 0 {
+		s.listAllSubscriptions(w, r, filter, after, rest.Given(params.Detail))
 		return
 	}
-	subs, next, err := s.cfg.Catalog.Subscriptions(r.Context(), account(r), filter, after, given(params.Limit))
+	subs, next, err := s.cfg.Catalog.Subscriptions(r.Context(), account(r), filter, after, rest.Given(params.Limit))
 	if err != nil {
 		s.Fail(w, r, err)
 		return
 	}
 	rest.SetCursor(w, next)
-	list, err := s.subscriptions(r.Context(), account(r), subs, given(params.Detail))
+	list, err := s.subscriptions(r.Context(), account(r), subs, rest.Given(params.Detail))
 	s.Send(w, r, list, err)
 }
 
@@ -77,7 +77,7 @@ func (s *Server) AddSubscription(w http.ResponseWriter, r *http.Request) {
 	}
 	stored, _, err := s.cfg.Catalog.AddSubscription(r.Context(), anchore.Subscription{
 		Account: account(r), Key: body.SubscriptionKey, Type: anchore.SubscriptionType(body.SubscriptionType),
-		Active: given(body.Active), Value: given(body.SubscriptionValue),
+		Active: rest.Given(body.Active), Value: rest.Given(body.SubscriptionValue),
 	})
 	s.sendSubscription(w, r, stored, false, err)
 }
@@ -85,7 +85,7 @@ func (s *Server) AddSubscription(w http.ResponseWriter, r *http.Request) {
 // GetSubscription answers with one subscription, in a list.
 func (s *Server) GetSubscription(w http.ResponseWriter, r *http.Request, id string, params api.GetSubscriptionParams) {
 	sub, err := s.cfg.Catalog.Subscription(r.Context(), account(r), id)
-	s.sendSubscription(w, r, sub, given(params.Detail), err)
+	s.sendSubscription(w, r, sub, rest.Given(params.Detail), err)
 }
 
 // UpdateSubscription switches a subscription on or off, or sets its value.
@@ -97,7 +97,7 @@ func (s *Server) UpdateSubscription(w http.ResponseWriter, r *http.Request, id s
 	}
 	sub, err := s.cfg.Catalog.UpdateSubscription(r.Context(), account(r), id, catalog.SubscriptionUpdate{
 		Active: body.Active, Value: body.SubscriptionValue,
-		Key: given(body.SubscriptionKey), Type: given(body.SubscriptionType),
+		Key: rest.Given(body.SubscriptionKey), Type: rest.Given(body.SubscriptionType),
 	})
 	s.sendSubscription(w, r, sub, false, err)
 }
@@ -165,13 +165,4 @@ func lookStatus(look Look) *api.SubscriptionStatus {
 		LastLook: rest.SecondsOrNull(look.Last), LastChange: rest.SecondsOrNull(look.Change),
 		NextLook: rest.SecondsOrNull(look.Next), LastError: rest.TextOrNull(look.Error),
 	}
-}
-
-// given is the value of an optional parameter or property, or its zero value.
-func given[T any](p *T) T {
-	if p == nil {
-		var zero T
-		return zero
-	}
-	return *p
 }

@@ -13,7 +13,7 @@ import (
 
 // ListImageTags answers with a record for each tag of each image.
 func (s *Server) ListImageTags(w http.ResponseWriter, r *http.Request, params api.ListImageTagsParams) {
-	filter := catalog.ImageFilter{State: imageStates(given(params.ImageStatus))}
+	filter := catalog.ImageFilter{State: imageStates(rest.Given(params.ImageStatus))}
 	images, _, err := s.cfg.Catalog.Images(r.Context(), account(r), filter, "", 0)
 	list := []api.ImageTag{}
 	for _, img := range images {

@@ -159,7 +159,7 @@ func (s *Server) AddHint(w http.ResponseWriter, r *http.Request) {
 		s.Fail(w, r, err)
 		return
 	}
-	ref, key, err := hinted(given(body.Tag), given(body.Repository))
+	ref, key, err := hinted(rest.Given(body.Tag), rest.Given(body.Repository))
 	if err != nil {
 		s.Fail(w, r, err)
 		return

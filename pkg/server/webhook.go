@@ -106,7 +106,7 @@ func (s *Server) TestWebhook(w http.ResponseWriter, r *http.Request, name string
 		s.Fail(w, r, anchore.E(anchore.Invalid, "server.TestWebhook", "Webhooks Configuration not found"))
 		return
 	}
-	kind := sampleType(name, given(params.NotificationType))
+	kind := sampleType(name, rest.Given(params.NotificationType))
 	got, err := s.cfg.Webhooks.Test(r.Context(), name, kind, callerOf(r).acts)
 	if err != nil {
 		s.Fail(w, r, err)

@@ -147,10 +147,9 @@ func (q *Analyses) held(ctx context.Context, j Job, change func(tx store.Tx, row
 // FinishAnalysis records the result, and the cause of the analysis_update of every
 // tag of every account attached. Errors: Conflict if the lease was lost.
 func (q *Analyses) FinishAnalysis(ctx context.Context, j Job, r Result) error {
-	return q.endAnalysis(ctx, j, func(next *work.Row) {
-		next.State, next.Report, next.Reason = work.Done, r.Report, ""
-		next.Distro, next.Version = r.Summary.Distro, r.Summary.DistroVersion
-		next.Size, next.Packages = r.Summary.Size, r.Summary.Packages
+	return q.endAnalysis(ctx, j, work.Done, func(next *work.Row) {
+		next.Report, next.Reason = r.Report, ""
+		next.Summarize(r.Summary)
 	})
 }
 
@@ -158,17 +157,17 @@ func (q *Analyses) FinishAnalysis(ctx context.Context, j Job, r Result) error {
 // event for every tag of every account attached. It notifies nobody: a receiver
 // of analysis_update would deploy the image. Errors: Conflict.
 func (q *Analyses) FailAnalysis(ctx context.Context, j Job, reason string) error {
-	return q.endAnalysis(ctx, j, func(next *work.Row) { next.State, next.Reason = work.Failed, reason })
+	return q.endAnalysis(ctx, j, work.Failed, func(next *work.Row) { next.Reason = reason })
 }
 
-func (q *Analyses) endAnalysis(ctx context.Context, j Job, end func(*work.Row)) error {
+func (q *Analyses) endAnalysis(ctx context.Context, j Job, state work.State, outcome func(*work.Row)) error {
 	st, err := q.store.Stamp()
 	if err != nil {
 		return err
 	}
 	err = q.held(ctx, j, func(tx store.Tx, row, next *work.Row) error {
-		end(next)
-		next.Due, next.Finished = 0, table.Nanos(st.Now)
+		next.End(state, st.Now)
+		outcome(next)
 		id := cause.NewID(st.Nanos, st.Random)
 		return cause.Table.Insert(tx, &cause.Row{
 			ID: id[:], Kind: cause.Analysis, At: table.Nanos(st.Now), Analysis: row.ID, After: row.Digest,

@@ -28,6 +28,7 @@ const (
 	Analysis Kind = "analysis" // an analysis ended; concerns all images attached to it
 	Refused  Kind = "refused"  // an account may not have the image; concerns its tags
 	Attached Kind = "attached" // one tag was attached to an image that was analyzed already
+	Imported Kind = "imported" // an account handed in an analysis; concerns its tags
 )
 
 // Row is a stored cause. Which fields are set depends on the kind.
@@ -39,7 +40,7 @@ type Row struct {
 	Tag         string            `cbor:"5,keyasint,omitempty"`
 	Before      string            `cbor:"6,keyasint,omitempty"` // digest
 	After       string            `cbor:"7,keyasint,omitempty"` // digest
-	Why         string            `cbor:"8,keyasint,omitempty"` // watcher, hint, image add
+	Why         string            `cbor:"8,keyasint,omitempty"` // watcher, hint, image add, image import
 	Annotations map[string]string `cbor:"9,keyasint,omitempty"`
 	Analysis    string            `cbor:"10,keyasint,omitempty"`
 	Failed      bool              `cbor:"11,keyasint,omitempty"`

@@ -216,6 +216,16 @@ func (r *Row) Status() anchore.AnalysisStatus {
 	}
 }
 
+// End makes the row that of an analysis that is over.
+func (r *Row) End(state State, now time.Time) {
+	r.State, r.Due, r.Finished = state, 0, table.Nanos(now)
+}
+
+// Summarize records what the analysis found out.
+func (r *Row) Summarize(s anchore.Summary) {
+	r.Distro, r.Version, r.Size, r.Packages = s.Distro, s.DistroVersion, s.Size, s.Packages
+}
+
 // Summary is what the analysis found out.
 func (r *Row) Summary() anchore.Summary {
 	return anchore.Summary{Distro: r.Distro, DistroVersion: r.Version, Size: r.Size, Packages: r.Packages}

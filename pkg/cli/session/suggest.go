@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/api"
 	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
@@ -52,4 +54,17 @@ func (a *App) Column(cmd *cobra.Command, key string, ask func(context.Context, *
 		}
 	}
 	return out
+}
+
+// Tags asks the engine for the tags that it knows. It is a Completer.
+func (a *App) Tags(cmd *cobra.Command, _ []string) []string {
+	kind := string(anchore.TagUpdate)
+	return a.SubscriptionColumn(cmd, &api.ListSubscriptionsParams{SubscriptionType: &kind}, "subscription_key")
+}
+
+// SubscriptionColumn is Column of the subscriptions that params select.
+func (a *App) SubscriptionColumn(cmd *cobra.Command, params *api.ListSubscriptionsParams, key string) []string {
+	return a.Column(cmd, key, func(ctx context.Context, c *Client) (*http.Response, error) {
+		return c.ListSubscriptions(ctx, params)
+	})
 }

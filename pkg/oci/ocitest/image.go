@@ -41,6 +41,7 @@ type Artifact struct {
 	Digest string // of its manifest
 	Size   int64  // sum of the compressed sizes of the layers, in bytes; 0 for an index
 	Raw    []byte // the manifest
+	Config []byte // the configuration; nil for an index
 
 	image v1.Image
 	index v1.ImageIndex
@@ -89,7 +90,7 @@ func Image(s Spec) Artifact {
 }
 
 func imageArtifact(img v1.Image) Artifact {
-	a := Artifact{image: img, Digest: must(img.Digest()).String(), Raw: must(img.RawManifest())}
+	a := Artifact{image: img, Digest: must(img.Digest()).String(), Raw: must(img.RawManifest()), Config: must(img.RawConfigFile())}
 	for _, l := range must(img.Manifest()).Layers {
 		a.Size += l.Size
 	}

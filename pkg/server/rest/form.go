@@ -37,3 +37,12 @@ func TextOrNull(s string) *string {
 	}
 	return &s
 }
+
+// Given is the value of an optional parameter or property, or its zero value.
+func Given[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}

@@ -1,4 +1,4 @@
-package server
+package addition
 
 import (
 	"encoding/json"
@@ -13,7 +13,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/intake"
 )
 
-func TestAddition(t *testing.T) {
+func TestRead(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("ab", 32)
 	alpine := anchore.Reference{Registry: "docker.io", Repository: "library/alpine", Tag: "3.13"}
 	pinned := alpine
@@ -55,7 +55,7 @@ func TestAddition(t *testing.T) {
 		{name: "empty source", body: `{"source":{}}`, err: "exactly one"},
 		{name: "two sources", body: `{"source":{"tag":{"pullstring":"alpine"},"archive":{}}}`, err: "exactly one"},
 		{name: "archive", body: `{"source":{"archive":{"digest":"x"}}}`, err: "in this version"},
-		{name: "import", body: `{"source":{"import":{}}}`, err: "in this version"},
+		{name: "import and tag", body: `{"tag":"alpine","source":{"import":{}}}`, err: "Cannot use both source property"},
 		{name: "digest as tag", body: `{"source":{"tag":{"pullstring":"alpine@` + digest + `"}}}`, err: "Must have tag-based pull string"},
 		{name: "tag as digest", body: `{"source":{"digest":{"pullstring":"alpine:1","tag":"alpine:1"}}}`, err: "Must have digest-based pull string"},
 		{name: "another repository", body: `{"tag":"alpine:1","digest":"busybox@` + digest + `"}`, err: "they must be of one"},
@@ -71,20 +71,47 @@ func TestAddition(t *testing.T) {
 			if err := json.Unmarshal([]byte(tt.body), &body); err != nil {
 				t.Fatal(err)
 			}
-			got, err := addition(body)
+			got, err := Read(body)
 			if tt.err != "" {
 				if anchore.KindOf(err) != anchore.Invalid || !strings.Contains(anchore.MessageOf(err), tt.err) {
-					t.Errorf("addition(%s) error = %v, want Invalid with %q", tt.body, err, tt.err)
+					t.Errorf("Read(%s) error = %v, want Invalid with %q", tt.body, err, tt.err)
 				}
 				return
 			}
 			if err != nil {
-				t.Fatalf("addition(%s): %v", tt.body, err)
+				t.Fatalf("Read(%s): %v", tt.body, err)
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("addition(%s) (-want +got):\n%s", tt.body, diff)
+			if diff := cmp.Diff(&tt.want, got.Pull); diff != "" {
+				t.Errorf("Read(%s) (-want +got):\n%s", tt.body, diff)
 			}
 		})
+	}
+}
+
+func TestReadImport(t *testing.T) {
+	digest, id := "sha256:"+strings.Repeat("ab", 32), strings.Repeat("cd", 32)
+	var body api.ImageRequest
+	err := json.Unmarshal([]byte(`{"annotations":{"k":"v"},"source":{"import":{"operation_uuid":"u","digest":"`+digest+`","parent_digest":"`+digest+`",
+		"local_image_id":"sha256:`+id+`","tags":["alpine:3","alpine"],"contents":{"packages":"p","manifest":"m","image_config":"c","dockerfile":"d","parent_manifest":null}}}}`), &body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Read(body)
+	want := Addition{Import: &intake.ImportRequest{
+		Import: "u", Digest: digest, ParentDigest: digest, ImageID: id, Annotations: map[string]string{"k": "v"},
+		Tags: []anchore.Reference{
+			{Registry: "docker.io", Repository: "library/alpine", Tag: "3"}, {Registry: "docker.io", Repository: "library/alpine", Tag: "latest"},
+		},
+		Contents: map[anchore.ImportPart]string{
+			anchore.ImportPackages: "p", anchore.ImportManifest: "m", anchore.ImportImageConfig: "c", anchore.ImportDockerfile: "d", anchore.ImportParentManifest: "",
+		},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("Read: %v (-want +got):\n%s", err, diff)
+	}
+	body.Source.Import.Tags[1] = "alpine@" + digest
+	if _, err := Read(body); anchore.KindOf(err) != anchore.Invalid || !strings.Contains(anchore.MessageOf(err), "Must have tag-based pull string") {
+		t.Errorf("Read with a digest as tag: %v", err)
 	}
 }
 

@@ -1,4 +1,4 @@
-package cli
+package image
 
 import (
 	"context"
@@ -13,23 +13,23 @@ import (
 	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
-type imageWaitOptions struct {
+type waitOptions struct {
 	app               *session.App
 	timeout, interval float64 // seconds; a negative timeout waits for ever
 }
 
-func newImageWaitCmd(a *session.App) *cobra.Command {
-	opts := imageWaitOptions{app: a}
+func newWaitCmd(a *session.App) *cobra.Command {
+	opts := waitOptions{app: a}
 	cmd := session.NewLeaf(a, "wait INPUT_IMAGE", "Wait until an image is analyzed",
 		"Ends with exit code 1 if the analysis failed, 2 if time is up.",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
-	cmd.ValidArgsFunction = a.Complete(tags(a))
+	cmd.ValidArgsFunction = a.Complete(a.Tags)
 	cmd.Flags().Float64Var(&opts.timeout, "timeout", -1, "seconds to wait; -1 for as long as it takes")
 	cmd.Flags().Float64Var(&opts.interval, "interval", 5, "seconds between two looks")
 	return cmd
 }
 
-func (o imageWaitOptions) run(ctx context.Context, name string) error {
+func (o waitOptions) run(ctx context.Context, name string) error {
 	c, err := o.app.Client()
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (o imageWaitOptions) run(ctx context.Context, name string) error {
 
 // pause says how things are and sleeps, not longer than there is time left. The
 // lines on standard output are the original's, but only where it is read as text.
-func (o imageWaitOptions) pause(ctx context.Context, bar *progress, image any, status string, start time.Time) error {
+func (o waitOptions) pause(ctx context.Context, bar *progress, image any, status string, start time.Time) error {
 	left := o.timeout - time.Since(start).Seconds()
 	if o.app.Historical() && o.app.ForPeople() {
 		line := fmt.Sprintf("Status: %s\nWaiting %s seconds for next retry.", render.Clean(status, false), render.Float(o.interval))

@@ -1,4 +1,5 @@
-package cli
+// Package image has the commands that add images and show what they contain.
+package image
 
 import (
 	"context"
@@ -19,10 +20,11 @@ import (
 	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
-func newImageCmd(a *session.App) *cobra.Command {
+// NewCmd returns the group image.
+func NewCmd(a *session.App) *cobra.Command {
 	cmd := session.NewGroup(a, "image", "Add images and see what they contain")
-	cmd.AddCommand(newImageAddCmd(a), newImageGetCmd(a), newImageListCmd(a), newImageWaitCmd(a),
-		newImageContentCmd(a), newImageMetadataCmd(a), newImageDelCmd(a))
+	cmd.AddCommand(newAddCmd(a), newGetCmd(a), newListCmd(a), newWaitCmd(a),
+		newContentCmd(a), newMetadataCmd(a), newImportCmd(a), newDelCmd(a))
 	return cmd
 }
 
@@ -78,31 +80,33 @@ func resolve(ctx context.Context, c *session.Client, name, unknown string) (stri
 	return "", session.Failf("%s", unknown).Exit(1)
 }
 
-type imageAddOptions struct {
+type addOptions struct {
+	addition
+	platform string
+	maxSize  float64 // MB of 1048576 bytes; below 0: as the engine is configured
+}
+
+// addition is what add and import have in common.
+type addition struct {
 	app             *session.App
 	force           bool
 	dockerfile      string
-	platform        string
 	annotations     []string
 	noAutoSubscribe bool
-	maxSize         float64 // MB of 1048576 bytes; below 0: as the engine is configured
 }
 
-func newImageAddCmd(a *session.App) *cobra.Command {
-	opts := imageAddOptions{app: a}
+func newAddCmd(a *session.App) *cobra.Command {
+	opts := addOptions{addition: addition{app: a}}
 	cmd := session.NewLeaf(a, "add INPUT_IMAGE", "Add an image, and subscribe to its tag",
 		"For example: anchore-cli image add docker.io/library/alpine:latest",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
-	cmd.Flags().BoolVar(&opts.force, "force", false, "look at the registry and analyze again, even if the image is known")
-	cmd.Flags().StringVar(&opts.dockerfile, "dockerfile", "", "file that the image was built from")
+	opts.flags(cmd, "look at the registry and analyze again, even if the image is known")
 	cmd.Flags().StringVar(&opts.platform, "platform", "", "os/architecture[/variant] to take of a multi-platform tag, for example linux/arm64")
-	cmd.Flags().StringArrayVar(&opts.annotations, "annotation", nil, "KEY=VALUE to keep with the image; may be repeated")
-	cmd.Flags().BoolVar(&opts.noAutoSubscribe, "noautosubscribe", false, "do not watch the tag")
 	cmd.Flags().Float64Var(&opts.maxSize, "max-size", -1, "MB that the image may have, compressed, instead of the engine's limit; 0 for any")
 	return cmd
 }
 
-func (o imageAddOptions) run(ctx context.Context, name string) error {
+func (o addOptions) run(ctx context.Context, name string) error {
 	body, err := o.body(name)
 	if err != nil {
 		return err
@@ -111,6 +115,53 @@ func (o imageAddOptions) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	return o.post(ctx, c, body)
+}
+
+func (o addOptions) body(name string) (body api.AddImageJSONRequestBody, err error) {
+	if digestName.MatchString(name) || imageIDName.MatchString(name) {
+		return body, session.Failf("can only add a tag")
+	}
+	if body.Annotations, err = o.notes(); err != nil {
+		return body, err
+	}
+	body.Tag, body.Platform = &name, session.Optional(o.platform)
+	if o.maxSize >= 0 {
+		body.MaxCompressedImageSizeMb = &o.maxSize
+	}
+	text, err := readFile("--dockerfile", o.dockerfile)
+	if err == nil && text != nil {
+		encoded := base64.StdEncoding.EncodeToString(text)
+		body.Dockerfile = &encoded
+	}
+	return body, err
+}
+
+func (o *addition) flags(cmd *cobra.Command, force string) {
+	cmd.Flags().BoolVar(&o.force, "force", false, force)
+	cmd.Flags().StringVar(&o.dockerfile, "dockerfile", "", "file that the image was built from")
+	cmd.Flags().StringArrayVar(&o.annotations, "annotation", nil, "KEY=VALUE to keep with the image; may be repeated")
+	cmd.Flags().BoolVar(&o.noAutoSubscribe, "noautosubscribe", false, "do not watch the tag")
+}
+
+// notes are the annotations of the command line, nil for none.
+func (o *addition) notes() (*map[string]any, error) {
+	annotations := map[string]any{}
+	for _, s := range o.annotations {
+		key, value, _ := strings.Cut(s, "=")
+		if key == "" || value == "" {
+			return nil, session.Failf("annotation format error - annotations must be of the form (--annotation key=value), found: %s", s)
+		}
+		annotations[key] = value
+	}
+	if len(annotations) == 0 {
+		return nil, nil
+	}
+	return &annotations, nil
+}
+
+// post adds the image and shows it.
+func (o *addition) post(ctx context.Context, c *session.Client, body api.AddImageJSONRequestBody) error {
 	subscribe := !o.noAutoSubscribe
 	params := api.AddImageParams{Autosubscribe: &subscribe}
 	if o.force {
@@ -124,55 +175,37 @@ func (o imageAddOptions) run(ctx context.Context, name string) error {
 	return showImages(o.app, got.Value)
 }
 
-func (o imageAddOptions) body(name string) (api.AddImageJSONRequestBody, error) {
-	body := api.AddImageJSONRequestBody{Tag: &name, Platform: session.Optional(o.platform)}
-	if digestName.MatchString(name) || imageIDName.MatchString(name) {
-		return body, session.Failf("can only add a tag")
+// readFile reads the file that a flag names, nil if it names none.
+func readFile(flag, path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
 	}
-	annotations := map[string]any{}
-	for _, s := range o.annotations {
-		key, value, _ := strings.Cut(s, "=")
-		if key == "" || value == "" {
-			return body, session.Failf("annotation format error - annotations must be of the form (--annotation key=value), found: %s", s)
-		}
-		annotations[key] = value
+	text, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return nil, session.Usagef("Invalid value for '%s': Path '%s' does not exist.", flag, path)
 	}
-	if len(annotations) > 0 {
-		body.Annotations = &annotations
+	if err != nil {
+		return nil, session.Failf("cannot read the file of %s: %v", flag, err)
 	}
-	if o.maxSize >= 0 {
-		body.MaxCompressedImageSizeMb = &o.maxSize
-	}
-	if o.dockerfile != "" {
-		text, err := os.ReadFile(o.dockerfile)
-		if os.IsNotExist(err) {
-			return body, session.Usagef("Invalid value for '--dockerfile': Path '%s' does not exist.", o.dockerfile)
-		}
-		if err != nil {
-			return body, session.Failf("cannot read the dockerfile: %v", err)
-		}
-		encoded := base64.StdEncoding.EncodeToString(text)
-		body.Dockerfile = &encoded
-	}
-	return body, nil
+	return text, nil
 }
 
-type imageGetOptions struct {
+type getOptions struct {
 	app     *session.App
 	history bool
 }
 
-func newImageGetCmd(a *session.App) *cobra.Command {
-	opts := imageGetOptions{app: a}
+func newGetCmd(a *session.App) *cobra.Command {
+	opts := getOptions{app: a}
 	cmd := session.NewLeaf(a, "get INPUT_IMAGE", "Show an image",
 		"INPUT_IMAGE is a tag, a digest (sha256:...) or an image id.",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
-	cmd.ValidArgsFunction = a.Complete(tags(a))
+	cmd.ValidArgsFunction = a.Complete(a.Tags)
 	cmd.Flags().BoolVar(&opts.history, "show-history", false, "show every image that the tag has named")
 	return cmd
 }
 
-func (o imageGetOptions) run(ctx context.Context, name string) error {
+func (o getOptions) run(ctx context.Context, name string) error {
 	c, err := o.app.Client()
 	if err != nil {
 		return err
@@ -190,7 +223,7 @@ func showImages(a *session.App, list any) error {
 	err := a.Show(list, func(w io.Writer) error {
 		var k render.KeyLines
 		for _, image := range render.Items(list) {
-			imageLines(&k, image, a.Wide())
+			recordLines(&k, image, a.Wide())
 		}
 		return k.Write(w)
 	})
@@ -205,7 +238,7 @@ func showImages(a *session.App, list any) error {
 	return nil
 }
 
-func imageLines(k *render.KeyLines, image any, wide bool) {
+func recordLines(k *render.KeyLines, image any, wide bool) {
 	details := render.Items(render.At(image, "image_detail"))
 	k.Add("Image Digest", render.At(image, "imageDigest"))
 	if parent := render.At(image, "parentDigest"); !render.IsEmpty(parent) {
@@ -281,13 +314,13 @@ func megabytes(v any) float64 {
 	return f / 1e6
 }
 
-type imageListOptions struct {
+type listOptions struct {
 	app           *session.App
 	full, showAll bool
 }
 
-func newImageListCmd(a *session.App) *cobra.Command {
-	opts := imageListOptions{app: a}
+func newListCmd(a *session.App) *cobra.Command {
+	opts := listOptions{app: a}
 	cmd := session.NewLeaf(a, "list", "List the newest image of each tag", "",
 		func(cmd *cobra.Command, _ []string) error { return opts.run(cmd.Context()) })
 	cmd.Flags().BoolVar(&opts.full, "full", false, "show image ids as well")
@@ -295,7 +328,7 @@ func newImageListCmd(a *session.App) *cobra.Command {
 	return cmd
 }
 
-func (o imageListOptions) run(ctx context.Context) error {
+func (o listOptions) run(ctx context.Context) error {
 	c, err := o.app.Client()
 	if err != nil {
 		return err
@@ -311,7 +344,7 @@ func (o imageListOptions) run(ctx context.Context) error {
 // tagged is one tag of one image record.
 type tagged struct{ image, detail any }
 
-func (o imageListOptions) table(images []any) render.Table {
+func (o listOptions) table(images []any) render.Table {
 	t := render.Table{Columns: []string{"Full Tag", "Image Digest", "Analysis Status"}}
 	if o.full || o.app.Wide() {
 		t.Columns = append(t.Columns, "Image ID")
@@ -345,7 +378,7 @@ func orEmpty(s, def string) string {
 
 // chosen returns every tag of every record, or for each tag the record that it
 // names now.
-func (o imageListOptions) chosen(images []any) []tagged {
+func (o listOptions) chosen(images []any) []tagged {
 	var all []tagged
 	newest := map[string]tagged{}
 	for _, image := range images {
@@ -390,23 +423,23 @@ func fullTag(detail any) string {
 	return part("registry") + "/" + part("repo") + ":" + part("tag")
 }
 
-type imageDelOptions struct {
+type delOptions struct {
 	app                 *session.App
 	force, all, dontAsk bool
 }
 
-func newImageDelCmd(a *session.App) *cobra.Command {
-	opts := imageDelOptions{app: a}
+func newDelCmd(a *session.App) *cobra.Command {
+	opts := delOptions{app: a}
 	cmd := session.NewLeaf(a, "del [INPUT_IMAGE]", "Delete an image", "",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args) })
-	cmd.ValidArgsFunction = a.Complete(tags(a))
+	cmd.ValidArgsFunction = a.Complete(a.Tags)
 	cmd.Flags().BoolVar(&opts.force, "force", false, "also if it is the newest of a watched tag, whose subscriptions are then deactivated")
 	cmd.Flags().BoolVar(&opts.all, "all", false, "delete every image")
 	cmd.Flags().BoolVar(&opts.dontAsk, "dontask", false, "with --all, do not ask for confirmation")
 	return cmd
 }
 
-func (o imageDelOptions) run(ctx context.Context, args []string) error {
+func (o delOptions) run(ctx context.Context, args []string) error {
 	if len(args) == 0 && !o.all {
 		return session.Failf("Missing argument INPUT_IMAGE")
 	}
@@ -429,7 +462,7 @@ func (o imageDelOptions) run(ctx context.Context, args []string) error {
 }
 
 // delete deletes one image. The engine refuses with status 200 and a word.
-func (o imageDelOptions) delete(ctx context.Context, c *session.Client, digest string) (any, error) {
+func (o delOptions) delete(ctx context.Context, c *session.Client, digest string) (any, error) {
 	var params api.DeleteImageParams
 	if o.force {
 		params.Force = &o.force
@@ -449,7 +482,7 @@ func (o imageDelOptions) delete(ctx context.Context, c *session.Client, digest s
 	return got.Value, nil
 }
 
-func (o imageDelOptions) runAll(ctx context.Context, c *session.Client) error {
+func (o delOptions) runAll(ctx context.Context, c *session.Client) error {
 	if !o.dontAsk {
 		if !o.app.Interactive() {
 			return session.Failf("--all deletes every image of the account; add --dontask to confirm that")

@@ -1,4 +1,4 @@
-package cli
+package image
 
 import (
 	"context"
@@ -15,15 +15,15 @@ import (
 // metadataTypes are those that the engine keeps.
 func metadataTypes() []string { return []string{"manifest", "docker_history", "dockerfile"} }
 
-func newImageMetadataCmd(a *session.App) *cobra.Command {
+func newMetadataCmd(a *session.App) *cobra.Command {
 	cmd := session.NewLeaf(a, "metadata INPUT_IMAGE [METADATA_TYPE]", "Show the manifest, the history or the Dockerfile of an image",
 		"Without METADATA_TYPE, the types that there are.",
-		func(cmd *cobra.Command, args []string) error { return runImageMetadata(cmd.Context(), a, args) })
-	cmd.ValidArgsFunction = a.Complete(tags(a), func(*cobra.Command, []string) []string { return metadataTypes() })
+		func(cmd *cobra.Command, args []string) error { return runMetadata(cmd.Context(), a, args) })
+	cmd.ValidArgsFunction = a.Complete(a.Tags, func(*cobra.Command, []string) []string { return metadataTypes() })
 	return cmd
 }
 
-func runImageMetadata(ctx context.Context, a *session.App, args []string) error {
+func runMetadata(ctx context.Context, a *session.App, args []string) error {
 	return documents{
 		list: func(c *session.Client, digest string) (*http.Response, error) {
 			return c.ListImageMetadata(ctx, digest)

@@ -1,4 +1,4 @@
-package cli
+package image
 
 import (
 	"context"
@@ -13,17 +13,17 @@ import (
 	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
-func newImageContentCmd(a *session.App) *cobra.Command {
+func newContentCmd(a *session.App) *cobra.Command {
 	cmd := session.NewLeaf(a, "content INPUT_IMAGE [CONTENT_TYPE]", "Show what an image contains",
 		"Without CONTENT_TYPE, the types that there are.",
-		func(cmd *cobra.Command, args []string) error { return runImageContent(cmd.Context(), a, args) })
-	cmd.ValidArgsFunction = a.Complete(tags(a), func(*cobra.Command, []string) []string {
+		func(cmd *cobra.Command, args []string) error { return runContent(cmd.Context(), a, args) })
+	cmd.ValidArgsFunction = a.Complete(a.Tags, func(*cobra.Command, []string) []string {
 		return []string{"os", "files", "npm", "gem", "python", "java", "binary", "go", "malware"}
 	})
 	return cmd
 }
 
-func runImageContent(ctx context.Context, a *session.App, args []string) error {
+func runContent(ctx context.Context, a *session.App, args []string) error {
 	return documents{
 		list: func(c *session.Client, digest string) (*http.Response, error) { return c.ListImageContent(ctx, digest) },
 		get: func(c *session.Client, digest, kind string) (*http.Response, error) {
