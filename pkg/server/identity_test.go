@@ -115,7 +115,7 @@ func TestAccountsAreApart(t *testing.T) {
 	answers := map[string]string{ // where bob's answer is not 404
 		"GET /registries": "[]", "DELETE /registries/{registry}": "true",
 		"GET /imports/images": "[]",
-		"GET /subscriptions": "[]", "GET /images": "[]", "GET /summaries/imagetags": "[]", "DELETE /events": "[]", "GET /events": `"item_count": 0`,
+		"GET /subscriptions":  "[]", "GET /images": "[]", "GET /summaries/imagetags": "[]", "DELETE /events": "[]", "GET /events": `"item_count": 0`,
 		"DELETE /images/{imageDigest}": `"not_found"`, "DELETE /images/by_id/{imageId}": `"not_found"`,
 	}
 	others := []string{ // about the engine, or about what the request itself brings
