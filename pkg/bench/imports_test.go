@@ -14,7 +14,7 @@ const module = "github.com/anchore/anchore-engine/"
 // what it analyzes with. The program's packages are asked of the go command, so
 // that what comes with a dependency counts too.
 func TestCLIHoldsNoEngine(t *testing.T) {
-	may := map[string]bool{"cmd/anchore-cli": true, "pkg/cli": true, "pkg/cli/operator": true, "pkg/cli/render": true, "pkg/cli/session": true, "pkg/api": true, "pkg/anchore": true}
+	may := map[string]bool{"cmd/anchore-cli": true, "pkg/cli": true, "pkg/api": true, "pkg/anchore": true} // and what is below pkg/cli
 	not := []string{
 		"github.com/anchore/", "go.etcd.io/bbolt", "github.com/google/go-containerregistry",
 		"github.com/spf13/viper", "github.com/prometheus/",
@@ -29,7 +29,7 @@ func TestCLIHoldsNoEngine(t *testing.T) {
 			continue
 		}
 		if own, ok := strings.CutPrefix(path, module); ok {
-			if !may[own] {
+			if !may[own] && !strings.HasPrefix(own, "pkg/cli/") {
 				t.Errorf("anchore-cli holds %s", own)
 			}
 			readSources(t, dir)
