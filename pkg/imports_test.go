@@ -54,6 +54,8 @@ var may = map[string][]string{
 	"catalog/imports":  {"anchore", "store", "catalog/table", "catalog/account", "catalog/change"},
 	"catalog/outbox":   {"anchore", "store", "catalog/table"},
 	"catalog/analysis": {"anchore", "store", "catalog/table", "catalog/account", "catalog/cause", "catalog/change", "catalog/image", "catalog/work"},
+	"catalog/announce": {"anchore", "store", "catalog/table", "catalog/account", "catalog/cause", "catalog/change", "catalog/eventlog", "catalog/image",
+		"catalog/outbox", "catalog/subscription", "catalog/work"},
 	"catalog/watchlist": {"anchore", "store", "catalog/table", "catalog/account", "catalog/change", "catalog/eventlog",
 		"catalog/repository", "catalog/subscription"},
 	"catalog/change":     {"store", "catalog/account"},
@@ -66,7 +68,7 @@ var may = map[string][]string{
 	"catalog/repository":   {"store", "catalog/table"},
 	"catalog/subscription": {"anchore", "store", "catalog/table"},
 	"catalog/work":         {"anchore", "store", "catalog/table"},
-	"catalog": {"anchore", "store", "catalog/table", "catalog/account", "catalog/analysis", "catalog/cause", "catalog/change",
+	"catalog": {"anchore", "store", "catalog/table", "catalog/account", "catalog/analysis", "catalog/announce", "catalog/cause", "catalog/change",
 		"catalog/credential", "catalog/delivery", "catalog/event", "catalog/eventlog", "catalog/image", "catalog/imports", "catalog/login", "catalog/outbox",
 		"catalog/registry", "catalog/repository", "catalog/subscription", "catalog/watchlist", "catalog/work"},
 	// work

@@ -1,16 +1,20 @@
 package catalog_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/catalog/cause"
 	"github.com/anchore/anchore-engine/pkg/catalog/outbox"
+	"github.com/anchore/anchore-engine/pkg/store"
 )
 
 // listening configures endpoints as notify.Route does: general takes all but
@@ -178,4 +182,31 @@ func TestExpireEvents(t *testing.T) {
 		t.Errorf("ExpireEvents(0) = %d, %v; want %d", n, err, many+1)
 	}
 	diff(t, "events", []string(nil), append(w.events("admin"), w.events("alice")...))
+}
+
+// TestCauseThatCannotBeServed: it is set aside after a while, and told as FATAL in
+// the same transaction; what came after it is served.
+func TestCauseThatCannotBeServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, listening)
+		id := cause.NewID(1, 1) // older than any other
+		if err := w.store.Update(t.Context(), func(tx store.Tx) error {
+			return cause.Table.Insert(tx, &cause.Row{ID: id[:], Kind: "of a later version", At: 1})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		w.add("admin", "alpine", "A")
+		w.look("admin", "alpine", "B")
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.RunFanOut(ctx) }()
+		time.Sleep(2 * time.Minute)
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("RunFanOut: %v", err)
+		}
+		diff(t, "notifications", []string{"tag_update " + alpine + " A→B", "event_log catalog  →", "error_event catalog  →"}, w.told("admin"))
+		diff(t, "events", []string{"user.image.tag.updated " + alpine, string(anchore.EventCauseParked) + " catalog"}, w.events("admin"))
+		diff(t, "sent to error_event", 1, len(w.sent("error_event")))
+	})
 }

@@ -8,10 +8,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"strings"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/analysis"
+	"github.com/anchore/anchore-engine/pkg/catalog/announce"
 	"github.com/anchore/anchore-engine/pkg/catalog/change"
 	"github.com/anchore/anchore-engine/pkg/catalog/credential"
 	"github.com/anchore/anchore-engine/pkg/catalog/delivery"
@@ -90,15 +90,13 @@ type Catalog struct {
 	*credential.Keyring
 	*watchlist.List
 	*analysis.Analyses
+	*announce.Announcer
 	*imports.Operations
 
 	store          *change.Store
 	blobs          store.Blobs
-	endpoints      func(anchore.SubscriptionType) []string
 	defaults       map[anchore.SubscriptionType]bool
 	notifyRebuilds bool
-	publicURL      string
-	log            *slog.Logger
 	recorder       *eventlog.Recorder
 
 	subscriptionsChanged change.Hint
@@ -128,8 +126,8 @@ func New(cfg Config) (*Catalog, error) {
 		cfg.Random = rand.Reader
 	}
 	c := &Catalog{
-		store: &change.Store{Store: cfg.Store, Random: cfg.Random}, blobs: cfg.Blobs, endpoints: cfg.Endpoints, defaults: cfg.Subscriptions,
-		notifyRebuilds: cfg.NotifyRebuilds, publicURL: strings.TrimSuffix(cfg.PublicURL, "/"), log: cfg.Log,
+		store: &change.Store{Store: cfg.Store, Random: cfg.Random}, blobs: cfg.Blobs, defaults: cfg.Subscriptions,
+		notifyRebuilds: cfg.NotifyRebuilds,
 		recorder: eventlog.NewRecorder(eventlog.Config{
 			Endpoints: cfg.Endpoints, EventLog: cfg.EventLog, HostID: cfg.HostID, BaseURL: cfg.BaseURL,
 		}),
@@ -139,8 +137,11 @@ func New(cfg Config) (*Catalog, error) {
 	c.Log = eventlog.New(c.store, c.recorder, c.deliveryReady)
 	c.Queue = delivery.New(c.store, c.recorder, c.deliveryReady)
 	c.Keyring = credential.New(c.store, c.recorder, cfg.Seal, passwords, c.subscriptionsChanged, c.deliveryReady)
-	c.List = watchlist.New(c.store, c.recorder, c.log, c.subscriptionsChanged, c.deliveryReady)
+	c.List = watchlist.New(c.store, c.recorder, cfg.Log, c.subscriptionsChanged, c.deliveryReady)
 	c.Analyses = analysis.New(c.store, c.analysisReady, c.causesReady)
+	c.Announcer = announce.New(announce.Config{
+		Store: c.store, Recorder: c.recorder, Endpoints: cfg.Endpoints, PublicURL: cfg.PublicURL, Causes: c.causesReady, Told: c.deliveryReady, Log: cfg.Log,
+	})
 	c.Operations = imports.New(c.store, c.blobs)
 	var err error
 	c.Directory, err = login.New(c.store, passwords.Forget, c.subscriptionsChanged)

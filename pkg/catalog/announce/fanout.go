@@ -1,10 +1,8 @@
-package catalog
+package announce
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
@@ -23,102 +21,9 @@ import (
 // that store.MaxKeys is not reached.
 const fanOutTags = 3
 
-// idleLook is how often the fan-out looks without a hint, for causes that another
-// process, or an earlier one, has written.
-const idleLook = 5 * time.Second
-
-// maxFanOutFailures is how often in a row a cause may fail before it is set aside:
-// a defect or a damaged row must not hold up every other notification.
-const maxFanOutFailures = 10
-
-// RunFanOut turns causes into notifications until ctx ends.
-func (c *Catalog) RunFanOut(ctx context.Context) error {
-	look := time.NewTicker(idleLook)
-	defer look.Stop()
-	failures := 0
-	for ctx.Err() == nil {
-		more, err := c.FanOut(ctx)
-		switch {
-		case err == nil:
-			failures = 0
-		case anchore.KindOf(err) == anchore.Internal:
-			failures++
-			c.log.Error("the notifications of a change could not be written; trying again", "failures", failures, "error", err)
-			if failures >= maxFanOutFailures {
-				failures = 0
-				c.parkCause(ctx, err)
-			}
-		}
-		if more && err == nil {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-		case <-c.causesReady:
-		case <-look.C:
-		}
-	}
-	return nil
-}
-
-// parkCause sets the oldest cause aside and says so where an operator looks.
-func (c *Catalog) parkCause(ctx context.Context, why error) {
-	err := c.store.Update(ctx, cause.ParkFirst)
-	if err == nil {
-		err = c.Raise(ctx, anchore.Event{
-			Type: anchore.EventCauseParked, Level: anchore.Fatal, Service: "catalog",
-			Message:  "The notifications of a change could not be written; the change was set aside",
-			Resource: anchore.Resource{Type: "service", ID: "catalog"},
-			Details:  map[string]any{"msg": why.Error()},
-		})
-	}
-	if err != nil {
-		c.log.Error("a change whose notifications cannot be written could not be set aside", "error", err)
-	}
-}
-
-// FanOut serves one page of the oldest cause: in one transaction it writes the
-// notifications of some of the subscriptions concerned and moves the cause's
-// cursor, or removes the cause after the last. more says whether a cause is left.
-func (c *Catalog) FanOut(ctx context.Context) (more bool, err error) {
-	idle := false
-	err = c.store.View(ctx, func(tx store.Tx) error {
-		row, err := cause.First(tx)
-		idle = row == nil
-		return err
-	})
-	if idle || err != nil {
-		return false, err
-	}
-	st, err := c.store.Stamp()
-	if err != nil {
-		return false, err
-	}
-	err = c.store.Update(ctx, func(tx store.Tx) error {
-		row, err := cause.First(tx)
-		if err != nil || row == nil {
-			return err
-		}
-		f := fanOut{c: c, tx: tx, Stamp: st, cause: *row}
-		done, err := f.page()
-		if err != nil {
-			return err
-		}
-		if done {
-			return cause.Table.Delete(tx, row)
-		}
-		return cause.Table.Replace(tx, row, &f.cause)
-	})
-	if err != nil {
-		return false, err
-	}
-	c.deliveryReady.Wake()
-	return true, nil
-}
-
 // fanOut is one page of the fan-out of a cause.
 type fanOut struct {
-	c *Catalog
+	cfg *Config
 	change.Stamp
 	tx     store.Tx
 	cause  cause.Row // with the cursor as it will be
@@ -295,7 +200,7 @@ func (f *fanOut) tagMoved() error {
 func (f *fanOut) context(img *image.Row) anchore.Context {
 	return anchore.Context{
 		Cause: f.cause.Why, DigestAfter: img.Digest, Platform: img.Platform().String(),
-		Revision: img.Revision, Source: img.Source, ImageURL: f.c.publicURL + "/v1/images/" + img.Digest,
+		Revision: img.Revision, Source: img.Source, ImageURL: f.cfg.PublicURL + "/v1/images/" + img.Digest,
 	}
 }
 
@@ -311,7 +216,7 @@ func annotations(img *image.Row) map[string]string {
 
 func (f *fanOut) event(acct *account.Row, e anchore.Event) error {
 	f.events++
-	return f.c.recorder.Record(f.tx, acct, f.Stamp, f.events-1, e)
+	return f.cfg.Recorder.Record(f.tx, acct, f.Stamp, f.events-1, e)
 }
 
 // notify writes the notification of one subscription with its deliveries.
@@ -328,5 +233,5 @@ func (f *fanOut) notify(acct *account.Row, t anchore.SubscriptionType, key, summ
 	if n.Payload, err = json.Marshal(payload(n.ID)); err != nil {
 		return fmt.Errorf("catalog.FanOut: payload: %w", err)
 	}
-	return outbox.Put(f.tx, acct.No, causeID, n, f.c.endpoints(t))
+	return outbox.Put(f.tx, acct.No, causeID, n, f.cfg.Endpoints(t))
 }
