@@ -30,7 +30,8 @@ func TestAccountsShareATag(t *testing.T) {
 	if r := stranger.cli("image", "add", ref); r.Code == 0 {
 		t.Errorf("an account without a credential added the image:\n%s", r.Stdout)
 	}
-	stranger.subscribe(ref)
+	stranger.subscribe("tag_update", ref)
+	stranger.subscribe("analysis_update", ref)
 	for name := range accounts {
 		recv.wait(t, 1, "the analysis_update of "+name, toldTo(name, "analysis_update", ref))
 	}
@@ -75,10 +76,10 @@ func TestAccountsShareATag(t *testing.T) {
 	checkOneLook(t, reg, ref, accounts["alice"])
 }
 
-// subscribe makes active subscriptions of a tag that was not added.
-func (e *engine) subscribe(ref string) {
+// subscribe makes active subscriptions of tags that were not added.
+func (e *engine) subscribe(kind string, refs ...string) {
 	e.t.Helper()
-	for _, kind := range []string{"tag_update", "analysis_update"} {
+	for _, ref := range refs {
 		body := map[string]any{"subscription_key": ref, "subscription_type": kind, "active": true}
 		if status, raw := e.call(http.MethodPost, "/subscriptions", body, nil); status != http.StatusOK {
 			e.t.Fatalf("POST /subscriptions: %d %s", status, raw)
