@@ -259,6 +259,17 @@ func (e *engine) callURL(method, url string, text io.Reader, into any) (int, []b
 	return resp.StatusCode, raw
 }
 
+// subscribe makes active subscriptions of tags that were not added.
+func (e *engine) subscribe(kind string, refs ...string) {
+	e.t.Helper()
+	for _, ref := range refs {
+		body := map[string]any{"subscription_key": ref, "subscription_type": kind, "active": true}
+		if status, raw := e.call(http.MethodPost, "/subscriptions", body, nil); status != http.StatusOK {
+			e.t.Fatalf("POST /subscriptions: %d %s", status, raw)
+		}
+	}
+}
+
 // event is one entry of the event log as the API shows it.
 type event struct {
 	ID    string `json:"generated_uuid"`

@@ -16,7 +16,7 @@ import (
 // each tag gets its turn, and a token serves all requests of its time.
 func TestManyTagsOfASlowRegistry(t *testing.T) {
 	t.Parallel()
-	const repositories, tags, turns, tokenFor = 8, 30, 3, 4 * time.Second
+	const repositories, tags, turns, tokenFor = 8, 30, 3, 3 * time.Second
 	reg := registry{ocitest.StartWith(t, ocitest.Config{Auth: ocitest.Token, TokenFor: tokenFor, Latency: 50 * time.Millisecond})}
 	recv := newReceiver(t)
 	e := startEngine(t, watching+general(recv))

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -66,6 +67,24 @@ func (r registry) waitLooks(t testing.TB, ref string, n int) {
 	path := r.path(ref) + "manifests/" + tag
 	want := r.Requests("HEAD", path) + n
 	waitFor(t, "another look at "+ref, func() bool { return r.Requests("HEAD", path) >= want })
+}
+
+// layers are the digests of an image's layers.
+func layers(t testing.TB, a ocitest.Artifact) []string {
+	t.Helper()
+	var manifest struct {
+		Layers []struct {
+			Digest string `json:"digest"`
+		} `json:"layers"`
+	}
+	if err := json.Unmarshal(a.Raw, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	list := make([]string, 0, len(manifest.Layers))
+	for _, l := range manifest.Layers {
+		list = append(list, l.Digest)
+	}
+	return list
 }
 
 // front stands before a registry, or before what plays one, and notes when it was

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -76,17 +75,6 @@ func TestAccountsShareATag(t *testing.T) {
 	checkOneLook(t, reg, ref, accounts["alice"])
 }
 
-// subscribe makes active subscriptions of tags that were not added.
-func (e *engine) subscribe(kind string, refs ...string) {
-	e.t.Helper()
-	for _, ref := range refs {
-		body := map[string]any{"subscription_key": ref, "subscription_type": kind, "active": true}
-		if status, raw := e.call(http.MethodPost, "/subscriptions", body, nil); status != http.StatusOK {
-			e.t.Fatalf("POST /subscriptions: %d %s", status, raw)
-		}
-	}
-}
-
 // checkOneLook counts the looks at a tag beside those at one that a single account
 // watches: both are looked at once in a cycle.
 func checkOneLook(t *testing.T, reg registry, ref string, account *engine) {
@@ -95,31 +83,17 @@ func checkOneLook(t *testing.T, reg registry, ref string, account *engine) {
 	reg.push(t, single, "1")
 	account.mustCLI("image", "add", single)
 	reg.waitLooks(t, single, 1)
-	const cycles = 3
-	looks := func() int { return reg.Requests("HEAD", reg.path(ref)+"manifests/v1") }
-	begin := looks()
-	reg.waitLooks(t, single, cycles)
-	if n := looks() - begin; n < cycles-1 || n > cycles+1 { // the two have different places in the cycle
-		t.Errorf("%d looks in %d cycles at a tag of two accounts", n, cycles)
+	looks := func() (shared, alone int) {
+		counts := reg.Counts(http.MethodHead)
+		return counts[reg.path(ref)+"manifests/v1"], counts[reg.path(single)+"manifests/v1"]
 	}
-}
-
-// layers are the digests of an image's layers.
-func layers(t testing.TB, a ocitest.Artifact) []string {
-	t.Helper()
-	var manifest struct {
-		Layers []struct {
-			Digest string `json:"digest"`
-		} `json:"layers"`
+	shared, alone := looks()
+	reg.waitLooks(t, single, 3)
+	sharedNow, aloneNow := looks()
+	shared, alone = sharedNow-shared, aloneNow-alone
+	if shared < alone-1 || shared > alone+1 { // the two have different places in the cycle
+		t.Errorf("%d looks in %d cycles at a tag of two accounts", shared, alone)
 	}
-	if err := json.Unmarshal(a.Raw, &manifest); err != nil {
-		t.Fatal(err)
-	}
-	list := make([]string, 0, len(manifest.Layers))
-	for _, l := range manifest.Layers {
-		list = append(list, l.Digest)
-	}
-	return list
 }
 
 // toldTo selects deliveries to an account by type and key.
