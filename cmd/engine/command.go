@@ -21,7 +21,7 @@ import (
 // Exit codes.
 const (
 	failed  = 1 // the engine could not do its work
-	misused = 2 // a flag, an argument or the configuration is wrong
+	misused = 2 // a flag, an argument, the configuration or the stored data is wrong
 )
 
 // execute runs the command that args name and returns the exit code.

@@ -33,6 +33,8 @@ type engine struct {
 	dir      string // holds config.yaml, the data directory and the CLI's home
 	addr     string // host:port, the same for every start
 	env      []string
+	user     string // who asks; the same engine for another user is as
+	pass     string
 	relative bool // name configuration and data directory from dir, as users do
 	cmd      *exec.Cmd
 	exited   chan struct{} // closed when the process is gone
@@ -52,7 +54,10 @@ func startEngine(t testing.TB, config string) *engine {
 // newEngine prepares what startEngine starts.
 func newEngine(t testing.TB, config string) *engine {
 	t.Helper()
-	e := &engine{t: t, dir: t.TempDir(), addr: freeAddress(t), log: &syncBuffer{}, env: []string{"ANCHORE_ADMIN_PASSWORD=" + adminPassword}}
+	e := &engine{
+		t: t, dir: t.TempDir(), addr: freeAddress(t), log: &syncBuffer{},
+		env: []string{"ANCHORE_ADMIN_PASSWORD=" + adminPassword}, user: "admin", pass: adminPassword,
+	}
 	e.configure(config)
 	return e
 }
@@ -62,6 +67,17 @@ func (e *engine) in(t testing.TB) *engine {
 	inner := *e
 	inner.t = t
 	return &inner
+}
+
+// as is the same engine, asked by a user whom this makes, with an account of the
+// same name.
+func (e *engine) as(name string) *engine {
+	e.t.Helper()
+	e.mustCLI("account", "add", name)
+	other := *e
+	other.user, other.pass = name, name+"-password"
+	e.mustCLI("account", "user", "add", "--account", name, name, other.pass)
+	return &other
 }
 
 // configure writes config.yaml, for the next start.
@@ -181,7 +197,7 @@ func (e *engine) cli(args ...string) result {
 	cmd := exec.CommandContext(ctx, programs.cli, args...)
 	cmd.Env = []string{
 		"HOME=" + e.dir, "ANCHORE_CLI_URL=" + e.url(),
-		"ANCHORE_CLI_USER=admin", "ANCHORE_CLI_PASS=" + adminPassword,
+		"ANCHORE_CLI_USER=" + e.user, "ANCHORE_CLI_PASS=" + e.pass,
 	}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -223,7 +239,7 @@ func (e *engine) callURL(method, url string, text io.Reader, into any) (int, []b
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	req.SetBasicAuth("admin", adminPassword)
+	req.SetBasicAuth(e.user, e.pass)
 	req.Header.Set("Content-Type", "application/json")
 	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
@@ -241,6 +257,17 @@ func (e *engine) callURL(method, url string, text io.Reader, into any) (int, []b
 		}
 	}
 	return resp.StatusCode, raw
+}
+
+// subscribe makes active subscriptions of tags that were not added.
+func (e *engine) subscribe(kind string, refs ...string) {
+	e.t.Helper()
+	for _, ref := range refs {
+		body := map[string]any{"subscription_key": ref, "subscription_type": kind, "active": true}
+		if status, raw := e.call(http.MethodPost, "/subscriptions", body, nil); status != http.StatusOK {
+			e.t.Fatalf("POST /subscriptions: %d %s", status, raw)
+		}
+	}
 }
 
 // event is one entry of the event log as the API shows it.

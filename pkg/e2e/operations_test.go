@@ -1,6 +1,11 @@
 package e2e
 
 import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,6 +13,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/anchore/anchore-engine/pkg/store"
+	"github.com/anchore/anchore-engine/pkg/store/bolt"
 )
 
 func TestDataDirectoryInUse(t *testing.T) {
@@ -116,4 +124,63 @@ func TestWrongConfiguration(t *testing.T) {
 			t.Errorf("the message lacks %q:\n%s", want, out)
 		}
 	}
+}
+
+// TestNewerData has data of an engine that does not exist yet: this one refuses it
+// and leaves it as it is.
+func TestNewerData(t *testing.T) {
+	t.Parallel()
+	e := startEngine(t, offline)
+	e.stop()
+	file := filepath.Join(e.dataDir(), "engine.db")
+	raiseSchema(t, file, 100)
+	before := contents(t, e.dataDir())
+	out, err := e.command(t.Context(), e.addr).CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 {
+		t.Errorf("the engine ended with %v, want exit code 2", err)
+	}
+	if text := string(out); strings.Count(text, "\n") != 1 || !strings.Contains(text, "schema 100") || !strings.Contains(text, "start the engine that wrote it") {
+		t.Errorf("the engine said\n%s", text)
+	}
+	if diff := cmp.Diff(before, contents(t, e.dataDir())); diff != "" {
+		t.Errorf("the data directory (-before +after):\n%s", diff)
+	}
+}
+
+// raiseSchema makes a store one of a later schema, by migrations that do nothing.
+func raiseSchema(t *testing.T, file string, schema uint) {
+	t.Helper()
+	var steps []bolt.Migration
+	for to := uint(2); to <= schema; to++ {
+		steps = append(steps, bolt.Migration{To: to, Name: "nothing", Run: func(context.Context, store.Store) error { return nil }})
+	}
+	s, err := bolt.Open(bolt.Config{Path: file, Schema: schema, Migrations: steps})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// contents are the files in a directory, each with its hash.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		found[path] = d.Type().String()
+		if d.IsDir() {
+			return nil
+		}
+		raw, err := os.ReadFile(path)
+		found[path] += fmt.Sprintf(" %x", sha256.Sum256(raw))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return found
 }

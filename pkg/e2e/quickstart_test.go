@@ -55,7 +55,7 @@ func TestQuickstart(t *testing.T) {
 		}
 		rest = after
 	}
-	checkEmpty(t, tmp)
+	checkNothingLeft(t, tmp)
 }
 
 func TestQuickstartWithAnImageOfAnotherRegistry(t *testing.T) {
@@ -76,29 +76,42 @@ func TestQuickstartWithAnImageOfAnotherRegistry(t *testing.T) {
 			t.Errorf("the transcript has no %q:\n%s", landmark, out)
 		}
 	}
-	checkEmpty(t, tmp)
+	checkNothingLeft(t, tmp)
 }
 
+// TestQuickstartInterrupted: a terminal's Ctrl-C goes to the whole process group,
+// kill to one process.
 func TestQuickstartInterrupted(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tmp := t.TempDir()
-	cmd := quickstart(ctx, t, tmp)
-	var out syncBuffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	for name, target := range map[string]func(pid int) int{
+		"Ctrl-C": func(pid int) int { return -pid },
+		"kill":   func(pid int) int { return pid },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			tmp := t.TempDir()
+			cmd := quickstart(ctx, t, tmp)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			var out syncBuffer
+			cmd.Stdout, cmd.Stderr = &out, &out
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, "the first command of the tour", func() bool { return strings.Contains(out.String(), "$ anchore-cli image") })
+			if got := processesOf(t, tmp); len(got) < 2 {
+				t.Errorf("processes %v, want the quickstart and the engine", got)
+			}
+			if err := syscall.Kill(target(cmd.Process.Pid), syscall.SIGINT); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 130 {
+				t.Errorf("after the interrupt: %v\n%s", err, out.String())
+			}
+			checkNothingLeft(t, tmp)
+		})
 	}
-	waitFor(t, "the first command of the tour", func() bool { return bytes.Contains([]byte(out.String()), []byte("$ anchore-cli image")) })
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	err := cmd.Wait()
-	if cmd.ProcessState.ExitCode() != 130 {
-		t.Errorf("after Ctrl-C: %v\n%s", err, out.String())
-	}
-	checkEmpty(t, tmp)
 }
 
 func TestQuickstartWithoutAReader(t *testing.T) {
@@ -123,11 +136,11 @@ func TestQuickstartWithoutAReader(t *testing.T) {
 	if err := cmd.Wait(); err == nil {
 		t.Error("the quickstart went on without a reader")
 	}
-	checkEmpty(t, tmp)
+	checkNothingLeft(t, tmp)
 }
 
-// checkEmpty fails if something was left behind in a directory.
-func checkEmpty(t *testing.T, dir string) {
+// checkNothingLeft fails if a quickstart left files or processes behind.
+func checkNothingLeft(t *testing.T, dir string) {
 	t.Helper()
 	left, err := os.ReadDir(dir)
 	if err != nil {
@@ -135,5 +148,8 @@ func checkEmpty(t *testing.T, dir string) {
 	}
 	for _, entry := range left {
 		t.Errorf("the quickstart left %s behind", entry.Name())
+	}
+	if got := processesOf(t, dir); len(got) != 0 {
+		t.Errorf("the quickstart left processes behind: %v", got)
 	}
 }

@@ -1,11 +1,15 @@
 package e2e
 
 import (
+	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -91,14 +95,34 @@ func newReceiver(t testing.TB) *receiver {
 }
 
 // newTLSReceiver is newReceiver with a certificate that nobody has signed.
-func newTLSReceiver(t testing.TB) *receiver {
+func newTLSReceiver(t testing.TB) *receiver { return newTLSReceiverWith(t, nil) }
+
+// newTLSReceiverWith is newTLSReceiver with settings of TLS.
+func newTLSReceiverWith(t testing.TB, settings *tls.Config) *receiver {
 	t.Helper()
 	r := &receiver{answer: func(delivery) reply { return fine }}
 	r.Server = httptest.NewUnstartedServer(http.HandlerFunc(r.receive))
+	r.TLS = settings
 	r.Config.ErrorLog = log.New(io.Discard, "", 0) // who refuses the certificate is expected
 	r.StartTLS()
 	t.Cleanup(r.Close)
 	return r
+}
+
+// caFile writes the certificate of a TLS receiver to a PEM file.
+func (r *receiver) caFile(t testing.TB) string {
+	t.Helper()
+	return writePEM(t, "CERTIFICATE", r.Certificate().Raw)
+}
+
+// writePEM writes a file with one PEM block.
+func writePEM(t testing.TB, kind string, der []byte) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "block.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // answers sets how the receiver answers from now on.

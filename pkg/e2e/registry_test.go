@@ -1,8 +1,14 @@
 package e2e
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/anchore/anchore-engine/pkg/oci/ocitest"
 )
@@ -61,4 +67,63 @@ func (r registry) waitLooks(t testing.TB, ref string, n int) {
 	path := r.path(ref) + "manifests/" + tag
 	want := r.Requests("HEAD", path) + n
 	waitFor(t, "another look at "+ref, func() bool { return r.Requests("HEAD", path) >= want })
+}
+
+// layers are the digests of an image's layers.
+func layers(t testing.TB, a ocitest.Artifact) []string {
+	t.Helper()
+	var manifest struct {
+		Layers []struct {
+			Digest string `json:"digest"`
+		} `json:"layers"`
+	}
+	if err := json.Unmarshal(a.Raw, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	list := make([]string, 0, len(manifest.Layers))
+	for _, l := range manifest.Layers {
+		list = append(list, l.Digest)
+	}
+	return list
+}
+
+// front stands before a registry, or before what plays one, and notes when it was
+// asked what. References to it are as those to a registry.
+type front struct {
+	*httptest.Server
+	mu   sync.Mutex
+	seen []request
+}
+
+// request is one request that a front passed on.
+type request struct {
+	At     time.Time
+	Method string
+	Host   string // as the client named it
+	Path   string
+}
+
+// newFront starts a front that ends with the test.
+func newFront(t testing.TB, behind http.Handler) *front {
+	t.Helper()
+	f := &front{}
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		f.seen = append(f.seen, request{time.Now(), r.Method, r.Host, r.URL.Path})
+		f.mu.Unlock()
+		behind.ServeHTTP(w, r)
+	}))
+	t.Cleanup(f.Close)
+	return f
+}
+
+func (f *front) host() string { return f.Listener.Addr().String() }
+
+func (f *front) ref(repository, tag string) string { return f.host() + "/" + repository + ":" + tag }
+
+// requests returns what was asked, in order, as far as keep selects it.
+func (f *front) requests(keep func(request) bool) []request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(f.seen), func(r request) bool { return !keep(r) })
 }

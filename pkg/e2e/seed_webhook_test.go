@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/pem"
 	"fmt"
 	"net/http"
 	"os"
@@ -55,11 +54,6 @@ func TestSeedWebhookConfiguration(t *testing.T) {
 	t.Run("TLS is verified by default and ssl_verify suppresses it", func(t *testing.T) {
 		t.Parallel()
 		reg, strict, lax, trusted := newRegistry(t), newTLSReceiver(t), newTLSReceiver(t), newTLSReceiver(t)
-		ca := filepath.Join(t.TempDir(), "ca.crt")
-		block := &pem.Block{Type: "CERTIFICATE", Bytes: trusted.Certificate().Raw}
-		if err := os.WriteFile(ca, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
 		e := startEngine(t, watching+fmt.Sprintf(`
 webhooks:
   general:
@@ -70,7 +64,7 @@ webhooks:
   analysis_update:
     url: '%s/trusted'
     ca_file: '%s'
-`, strict.URL, lax.URL, trusted.URL, ca))
+`, strict.URL, lax.URL, trusted.URL, trusted.caFile(t)))
 		ref := reg.ref("seed/tls", "v1")
 		reg.push(t, ref, "a")
 		e.mustCLI("image", "add", ref)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/server"
+	"github.com/anchore/anchore-engine/pkg/watch"
 )
 
 // looks tells what the watcher knows of an account's subscriptions.
@@ -33,17 +34,36 @@ const stuckAfter = 10 * time.Minute
 func (e *Engine) watchHealth() server.PartHealth {
 	registries, lastRun := e.watcher.Status()
 	h := server.PartHealth{Part: "watch", Service: "catalog", Detail: map[string]any{}}
-	failing := []map[string]any{}
+	failing, details := []watch.RegistryStatus{}, []map[string]any{}
 	for _, r := range registries {
 		h.Busy = h.Busy || r.Waiting > 0
 		if r.Failures > 0 {
-			failing = append(failing, map[string]any{"registry": r.Registry, "failures": r.Failures, "until": stamp(r.Until), "reason": r.Reason, "waiting": r.Waiting})
-			h.Message = fmt.Sprintf("registry %s does not answer: %s", r.Registry, r.Reason)
+			failing = append(failing, r)
+			details = append(details, map[string]any{"registry": r.Registry, "failures": r.Failures, "until": stamp(r.Until), "reason": r.Reason, "waiting": r.Waiting})
 		}
 	}
-	h.Detail["failing_registries"], h.Detail["last_turn"] = failing, stamp(lastRun)
+	h.Message = registryTrouble(failing)
+	h.Detail["failing_registries"], h.Detail["last_turn"] = details, stamp(lastRun)
 	h.Down = !lastRun.IsZero() && time.Since(lastRun) > stuckAfter
 	return h
+}
+
+// registryTrouble says of the first of the registries that fail what an operator
+// should know, and counts the others; "" if there are none. The reason may name
+// another host: a mirror.
+func registryTrouble(failing []watch.RegistryStatus) string {
+	if len(failing) == 0 {
+		return ""
+	}
+	r := failing[0]
+	text := fmt.Sprintf("registry %s does not answer: %s", r.Registry, r.Reason)
+	if r.Limited {
+		text = fmt.Sprintf("registry %s is left alone until %v, as it asks: %s", r.Registry, stamp(r.Until), r.Reason)
+	}
+	if more := len(failing) - 1; more > 0 {
+		text += fmt.Sprintf(" (others that fail: %d)", more)
+	}
+	return text
 }
 
 // troubledAfter is how many failures in a row make the analysis workers count as

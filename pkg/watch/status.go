@@ -245,6 +245,7 @@ type RegistryStatus struct {
 	Failures int       // looks in a row to which it gave no answer
 	Until    time.Time // it is left alone until then; zero if it is not
 	Reason   string    // of the last failure
+	Limited  bool      // that failure was that it allows no more requests for now
 }
 
 // Status returns how each registry that is watched is doing, by name, and when the
@@ -253,7 +254,7 @@ func (w *Watcher) Status() (registries []RegistryStatus, lastRun time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, h := range w.hosts {
-		registries = append(registries, RegistryStatus{Registry: h.name, Waiting: len(h.ready), Failures: h.failures, Until: h.held, Reason: h.reason})
+		registries = append(registries, RegistryStatus{Registry: h.name, Waiting: len(h.ready), Failures: h.failures, Until: h.held, Reason: h.reason, Limited: h.limited})
 	}
 	slices.SortFunc(registries, func(a, b RegistryStatus) int { return cmp.Compare(a.Registry, b.Registry) })
 	return registries, w.lastRun

@@ -202,6 +202,20 @@ func (r *Registry) Requests(method, part string) int {
 	return n
 }
 
+// Counts returns the number of requests since the last Reset with this method, by
+// their path.
+func (r *Registry) Counts(method string) map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	counts := map[string]int{}
+	for c, n := range r.counts {
+		if c.method == method {
+			counts[c.path] = n
+		}
+	}
+	return counts
+}
+
 // Peak is the largest number of requests that were answered at once since the
 // last Reset.
 func (r *Registry) Peak() int {
