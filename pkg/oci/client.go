@@ -47,7 +47,7 @@ type Config struct {
 	Transport   http.RoundTripper                     // nil: one of our own
 	Proxy       func(*http.Request) (*url.URL, error) // of our own transport; nil: as the environment's variables say
 	Concurrency int                                   // requests at once to one registry; 0: 8
-	Timeout     time.Duration                         // of one request for a manifest, tags or token, and the longest silence within a layer; 0: 30 s
+	Timeout     time.Duration                         // of one request for a manifest, tags or token, and in which leastBytes of a layer must come; 0: 30 s
 	UserAgent   string                                // "": "anchore-engine"
 	Logger      *slog.Logger                          // nil: none
 

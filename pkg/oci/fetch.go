@@ -158,13 +158,18 @@ func (c *Client) fetchLayer(ctx context.Context, account string, ref anchore.Ref
 	return err
 }
 
+// leastBytes is how much of a layer must come within Config.Timeout, unless that is
+// the rest of it: who sends single bytes must not hold a worker for days. It is 35 kB
+// a second with the default.
+const leastBytes = 1 << 20
+
 // download fetches a layer into a new file and verifies size and digest. It gives
-// up when the registry is silent for Config.Timeout.
+// up on a registry that sends less than leastBytes within Config.Timeout.
 func (c *Client) download(ctx context.Context, account string, ref anchore.Reference, l v1.Descriptor, path string, count func(int64)) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silence := time.AfterFunc(c.cfg.Timeout, func() { cancel(errSilent) })
-	defer silence.Stop()
+	slow := time.AfterFunc(c.cfg.Timeout, func() { cancel(errSlow) })
+	defer slow.Stop()
 	r := request{Question: answer.Question{Op: "oci.Fetch", Ref: ref, Method: http.MethodGet, Path: "blobs/" + l.Digest.String()}, account: account}
 	res, err := c.do(ctx, r)
 	if err != nil {
@@ -177,14 +182,21 @@ func (c *Client) download(ctx context.Context, account string, ref anchore.Refer
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	sum := hashOf(l.Digest.Algorithm)
+	unpaid := 0
 	body := &countingReader{from: io.LimitReader(res.Body, l.Size+1), count: func(n int) {
-		silence.Reset(c.cfg.Timeout)
+		if unpaid += n; unpaid >= leastBytes {
+			unpaid = 0
+			slow.Reset(c.cfg.Timeout)
+		}
 		count(int64(n))
 	}}
 	n, err := io.Copy(io.MultiWriter(f, sum), body)
 	if err != nil {
 		count(-n) // it will be fetched again, from the start
-		if body.err != nil {
+		switch {
+		case errors.Is(context.Cause(ctx), errSlow):
+			return anchore.E(anchore.Unavailable, r.Op, "registry %s sends too slowly: less than %d KiB of a layer of %s came within %v", ref.Registry, leastBytes>>10, ref.RepositoryName(), c.cfg.Timeout).WithCodes(anchore.CodeNotAccessible).Because(errSlow)
+		case body.err != nil:
 			return r.Broken(ctx, body.err)
 		}
 		return failedWrite(r.Op, err)
@@ -196,7 +208,7 @@ func (c *Client) download(ctx context.Context, account string, ref anchore.Refer
 	return nil
 }
 
-var errSilent = errors.New("the registry stopped sending")
+var errSlow = errors.New("oci: less than leastBytes came in time")
 
 func hashOf(algorithm string) hash.Hash {
 	if algorithm == "sha512" {
