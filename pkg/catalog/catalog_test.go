@@ -864,6 +864,10 @@ func describe(n anchore.Notification) string {
 		}
 		return short(fmt.Sprintf("%s %s %s→%s", n.Type, n.Key, strings.Join(p.LastEval, ","), strings.Join(p.CurrEval, ",")))
 	}
+	if n.Type == anchore.ErrorEvent {
+		_, message, _ := strings.Cut(n.Summary, ": ")
+		return fmt.Sprintf("%s %s %s", n.Type, n.Key, message)
+	}
 	var p anchore.AnalysisUpdatePayload
 	if err := json.Unmarshal(n.Payload, &p); err != nil {
 		return err.Error()
