@@ -48,11 +48,14 @@ func (w *Watcher) finish(ctx context.Context, r result) {
 	default:
 		w.schedule(t, now)
 	}
-	failures, reason, tags := h.failures, h.reason, t.tags
+	seen, tags := *h, t.tags
 	w.mu.Unlock()
 	w.cfg.Metrics.look(t.ref.Registry, r.err)
-	if told != "" {
-		w.tell(ctx, t.ref.Registry, told, failures, reason)
+	switch told {
+	case anchore.EventRegistryDown:
+		w.tellDown(ctx, h, seen)
+	case anchore.EventRegistryUp:
+		w.tellUp(ctx, h)
 	}
 	if kind := anchore.KindOf(r.err); r.err != nil && !isHostFailure(r.err) && kind != anchore.NotFound && anchore.MessageOf(r.err) != before {
 		w.lookFailed(ctx, tags, r.err)
@@ -83,63 +86,6 @@ func (t *target) learn(r result, now time.Time) {
 		case r.err == nil && tag.GoneSince.IsZero() && tag.Refusal.TagDigest == "":
 			tag.TagDigest = r.digest
 		}
-	}
-}
-
-// isHostFailure reports whether an error says something about the registry rather
-// than about one tag.
-func isHostFailure(err error) bool {
-	kind := anchore.KindOf(err)
-	return err != nil && (kind == anchore.Unavailable || kind == anchore.Limited)
-}
-
-// outcome counts a success or failure of the registry and returns the event that
-// it calls for, "" if none. What ends while the registry is left alone was begun
-// before: it neither counts again nor ends the pause.
-func (h *host) outcome(t *target, err error, interval time.Duration, now time.Time) anchore.EventType {
-	held := h.held.After(now)
-	if !isHostFailure(err) {
-		if held {
-			return ""
-		}
-		up := h.told
-		h.failures, h.several, h.failed, h.held, h.reason, h.told = 0, false, nil, time.Time{}, "", false
-		if up {
-			return anchore.EventRegistryUp
-		}
-		return ""
-	}
-	asked := anchore.AfterOf(err)
-	h.several = h.several || h.failed != nil && h.failed != t
-	h.failed, h.reason, h.limited = t, anchore.MessageOf(err), anchore.KindOf(err) == anchore.Limited
-	if held {
-		if until := now.Add(asked); until.After(h.held) {
-			h.held = until
-		}
-		return ""
-	}
-	h.failures++
-	h.held = now.Add(backoff(h.failures, interval, asked))
-	if h.failures < downAfter || h.told || anchore.KindOf(err) == anchore.Limited || !h.several && h.targets > 1 {
-		return ""
-	}
-	h.told = true
-	return anchore.EventRegistryDown
-}
-
-// tell raises the event that a registry is down or up, once for each time.
-func (w *Watcher) tell(ctx context.Context, registry string, what anchore.EventType, failures int, reason string) {
-	e := anchore.Event{
-		Type: what, Level: anchore.Info, Service: "catalog", Message: "Registry answers again",
-		Resource: anchore.Resource{Type: "registry", ID: registry},
-	}
-	if what == anchore.EventRegistryDown {
-		e.Level, e.Message = anchore.Failure, "Registry does not answer; its tags are not watched until it does"
-		e.Details = map[string]any{"msg": reason, "failures": failures}
-		w.cfg.Log.Warn("a registry does not answer", "registry", registry, "reason", reason)
-	}
-	if err := w.cfg.Catalog.Raise(ctx, e); err != nil && ctx.Err() == nil {
-		w.cfg.Log.Error("the event of a registry was not recorded", "registry", registry, "error", err)
 	}
 }
 
@@ -253,6 +199,9 @@ func (w *Watcher) Status() (registries []RegistryStatus, lastRun time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, h := range w.hosts {
+		if h.targets == 0 && h.failures == 0 {
+			continue
+		}
 		registries = append(registries, RegistryStatus{Registry: h.name, Waiting: len(h.ready), Failures: h.failures, Until: h.held, Reason: h.reason})
 	}
 	slices.SortFunc(registries, func(a, b RegistryStatus) int { return cmp.Compare(a.Registry, b.Registry) })

@@ -23,6 +23,8 @@ type Catalog interface {
 	SubscriptionsChanged() <-chan struct{}
 	TagGone(ctx context.Context, account string, ref anchore.Reference) (first bool, err error)
 	Raise(ctx context.Context, e anchore.Event) error
+	TroubleBegan(ctx context.Context, e anchore.Event) error
+	TroubleEnded(ctx context.Context, kind anchore.EventType, resource string, e anchore.Event) (ended bool, err error)
 	repositories
 }
 
@@ -56,6 +58,7 @@ type Config struct {
 	Looks      int                      // at once, overall; 0 is 32
 	PerHost    int                      // at once, in one registry; 0 is 8
 	PerHosts   map[string]int           // replaces PerHost for single registries
+	Down       []string                 // registries of which an earlier run told that they are down
 	ReloadWait time.Duration            // least time between two readings of the watched set; 0 is half a second
 	Log        *slog.Logger             // nil discards
 	Metrics    *Metrics                 // nil counts nothing
@@ -129,6 +132,9 @@ type host struct {
 	reason   string
 	limited  bool // the last failure was that it asked to wait
 	told     bool // that it is down
+	stood    bool // an earlier run told so, and it has not answered since
+
+	unwatched time.Time // since when it has no targets, zero if it has
 }
 
 // result is what came of a look.
@@ -152,10 +158,14 @@ func New(cfg Config) (*Watcher, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Watcher{
+	w := &Watcher{
 		cfg: cfg, results: make(chan result), nudge: make(chan struct{}, 1),
 		targets: map[string]*target{}, byKey: map[string][]*target{}, hosts: map[string]*host{}, wishes: map[wish]bool{},
-	}, nil
+	}
+	for _, registry := range cfg.Down {
+		w.hosts[registry] = &host{name: registry, stood: true}
+	}
+	return w, nil
 }
 
 // interval is the time between two looks at a tag of the registry; 0 or less is
@@ -265,8 +275,9 @@ func (w *Watcher) reload(ctx context.Context, now time.Time) error {
 		return err
 	}
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.replace(found, now)
+	w.mu.Unlock()
+	w.forgetDown(ctx, now)
 	return nil
 }
 
@@ -290,6 +301,13 @@ func (w *Watcher) replace(found map[string]*target, now time.Time) {
 	for _, t := range found {
 		w.byKey[t.key] = append(w.byKey[t.key], t)
 		w.host(t).targets++
+	}
+	for _, h := range w.hosts {
+		if h.targets > 0 {
+			h.unwatched = time.Time{}
+		} else if h.unwatched.IsZero() {
+			h.unwatched = now
+		}
 	}
 	w.grant()
 	for _, t := range found {

@@ -34,6 +34,8 @@ type world struct {
 	registries map[string]*ocitest.Registry
 	log        strings.Builder
 	logins     logins
+	config     watch.Config
+	stop       func()
 }
 
 type logins map[string]oci.Credential
@@ -68,6 +70,7 @@ func newWorld(t *testing.T, cfg watch.Config, maxMB float64) *world {
 	w.intake, err = intake.New(intake.Config{Registry: w.client, Catalog: w.catalog, MaxSizeMB: maxMB, Logger: logger})
 	w.must(err)
 	cfg.Catalog, cfg.Registry, cfg.Intake, cfg.Log = w.catalog, w.client, w.intake, logger
+	w.config = cfg
 	w.watcher, err = watch.New(cfg)
 	w.must(err)
 	return w
@@ -83,7 +86,25 @@ func (w *world) run() {
 			w.Errorf("Run: %v", err)
 		}
 	}()
-	w.Cleanup(func() { cancel(); <-done })
+	w.stop = func() { cancel(); <-done }
+	w.Cleanup(w.stop)
+}
+
+// again starts a new watcher with what the one before has left in the store, as a
+// start of the engine does.
+func (w *world) again() {
+	w.Helper()
+	told, err := w.catalog.Troubles(w.Context())
+	w.must(err)
+	w.config.Down = nil
+	for _, t := range told {
+		if t.Stands() {
+			w.config.Down = append(w.config.Down, t.Resource)
+		}
+	}
+	w.watcher, err = watch.New(w.config)
+	w.must(err)
+	w.run()
 }
 
 func (w *world) must(err error) {
