@@ -29,7 +29,6 @@ func (w *Watcher) finish(ctx context.Context, r result) {
 		w.mu.Unlock()
 		return
 	}
-	before := t.lastErr
 	t.lastLook, t.lastErr = now, ""
 	if r.err != nil {
 		t.lastErr = anchore.MessageOf(r.err)
@@ -48,7 +47,7 @@ func (w *Watcher) finish(ctx context.Context, r result) {
 	default:
 		w.schedule(t, now)
 	}
-	seen, tags := *h, t.tags
+	seen := *h
 	w.mu.Unlock()
 	w.cfg.Metrics.look(t.ref.Registry, r.err)
 	switch told {
@@ -57,20 +56,41 @@ func (w *Watcher) finish(ctx context.Context, r result) {
 	case anchore.EventRegistryUp:
 		w.tellUp(ctx, h)
 	}
-	if kind := anchore.KindOf(r.err); r.err != nil && !isHostFailure(r.err) && kind != anchore.NotFound && anchore.MessageOf(r.err) != before {
-		w.lookFailed(ctx, tags, r.err)
-	}
 }
 
-// lookFailed raises the event of a tag that cannot be looked at, for each account
-// and once until it can or fails for another reason.
-func (w *Watcher) lookFailed(ctx context.Context, tags []catalog.WatchedTag, why error) {
+// notLookedAt tells of tags that cannot be looked at, each account once until it can
+// or fails for another reason, and returns why.
+func (w *Watcher) notLookedAt(ctx context.Context, r *result, tags []catalog.WatchedTag, why error) error {
+	if isHostFailure(why) || anchore.KindOf(why) == anchore.NotFound || ctx.Err() != nil {
+		return why // says nothing of the tag, or was told otherwise
+	}
+	reason := anchore.MessageOf(why)
 	for _, tag := range tags {
-		e := anchore.LookupFailure(tag.Ref, why)
-		e.Account = tag.Account
-		if err := w.cfg.Catalog.Raise(ctx, e); err != nil && ctx.Err() == nil {
-			w.cfg.Log.Error("the event of a failed look was not recorded", "tag", tag.Ref.FullTag(), "error", err)
+		if tag.Failed == reason {
+			continue
 		}
+		_, err := w.cfg.Catalog.TagLookFailed(ctx, tag.Account, tag.Ref, why)
+		w.learned(ctx, r, tag, reason, err)
+	}
+	return why
+}
+
+// lookedAt records that a tag can be looked at again.
+func (w *Watcher) lookedAt(ctx context.Context, r *result, tag catalog.WatchedTag) {
+	w.learned(ctx, r, tag, "", w.cfg.Catalog.TagLooked(ctx, tag.Account, tag.Ref))
+}
+
+// learned notes in a result what is recorded of a tag now, unless that failed: then
+// the next look tries again.
+func (w *Watcher) learned(ctx context.Context, r *result, tag catalog.WatchedTag, reason string, err error) {
+	switch {
+	case err == nil:
+		if r.failed == nil {
+			r.failed = map[string]string{}
+		}
+		r.failed[tag.Account] = reason
+	case ctx.Err() == nil:
+		w.cfg.Log.Error("what came of a look was not recorded", "account", tag.Account, "tag", tag.Ref.FullTag(), "error", err)
 	}
 }
 
@@ -78,6 +98,9 @@ func (w *Watcher) lookFailed(ctx context.Context, tags []catalog.WatchedTag, why
 func (t *target) learn(r result, now time.Time) {
 	for i := range t.tags {
 		tag := &t.tags[i]
+		if reason, changed := r.failed[tag.Account]; changed {
+			tag.Failed = reason
+		}
 		switch {
 		case anchore.KindOf(r.err) == anchore.NotFound && r.err != nil:
 			if tag.GoneSince.IsZero() {

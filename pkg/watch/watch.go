@@ -22,7 +22,8 @@ type Catalog interface {
 	WatchedTags(ctx context.Context, after string, limit int) (tags []catalog.WatchedTag, next string, err error)
 	SubscriptionsChanged() <-chan struct{}
 	TagGone(ctx context.Context, account string, ref anchore.Reference) (first bool, err error)
-	Raise(ctx context.Context, e anchore.Event) error
+	TagLookFailed(ctx context.Context, account string, ref anchore.Reference, why error) (first bool, err error)
+	TagLooked(ctx context.Context, account string, ref anchore.Reference) error
 	TroubleBegan(ctx context.Context, e anchore.Event) error
 	TroubleEnded(ctx context.Context, kind anchore.EventType, resource string, e anchore.Event) (ended bool, err error)
 	repositories
@@ -141,7 +142,8 @@ type host struct {
 type result struct {
 	target *target
 	digest string
-	more   bool // of a repository: there is more to take at once
+	failed map[string]string // of a tag: what is now recorded in WatchedTag.Failed, by account, where it changed
+	more   bool              // of a repository: there is more to take at once
 	err    error
 }
 
@@ -449,30 +451,35 @@ func (w *Watcher) look(ctx context.Context, h *host, t *target) {
 		if len(repos) > 0 {
 			r.more, r.err = w.list(ctx, t.ref, repos)
 		} else {
-			r.digest, r.err = w.lookAt(ctx, t.ref, tags, why)
+			r.err = w.lookAt(ctx, &r, tags, why)
 		}
 		w.results <- r
 	}()
 }
 
 // lookAt asks for the tag's digest and hands over what changed, for each account.
-func (w *Watcher) lookAt(ctx context.Context, ref anchore.Reference, tags []catalog.WatchedTag, why string) (digest string, err error) {
-	digest, err = w.cfg.Registry.Head(ctx, tags[0].Account, ref)
+// A failure that is the tag's own is told of once.
+func (w *Watcher) lookAt(ctx context.Context, r *result, tags []catalog.WatchedTag, why string) error {
+	digest, err := w.cfg.Registry.Head(ctx, tags[0].Account, r.target.ref)
 	if anchore.KindOf(err) == anchore.NotFound {
-		return "", errors.Join(err, w.gone(ctx, tags))
+		return errors.Join(err, w.gone(ctx, tags))
 	}
 	if err != nil {
-		return "", err
+		return w.notLookedAt(ctx, r, tags, err)
 	}
-	for _, tag := range tags {
-		if tag.TagDigest == digest && tag.GoneSince.IsZero() && tag.Refusal.TagDigest == "" {
-			continue
+	r.digest = digest
+	for i, tag := range tags {
+		if tag.TagDigest != digest || !tag.GoneSince.IsZero() || tag.Refusal.TagDigest != "" {
+			if _, e := w.cfg.Intake.Look(ctx, tag, digest, why); e != nil {
+				err = errors.Join(err, w.notLookedAt(ctx, r, tags[i:i+1], e))
+				continue
+			}
 		}
-		if _, e := w.cfg.Intake.Look(ctx, tag, digest, why); e != nil {
-			err = errors.Join(err, e)
+		if tag.Failed != "" {
+			w.lookedAt(ctx, r, tag)
 		}
 	}
-	return digest, err
+	return err
 }
 
 func (w *Watcher) gone(ctx context.Context, tags []catalog.WatchedTag) error {

@@ -519,3 +519,45 @@ func TestRefusedCredentialsAreToldOncePerTag(t *testing.T) {
 		}
 	})
 }
+
+// TestALookThatFailsIsToldOnceOverRestarts: for each account, until the look works or
+// fails for another reason.
+func TestALookThatFailsIsToldOnceOverRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.add("team", "app:latest")
+		w.run()
+		fault, remove := 0, func() {}
+		for i, step := range []struct {
+			status  int // that the registry answers with, 0 for what is true
+			restart bool
+			want    int // events so far of each account
+		}{
+			{403, false, 1}, {403, true, 1}, {403, true, 1},
+			{502, false, 1}, {403, false, 1}, {502, true, 1}, {403, true, 1}, // the registry's own trouble says nothing of the tag
+			{0, true, 1}, {403, false, 2}, {0, false, 2}, {0, true, 2}, {403, true, 3},
+		} {
+			if step.restart {
+				w.stop()
+			}
+			if step.status != fault {
+				remove()
+				fault, remove = step.status, func() {}
+				if fault != 0 {
+					remove = w.registry().Inject(ocitest.Fault{Status: fault})
+				}
+			}
+			if step.restart {
+				w.again()
+			}
+			wait(20 * time.Minute)
+			for _, account := range []string{"admin", "team"} {
+				if got := len(w.events(account, anchore.EventRegistryLookupFailed)); got != step.want {
+					t.Errorf("step %d, %d: %s has %d events, want %d", i, step.status, account, got, step.want)
+				}
+			}
+		}
+	})
+}
