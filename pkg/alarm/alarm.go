@@ -1,7 +1,8 @@
 // Package alarm looks for what keeps the engine from doing its work and raises one
 // FATAL event for each time that it begins: a store that takes no changes, a disk
-// without space, analyses that all fail, an endpoint that takes nothing. Where the
-// event cannot even be recorded, it is sent without the store, best effort.
+// without space, analyses that all fail, an endpoint that takes nothing. What was told
+// is recorded with the event, so that a restart does not tell it again. Where the event
+// cannot even be recorded, it is sent without the store, best effort.
 package alarm
 
 import (
@@ -9,21 +10,38 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 )
 
+// Standing is what was wrong at the last look, by the type of its event: the ids of
+// the resources. At the first look it is what stood when an earlier run ended.
+type Standing map[anchore.EventType][]string
+
+// has reports whether that trouble stands.
+func (s Standing) has(kind anchore.EventType, resource string) bool {
+	return slices.Contains(s[kind], resource)
+}
+
 // Condition looks at one part and returns an event for each thing that is fatally
 // wrong with it now, none if all is well. It returns soon, and tells the same
-// trouble as the same type and resource each time.
-type Condition func(ctx context.Context) []anchore.Event
+// trouble as the same type and resource each time. What it cannot know now, as after
+// a restart or without the store, is as it stood.
+type Condition func(ctx context.Context, stood Standing) []anchore.Event
 
 // Config is what a Watch is built from. Conditions and Raise are required.
 type Config struct {
 	Conditions []Condition
-	// Raise records an event with its notifications.
+	// Raise records an event with its notifications, and that the trouble stands.
 	Raise func(ctx context.Context, e anchore.Event) error
+	// Over records that the trouble of that type and resource is over. It may be called
+	// for one that Raise did not record. Nil: nothing is recorded.
+	Over func(ctx context.Context, kind anchore.EventType, resource string) error
+	// Told is what Raise and Over have recorded in earlier runs: what stands is not told
+	// again, and what is over is quiet as it would have been without a restart.
+	Told []anchore.Trouble
 	// Direct sends an event that could not be recorded, without the store. Nil: it is
 	// only logged.
 	Direct   func(ctx context.Context, e anchore.Event) error
@@ -35,15 +53,23 @@ type Config struct {
 
 // Watch looks at the conditions. Only Run may use it.
 type Watch struct {
-	cfg    Config
-	active map[trouble]bool      // told, and not over
-	told   map[trouble]time.Time // when, also of those that are over
+	cfg      Config
+	troubles map[trouble]state
 }
 
 // trouble is one thing that is wrong.
 type trouble struct {
 	kind     anchore.EventType
 	resource string
+}
+
+// state is what is known of a trouble that was found once.
+type state struct {
+	told    time.Time // by the last event
+	stands  bool      // told, and not over
+	seen    bool      // by this run, while it stands
+	found   bool      // at the last look
+	unsaved bool      // it is over, which could not be recorded yet
 }
 
 // New builds a Watch. It looks at nothing.
@@ -56,7 +82,16 @@ func New(cfg Config) (*Watch, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Watch{cfg: cfg, active: map[trouble]bool{}, told: map[trouble]time.Time{}}, nil
+	w := &Watch{cfg: cfg, troubles: map[trouble]state{}}
+	now := time.Now()
+	for _, t := range cfg.Told {
+		told := t.ToldAt
+		if told.After(now) { // the clock was set back: it must not be quiet for longer than that
+			told = now
+		}
+		w.troubles[trouble{t.Type, t.Resource}] = state{told: told, stands: t.Stands(), found: t.Stands()}
+	}
+	return w, nil
 }
 
 // Run looks until ctx ends.
@@ -74,33 +109,90 @@ func (w *Watch) Run(ctx context.Context) error {
 	return nil
 }
 
-// look tells of every trouble that has begun since the last look.
+// look tells of every trouble that has begun since the last look, and notes which
+// are over.
 func (w *Watch) look(ctx context.Context) {
-	now := time.Now()
+	events := w.ask(ctx)
 	found := map[trouble]bool{}
-	for _, condition := range w.cfg.Conditions {
-		for _, e := range condition(ctx) {
-			t := trouble{e.Type, e.Resource.ID}
-			found[t] = true
-			if w.active[t] || ctx.Err() != nil {
-				continue
-			}
-			if last, ok := w.told[t]; ok && now.Sub(last) < w.cfg.Quiet {
-				continue // it came back soon; told when the quiet is over, if it lasts
-			}
-			w.active[t], w.told[t] = true, now
-			w.tell(ctx, e)
+	for _, e := range events {
+		if ctx.Err() != nil {
+			return // a look that was cut short says nothing
 		}
+		t := trouble{e.Type, e.Resource.ID}
+		found[t] = true
+		w.troubles[t] = w.wrong(ctx, w.troubles[t], e)
 	}
-	for t := range w.active {
-		if !found[t] {
-			delete(w.active, t)
-			w.cfg.Log.Info("a fatal trouble is over", "event", t.kind, "resource", t.resource)
+	for t, s := range w.troubles {
+		if found[t] {
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if s = w.well(ctx, t, s); s.unsaved || time.Since(s.told) < w.cfg.Quiet {
+			w.troubles[t] = s
+		} else {
+			delete(w.troubles, t)
 		}
 	}
 }
 
-// tellTime bounds what telling of one trouble may take.
+// ask asks every condition what is wrong.
+func (w *Watch) ask(ctx context.Context) (events []anchore.Event) {
+	stood := Standing{}
+	for t, s := range w.troubles {
+		if s.found {
+			stood[t.kind] = append(stood[t.kind], t.resource)
+		}
+	}
+	for _, condition := range w.cfg.Conditions {
+		events = append(events, condition(ctx, stood)...)
+	}
+	return events
+}
+
+// wrong is the state of a trouble that a look has found. It tells of it unless that
+// was done.
+func (w *Watch) wrong(ctx context.Context, s state, e anchore.Event) state {
+	now := time.Now()
+	s.found = true
+	switch {
+	case s.stands && !s.seen:
+		w.cfg.Log.Error("fatal, as told before the start: "+e.Message, "event", e.Type, "resource", e.Resource.ID, "details", e.Details, "told", s.told.UTC().Format(time.RFC3339))
+	case s.stands:
+	case !s.told.IsZero() && now.Sub(s.told) < w.cfg.Quiet:
+		return s // it came back soon; told when the quiet is over, if it lasts
+	default:
+		s.told, s.stands, s.unsaved = now, true, false
+		w.tell(ctx, e)
+	}
+	s.seen = true
+	return s
+}
+
+// well is the state of a trouble that a look has not found. What ended is recorded,
+// at a later look if it cannot be now.
+func (w *Watch) well(ctx context.Context, t trouble, s state) state {
+	ended := s.stands
+	s.stands, s.seen, s.found = false, false, false
+	if ended {
+		s.unsaved = w.cfg.Over != nil
+		w.cfg.Log.Info("a fatal trouble is over", "event", t.kind, "resource", t.resource)
+	}
+	if !s.unsaved {
+		return s
+	}
+	ctx, cancel := context.WithTimeout(ctx, tellTime)
+	defer cancel()
+	err := w.cfg.Over(ctx, t.kind, t.resource)
+	if err != nil && ended {
+		w.cfg.Log.Warn("the end of a fatal trouble could not be recorded; trying again", "event", t.kind, "resource", t.resource, "error", err)
+	}
+	s.unsaved = err != nil
+	return s
+}
+
+// tellTime bounds what telling of one trouble, or recording its end, may take.
 const tellTime = 15 * time.Second
 
 func (w *Watch) tell(ctx context.Context, e anchore.Event) {

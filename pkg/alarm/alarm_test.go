@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,7 +15,10 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/alarm"
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog"
 	"github.com/anchore/anchore-engine/pkg/store"
+	"github.com/anchore/anchore-engine/pkg/store/bolt"
+	"github.com/anchore/anchore-engine/pkg/store/dir"
 )
 
 // trouble is a condition that can be switched.
@@ -29,7 +33,7 @@ func (t *trouble) set(on bool) {
 	t.on = on
 }
 
-func (t *trouble) condition(context.Context) []anchore.Event {
+func (t *trouble) condition(context.Context, alarm.Standing) []anchore.Event {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.on {
@@ -110,6 +114,187 @@ func TestWhatCannotBeRecordedIsSentDirectly(t *testing.T) {
 	})
 }
 
+// engine is what an alarm lives in: a store that outlives its runs.
+type engine struct {
+	*testing.T
+	disk    trouble
+	catalog *catalog.Catalog
+	end     func()
+}
+
+// newEngine opens a store and lets a first run begin.
+func newEngine(t *testing.T) *engine {
+	base := t.TempDir()
+	s, err := bolt.Open(bolt.Config{Path: filepath.Join(base, "db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	blobs, err := dir.New(dir.Config{Path: filepath.Join(base, "blobs")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &engine{T: t}
+	if e.catalog, err = catalog.New(catalog.Config{Store: s, Blobs: blobs}); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.catalog.CreateAccount(t.Context(), anchore.Account{Name: anchore.AdminAccount}, "foobar"); err != nil {
+		t.Fatal(err)
+	}
+	e.start()
+	t.Cleanup(func() { e.end() })
+	return e
+}
+
+func (e *engine) start() {
+	e.Helper()
+	told, err := e.catalog.Troubles(e.Context())
+	if err != nil {
+		e.Fatal(err)
+	}
+	w, err := alarm.New(alarm.Config{
+		Conditions: []alarm.Condition{e.disk.condition}, Raise: e.catalog.TroubleBegan, Told: told,
+		Over: func(ctx context.Context, kind anchore.EventType, resource string) error {
+			_, err := e.catalog.TroubleEnded(ctx, kind, resource, anchore.Event{})
+			return err
+		},
+	})
+	if err != nil {
+		e.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- w.Run(ctx) }()
+	e.end = func() {
+		cancel()
+		if err := <-done; err != nil {
+			e.Errorf("Run() = %v", err)
+		}
+		e.end = func() {}
+	}
+}
+
+// events counts what was told.
+func (e *engine) events() int {
+	e.Helper()
+	list, _, err := e.catalog.Events(context.Background(), anchore.AdminAccount, catalog.EventFilter{Type: string(anchore.EventDiskFull), Level: anchore.Fatal}, 1, 100)
+	if err != nil {
+		e.Fatal(err)
+	}
+	return len(list)
+}
+
+// TestRestarts: what was told is not told again by a later run, and stays quiet for
+// the hour that it would be without a restart.
+func TestRestarts(t *testing.T) {
+	type step struct {
+		what string // full, free: the disk; stop, start, restart: the engine
+		wait time.Duration
+		want int // events so far
+	}
+	const minute = time.Minute
+	for name, steps := range map[string][]step{
+		"it stands": {
+			{"full", minute, 1}, {"restart", minute, 1}, {"restart", 5 * time.Hour, 1}, {"restart", minute, 1},
+			{"free", minute, 1}, {"full", minute, 2},
+		},
+		"it begins while the engine is down": {{"stop", minute, 0}, {"full", minute, 0}, {"start", minute, 1}, {"restart", minute, 1}},
+		"it ends and comes back soon, a restart between": {
+			{"full", minute, 1}, {"free", minute, 1}, {"restart", minute, 1}, {"full", minute, 1}, {"restart", 2 * minute, 1},
+			{"restart", time.Hour, 2}, // it lasts
+			{"restart", 5 * time.Hour, 2},
+		},
+		"it ends and comes back soon, gone by the next hour": {
+			{"full", minute, 1}, {"free", minute, 1}, {"restart", minute, 1}, {"full", minute, 1}, {"free", 2 * time.Hour, 1},
+		},
+		"it ends while the engine is down and comes back soon": {
+			{"full", minute, 1}, {"stop", minute, 1}, {"free", minute, 1}, {"start", minute, 1}, {"full", minute, 1}, {"start", 2 * time.Hour, 2},
+		},
+		"it ends and comes back while the engine is down": {
+			{"full", minute, 1}, {"stop", minute, 1}, {"free", 2 * time.Hour, 1}, {"full", minute, 1}, {"start", 2 * time.Hour, 1}, // nobody saw it end
+		},
+		"it comes back long after": {
+			{"full", minute, 1}, {"free", 2 * time.Hour, 1}, {"restart", minute, 1}, {"full", minute, 2}, {"restart", minute, 2},
+		},
+		"it ends while the engine is down and comes back long after": {
+			{"full", minute, 1}, {"stop", minute, 1}, {"free", 2 * time.Hour, 1}, {"start", minute, 1}, {"full", minute, 2},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := newEngine(t)
+				for i, s := range steps {
+					switch s.what {
+					case "full", "free":
+						e.disk.set(s.what == "full")
+					case "stop":
+						e.end()
+					default:
+						e.end()
+						e.start()
+					}
+					time.Sleep(s.wait)
+					synctest.Wait()
+					if got := e.events(); got != s.want {
+						t.Errorf("step %d, %s: %d events, want %d", i, s.what, got, s.want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestAClockThatWasSetBack: what was told at a time that is still to come is quiet
+// for an hour from now, not from then.
+func TestAClockThatWasSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, raised := trouble{on: true}, 0
+		w, err := alarm.New(alarm.Config{
+			Conditions: []alarm.Condition{disk.condition},
+			Raise:      func(context.Context, anchore.Event) error { raised++; return nil },
+			Told:       []anchore.Trouble{{Type: anchore.EventDiskFull, Resource: "data_dir", ToldAt: time.Now().Add(1000 * time.Hour), OverAt: time.Now()}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 2*time.Hour)
+		defer stop()
+		if err := w.Run(ctx); err != nil || raised != 1 {
+			t.Errorf("%d events in two hours, %v; want 1", raised, err)
+		}
+	})
+}
+
+// TestAnEndIsRecordedOnceTheStoreServes: until then each look tries again.
+func TestAnEndIsRecordedOnceTheStoreServes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var disk trouble
+		tries := 0
+		w, err := alarm.New(alarm.Config{
+			Conditions: []alarm.Condition{disk.condition},
+			Raise:      func(context.Context, anchore.Event) error { t.Error("raised"); return nil },
+			Over: func(_ context.Context, kind anchore.EventType, resource string) error {
+				if tries++; kind != anchore.EventDiskFull || resource != "data_dir" {
+					t.Errorf("Over(%s, %s)", kind, resource)
+				}
+				if tries < 20 {
+					return errors.New("disk full")
+				}
+				return nil
+			},
+			Told: []anchore.Trouble{{Type: anchore.EventDiskFull, Resource: "data_dir", ToldAt: time.Now().Add(-9 * time.Hour)}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), time.Hour)
+		defer stop()
+		if err := w.Run(ctx); err != nil || tries != 20 {
+			t.Errorf("%d tries in an hour, %v; want 20, of which the last was good", tries, err)
+		}
+	})
+}
+
 // broken is a store that serves or not, as it is told.
 type broken struct{ err error }
 
@@ -160,7 +345,7 @@ func TestStoreCondition(t *testing.T) {
 		if (err != nil) != (step.fails != nil) && step.fails != nil {
 			t.Errorf("step %d: Update() = %v", i, err)
 		}
-		if got := len(s.Condition(t.Context())) > 0; got != step.failed {
+		if got := len(s.Condition(t.Context(), nil)) > 0; got != step.failed {
 			t.Errorf("step %d: failing = %v, want %v", i, got, step.failed)
 		}
 	}
@@ -170,31 +355,51 @@ func TestStoreCondition(t *testing.T) {
 		t.Error("nobody was told to look")
 	}
 	below.err = full
-	if err := s.View(t.Context(), look); !errors.Is(err, full) || len(s.Condition(t.Context())) != 1 {
-		t.Errorf("View() = %v; condition %v", err, s.Condition(t.Context()))
+	if err := s.View(t.Context(), look); !errors.Is(err, full) || len(s.Condition(t.Context(), nil)) != 1 {
+		t.Errorf("View() = %v; condition %v", err, s.Condition(t.Context(), nil))
 	}
 }
 
 func TestDiskCondition(t *testing.T) {
+	low := alarm.Standing{anchore.EventDiskFull: {"data_dir"}}
 	for _, tt := range []struct {
 		dir   string
 		least int64
+		stood alarm.Standing
 		want  int
 	}{
-		{t.TempDir(), 1, 0}, {t.TempDir(), 1 << 60, 1}, {filepath.Join(t.TempDir(), "gone"), 1, 1},
+		{t.TempDir(), 1, nil, 0}, {t.TempDir(), 1, low, 0}, {t.TempDir(), 1 << 60, nil, 1}, {filepath.Join(t.TempDir(), "gone"), 1, nil, 1},
 	} {
-		if got := alarm.Disk(tt.dir, tt.least)(t.Context()); len(got) != tt.want {
-			t.Errorf("Disk(%q, %d) = %v, want %d events", tt.dir, tt.least, got, tt.want)
+		if got := alarm.Disk(tt.dir, tt.least)(t.Context(), tt.stood); len(got) != tt.want {
+			t.Errorf("Disk(%q, %d) after %v = %v, want %d events", tt.dir, tt.least, tt.stood, got, tt.want)
 		}
+	}
+}
+
+// TestDiskIsWellWithATenthMore asks for so much that what is free, which others
+// change meanwhile, is between that and a tenth more.
+func TestDiskIsWellWithATenthMore(t *testing.T) {
+	dir := t.TempDir()
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		t.Fatal(err)
+	}
+	c := alarm.Disk(dir, int64(fs.Bavail)*fs.Bsize/105*100)
+	if got := c(t.Context(), nil); len(got) != 0 {
+		t.Errorf("with a twentieth more than the least: %v, want nothing", got)
+	}
+	if got := c(t.Context(), alarm.Standing{anchore.EventDiskFull: {"data_dir"}}); len(got) != 1 {
+		t.Errorf("the same after the trouble stood, also before a restart: %v, want one event", got)
 	}
 }
 
 func TestKeyFileCondition(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
 	c := alarm.KeyFile(path)
+	var stood alarm.Standing
 	look := func(what string, want int) {
 		t.Helper()
-		if got := c(t.Context()); len(got) != want {
+		if got := c(t.Context(), stood); len(got) != want {
 			t.Errorf("%s: %v, want %d events", what, got, want)
 		}
 	}
@@ -211,33 +416,71 @@ func TestKeyFileCondition(t *testing.T) {
 		t.Fatal(err)
 	}
 	look("no file", 1)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	c = alarm.KeyFile(path)
+	look("no key after a restart", 0)
+	stood = alarm.Standing{anchore.EventKeyUnreadable: {"key"}}
+	look("no key after a restart, and it was gone before", 1)
 }
 
 func TestDeadEndpoints(t *testing.T) {
 	long := time.Now().Add(-2 * time.Hour)
-	c := alarm.Dead(time.Hour, func(context.Context) ([]alarm.Endpoint, error) {
-		return []alarm.Endpoint{
-			{Name: "error_event", Waiting: 1, Since: long}, {Name: "general", Waiting: 1, Since: long, Reason: "refused"},
-			{Name: "tag_update", Waiting: 1, Since: time.Now()}, {Name: "vuln_update", Since: long}, {Name: "policy_eval", Waiting: 3},
-		}, nil
-	})
-	var names []string
-	for _, e := range c(t.Context()) {
-		names = append(names, e.Resource.ID)
+	stood := alarm.Standing{anchore.EventEndpointDead: {"general"}}
+	for _, tt := range []struct {
+		what     string
+		endpoint alarm.Endpoint
+		stood    alarm.Standing
+		want     bool
+	}{
+		{"dead", alarm.Endpoint{Name: "general", Waiting: 1, Since: long, Failed: true, Reason: "refused"}, nil, true},
+		{"dead as before", alarm.Endpoint{Name: "general", Waiting: 1, Since: long, Failed: true}, stood, true},
+		{"the endpoint of error_event", alarm.Endpoint{Name: "error_event", Waiting: 1, Since: long, Failed: true}, nil, false},
+		{"fails since a moment", alarm.Endpoint{Name: "general", Waiting: 1, Since: time.Now(), Failed: true}, nil, false},
+		{"nothing waits", alarm.Endpoint{Name: "general", Since: long, Failed: true}, nil, false},
+		{"works", alarm.Endpoint{Name: "general", Waiting: 3}, nil, false},
+		{"resumed, not tried yet", alarm.Endpoint{Name: "general", Waiting: 3, Failed: true}, nil, false},
+		{"dead, resumed, not tried yet", alarm.Endpoint{Name: "general", Waiting: 3, Failed: true}, stood, true},
+		{"dead, resumed, fails again", alarm.Endpoint{Name: "general", Waiting: 3, Since: time.Now(), Failed: true}, stood, true},
+		{"it was dead and took something", alarm.Endpoint{Name: "general", Waiting: 3}, stood, false},
+		{"another was dead", alarm.Endpoint{Name: "tag_update", Waiting: 3, Failed: true}, stood, false},
+	} {
+		c := alarm.Dead(time.Hour, func(context.Context) ([]alarm.Endpoint, error) { return []alarm.Endpoint{tt.endpoint}, nil })
+		got := c(t.Context(), tt.stood)
+		if len(got) > 0 != tt.want || tt.want && got[0].Resource.ID != tt.endpoint.Name {
+			t.Errorf("%s: %v, want an event: %v", tt.what, got, tt.want)
+		}
 	}
-	if diff := cmp.Diff([]string{"general"}, names); diff != "" {
-		t.Errorf("dead (-want +got):\n%s", diff)
+	unknown := alarm.Dead(time.Hour, func(context.Context) ([]alarm.Endpoint, error) { return nil, errors.New("no store") })
+	if got := unknown(t.Context(), nil); len(got) != 0 {
+		t.Errorf("without the store: %v", got)
+	}
+	if got := unknown(t.Context(), stood); len(got) != 1 || got[0].Resource.ID != "general" {
+		t.Errorf("without the store after general stood: %v, want general", got)
 	}
 }
 
 func TestFailuresCondition(t *testing.T) {
-	n := 4
-	c := alarm.Failures(5, func() (int, string) { return n, "no space" })
-	if got := c(t.Context()); got != nil {
-		t.Errorf("after 4 failures: %v", got)
-	}
-	n = 5
-	if got := c(t.Context()); len(got) != 1 {
-		t.Errorf("after 5 failures: %v, want one event", got)
+	stood := alarm.Standing{anchore.EventAnalysisDown: {"analyzer"}}
+	for _, tt := range []struct {
+		what      string
+		failures  int
+		succeeded bool
+		stood     alarm.Standing
+		want      int
+	}{
+		{"few", 4, true, nil, 0},
+		{"many", 5, true, nil, 1},
+		{"many from the start on", 5, false, nil, 1},
+		{"a restart", 0, false, nil, 0},
+		{"a restart while it stands", 0, false, stood, 1},
+		{"it fails again after a restart", 4, false, stood, 1},
+		{"a success", 0, true, stood, 0},
+	} {
+		c := alarm.Failures(5, func() (int, string, bool) { return tt.failures, "no space", tt.succeeded })
+		if got := c(t.Context(), tt.stood); len(got) != tt.want {
+			t.Errorf("%s: %v, want %d events", tt.what, got, tt.want)
+		}
 	}
 }

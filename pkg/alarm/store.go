@@ -92,7 +92,7 @@ func (s *Store) note(err error) {
 }
 
 // Condition says that the store takes no changes, until it takes one.
-func (s *Store) Condition(context.Context) []anchore.Event {
+func (s *Store) Condition(context.Context, Standing) []anchore.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {

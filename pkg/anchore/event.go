@@ -72,6 +72,19 @@ type Event struct {
 	At       time.Time
 }
 
+// Trouble is something that is wrong for a time, of which one event told when it
+// began. The event's type and resource name it.
+type Trouble struct {
+	Type     EventType
+	Resource string // its id
+	Level    Level
+	ToldAt   time.Time // by the last event
+	OverAt   time.Time // zero while it stands
+}
+
+// Stands reports whether the trouble is not over.
+func (t Trouble) Stands() bool { return t.OverAt.IsZero() }
+
 // LookupFailure is the event of a registry that did not give what ref names, or
 // gave something that cannot be read. The caller fills in the account.
 func LookupFailure(ref Reference, cause error) Event {

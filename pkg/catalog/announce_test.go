@@ -205,7 +205,8 @@ func TestCauseThatCannotBeServed(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Errorf("RunFanOut: %v", err)
 		}
-		diff(t, "notifications", []string{"tag_update " + alpine + " A→B", "event_log catalog  →", "error_event catalog  →"}, w.told("admin"))
+		diff(t, "notifications", []string{"tag_update " + alpine + " A→B", "event_log catalog  →",
+			"error_event catalog The notifications of a change could not be written; the change was set aside"}, w.told("admin"))
 		diff(t, "events", []string{"user.image.tag.updated " + alpine, string(anchore.EventCauseParked) + " catalog"}, w.events("admin"))
 		diff(t, "sent to error_event", 1, len(w.sent("error_event")))
 	})

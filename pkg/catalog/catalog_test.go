@@ -523,10 +523,18 @@ func TestGoneAndRefusedTagsAreToldOnce(t *testing.T) {
 	large := catalog.Refusal{TagDigest: digest("B"), Reason: catalog.RefusedSize, Limit: "100", Message: "too large"}
 	raised := large
 	raised.Limit = "200"
+	failed := func(why string) func() (bool, error) {
+		return func() (bool, error) {
+			return w.TagLookFailed(t.Context(), "admin", ref, anchore.E(anchore.Forbidden, "test", "%s", why))
+		}
+	}
+	looked := func() (bool, error) { return false, w.TagLooked(t.Context(), "admin", ref) }
 	for i, tt := range []struct {
 		tell func() (bool, error)
 		want bool
 	}{
+		{looked, false}, {failed("no login"), true}, {failed("no login"), false}, {failed("no right"), true}, {failed("no right"), false},
+		{looked, false}, {failed("no right"), true}, {looked, false}, {looked, false},
 		{func() (bool, error) { return w.TagGone(t.Context(), "admin", ref) }, true},
 		{func() (bool, error) { return w.TagGone(t.Context(), "admin", ref) }, false},
 		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, large) }, true},
@@ -537,7 +545,7 @@ func TestGoneAndRefusedTagsAreToldOnce(t *testing.T) {
 			t.Errorf("step %d: first = %v, %v; want %v", i, first, err, tt.want)
 		}
 	}
-	diff(t, "events", 3, len(w.events("admin")))
+	diff(t, "events", 6, len(w.events("admin")))
 	tags, _, err := w.WatchedTags(t.Context(), "", 0)
 	if err != nil || len(tags) != 1 || tags[0].GoneSince.IsZero() || tags[0].Refusal.Limit != "200" || tags[0].Digest != digest("A") {
 		t.Errorf("WatchedTags = %+v, %v", tags, err)
@@ -863,6 +871,10 @@ func describe(n anchore.Notification) string {
 			return err.Error()
 		}
 		return short(fmt.Sprintf("%s %s %s→%s", n.Type, n.Key, strings.Join(p.LastEval, ","), strings.Join(p.CurrEval, ",")))
+	}
+	if n.Type == anchore.ErrorEvent {
+		_, message, _ := strings.Cut(n.Summary, ": ")
+		return fmt.Sprintf("%s %s %s", n.Type, n.Key, message)
 	}
 	var p anchore.AnalysisUpdatePayload
 	if err := json.Unmarshal(n.Payload, &p); err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/catalog/registry"
 	"github.com/anchore/anchore-engine/pkg/catalog/repository"
 	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
+	"github.com/anchore/anchore-engine/pkg/catalog/trouble"
 	"github.com/anchore/anchore-engine/pkg/catalog/work"
 	"github.com/anchore/anchore-engine/pkg/store"
 	"github.com/anchore/anchore-engine/pkg/store/bolt"
@@ -35,7 +36,7 @@ func verifyIndexes(t testing.TB, s store.Store) {
 	for _, verify := range []func(context.Context, store.Store, func(string)) error{
 		account.Table.Verify, account.Users.Verify, subscription.Table.Verify, image.Table.Verify, image.Tags.Verify,
 		registry.Table.Verify, registry.Sources.Verify, image.Named.Verify, image.History.Verify, work.Table.Verify, work.Sources.Verify, imports.Table.Verify, event.Table.Verify,
-		cause.Table.Verify, outbox.Notifications.Verify, outbox.Deliveries.Verify, outbox.Done.Verify, outbox.Endpoints.Verify, repository.Table.Verify,
+		cause.Table.Verify, outbox.Notifications.Verify, outbox.Deliveries.Verify, outbox.Done.Verify, outbox.Endpoints.Verify, repository.Table.Verify, trouble.Table.Verify,
 	} {
 		if err := verify(ctx, s, found); err != nil {
 			t.Errorf("verify: %v", err)
@@ -62,6 +63,7 @@ func (s *script) steps() []func(context.Context) error {
 	return []func(context.Context) error{
 		saw("A", &catalog.Addition{AutoSubscribe: true}),
 		s.work,
+		s.alarm,
 		saw("B", nil),
 		s.fanOut,
 		saw("A", nil),
@@ -69,10 +71,28 @@ func (s *script) steps() []func(context.Context) error {
 		s.fanOut,
 		s.deliver,
 		saw("C", nil),
+		s.allClear,
 		s.work,
 		s.fanOut,
 		s.deliver,
 	}
+}
+
+// alarm tells of a trouble, as a look does after a start too: unless it was told.
+func (s *script) alarm(ctx context.Context) error {
+	told, err := s.Troubles(ctx)
+	if err != nil || len(told) > 0 {
+		return err
+	}
+	return s.TroubleBegan(ctx, full)
+}
+
+// allClear tells that the trouble is over.
+func (s *script) allClear(ctx context.Context) error {
+	over := full
+	over.Message = "over"
+	_, err := s.TroubleEnded(ctx, full.Type, full.Resource.ID, over)
+	return err
 }
 
 // work analyzes what is due. The leases are short, so that what a dead worker held
@@ -208,23 +228,28 @@ func (s *script) play(ctx context.Context, steps []func(context.Context) error) 
 	return begun
 }
 
-// check compares what the receiver got with what happened.
+// check compares what the receiver got with what happened: also that a trouble was
+// told once and its end once.
 func (s *script) check(cut int) {
 	s.t.Helper()
 	ids := map[string]string{}
-	var moves, analyses []string
+	var moves, analyses, fatal []string
 	for _, line := range s.sent {
 		id, what, _ := strings.Cut(line, ": ")
 		if ids[id] != "" {
 			continue // told again, under the same id
 		}
 		ids[id] = what
-		if strings.HasPrefix(what, "tag_update") {
+		switch kind, _, _ := strings.Cut(what, " "); anchore.SubscriptionType(kind) {
+		case anchore.TagUpdate:
 			moves = append(moves, what)
-		} else {
+		case anchore.ErrorEvent:
+			fatal = append(fatal, what)
+		default:
 			analyses = append(analyses, what)
 		}
 	}
+	diff(s.t, fmt.Sprintf("cut %d: troubles told", cut), []string{"error_event data_dir full", "error_event data_dir over"}, fatal)
 	diff(s.t, fmt.Sprintf("cut %d: moves told", cut), []string{
 		"tag_update " + alpine + " A→B", "tag_update " + alpine + " B→A", "tag_update " + alpine + " A→C",
 	}, moves)

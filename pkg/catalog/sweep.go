@@ -87,8 +87,13 @@ func deactivateNewest(tx store.Tx, n *image.NamedRow, now int64) error {
 // any time between a blob's Put and the transaction that refers to it.
 const blobGrace = time.Hour
 
+// troubleKeep is how long a trouble that is over is remembered after it was told:
+// longer than any quiet after which it would be told again.
+const troubleKeep = 24 * time.Hour
+
 // Sweep finishes deletions that a crash interrupted, throws away imports whose time
-// is over, and collects blobs that no row refers to. It writes nothing if there is nothing to do.
+// is over, forgets troubles of long ago, and collects blobs that no row refers to. It
+// writes nothing if there is nothing to do.
 func (c *Catalog) Sweep(ctx context.Context) error {
 	err := table.Pages(ctx, c.store, image.ByDeleting, nil, func(e store.Entry) error {
 		key := table.ReadKey(e.Key)
@@ -98,7 +103,8 @@ func (c *Catalog) Sweep(ctx context.Context) error {
 		}
 		return c.purge(ctx, no, digest)
 	})
-	return errors.Join(err, c.sweepAccounts(ctx), watchlist.Sweep(ctx, c.store), imports.Sweep(ctx, c.store), c.sweepBlobs(ctx, blobGrace))
+	return errors.Join(err, c.sweepAccounts(ctx), watchlist.Sweep(ctx, c.store), imports.Sweep(ctx, c.store),
+		c.ExpireTroubles(ctx, troubleKeep), c.sweepBlobs(ctx, blobGrace))
 }
 
 func (c *Catalog) sweepBlobs(ctx context.Context, grace time.Duration) error {

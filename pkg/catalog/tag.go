@@ -228,6 +228,47 @@ func (c *Catalog) TagGone(ctx context.Context, name string, ref anchore.Referenc
 	return first, err
 }
 
+// TagLookFailed records why the tag could not be looked at, and raises an event
+// unless one told of that reason already. The tag's state does not change. Errors:
+// NotFound for the account.
+func (c *Catalog) TagLookFailed(ctx context.Context, name string, ref anchore.Reference, why error) (first bool, err error) {
+	st, err := c.store.Stamp()
+	if err != nil {
+		return false, err
+	}
+	err = c.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
+		old, next, err := image.EditTag(tx, acct.No, ref.FullTag())
+		if err != nil {
+			return err
+		}
+		next.Failed = anchore.MessageOf(why)
+		if first = old == nil || old.Failed != next.Failed; !first {
+			return nil
+		}
+		if err := c.recorder.Record(tx, acct, st, 0, anchore.LookupFailure(ref, why)); err != nil {
+			return err
+		}
+		return image.Tags.Replace(tx, old, &next)
+	})
+	if err == nil && first {
+		c.deliveryReady.Wake()
+	}
+	return first, err
+}
+
+// TagLooked records that the tag can be looked at again. It writes nothing if
+// nothing else is recorded. Errors: NotFound for the account.
+func (c *Catalog) TagLooked(ctx context.Context, name string, ref anchore.Reference) error {
+	return c.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
+		old, next, err := image.EditTag(tx, acct.No, ref.FullTag())
+		if err != nil || old == nil {
+			return err
+		}
+		next.Failed = ""
+		return image.Tags.Replace(tx, old, &next)
+	})
+}
+
 // Refusal is why what a tag names now is not taken: its image is too large, or
 // has no manifest for the platform.
 type Refusal struct {
@@ -291,6 +332,7 @@ type WatchedTag struct {
 	ChangedAt time.Time        // when it was last seen to move, or zero
 	GoneSince time.Time        // since when the registry does not have it, or zero
 	Refusal   Refusal          // zero if what it names was taken
+	Failed    string           // why the last look failed, as an event told; "" if it did not
 	Platform  anchore.Platform // that the tag is followed for; zero is the registry's
 }
 
@@ -349,7 +391,7 @@ func watchedTag(tx store.Tx, acct *account.Row, tag string) (WatchedTag, error) 
 	}
 	w.TagDigest, w.Digest = row.TagDigest, row.Digest
 	w.ChangedAt, w.GoneSince = table.Time(row.Changed), table.Time(row.Gone)
-	w.Platform = row.FollowedPlatform()
+	w.Platform, w.Failed = row.FollowedPlatform(), row.Failed
 	if r := row.Refusal; r != nil {
 		w.Refusal = Refusal{TagDigest: r.TagDigest, Digest: r.Digest, Reason: r.Reason, Limit: r.Limit, Message: r.Message}
 	}

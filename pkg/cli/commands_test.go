@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,31 @@ func TestInterrupt(t *testing.T) {
 	if code != 1 || talk.String() != "\nAborted!\n" {
 		t.Errorf("exit code %d, %q, %q", code, out.String(), talk.String())
 	}
+}
+
+// TestInterruptIsANo: at a question it does not wait for an answer, and is no error.
+func TestInterruptIsANo(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	in, typed := io.Pipe()
+	defer typed.Close()
+	var out asked
+	out.then = cancel
+	var talk bytes.Buffer
+	code := Main(ctx, session.Config{Args: []string{"--url", "http://127.0.0.1:1/v1", "event", "delete", "--all"}, In: in, Out: &out, Err: &talk})
+	if code != 0 || out.text.String() != "Really delete (clear) all events? (y/N)" || talk.Len() > 0 {
+		t.Errorf("exit code %d, %q, %q", code, out.text.String(), talk.String())
+	}
+}
+
+// asked is an output that does something once it was written to.
+type asked struct {
+	text bytes.Buffer
+	then func()
+}
+
+func (a *asked) Write(p []byte) (int, error) {
+	defer a.then()
+	return a.text.Write(p)
 }
 
 // Every command has help that names it and needs no server, and every leaf

@@ -188,11 +188,8 @@ func (o eventDeleteOptions) run(ctx context.Context, args []string) error {
 	if !o.all && o.since == "" && o.before == "" {
 		return session.Failf("Must include either an event_id, --all, --since, or --before")
 	}
-	if o.all && !o.dontAsk {
-		o.app.Out.WriteString("Really delete (clear) all events? (y/N)")
-		if !o.app.AnsweredYes() {
-			return nil
-		}
+	if o.all && !o.dontAsk && !o.app.Confirmed(ctx, "Really delete (clear) all events? (y/N)") {
+		return nil
 	}
 	now := time.Now()
 	response, err := c.DeleteEvents(ctx, &api.DeleteEventsParams{Since: session.Optional(pointInTime(o.since, now)), Before: session.Optional(pointInTime(o.before, now))})

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/alarm"
@@ -16,14 +17,15 @@ import (
 // keyFile is the file in the data directory with the key of stored secrets.
 const keyFile = "key"
 
-// newAlarms lists what is so wrong that an operator must be told.
-func (e *Engine) newAlarms(watched *alarm.Store) (err error) {
+// newAlarms lists what is so wrong that an operator must be told. told is what
+// earlier runs told of.
+func (e *Engine) newAlarms(watched *alarm.Store, told []anchore.Trouble) (err error) {
 	conditions := []alarm.Condition{
 		watched.Condition,
 		alarm.KeyFile(filepath.Join(e.cfg.DataDir, keyFile)),
-		alarm.Failures(troubledAfter, func() (int, string) {
+		alarm.Failures(troubledAfter, func() (int, string, bool) {
 			s := e.workers.Status()
-			return s.Failures, s.LastError
+			return s.Failures, s.LastError, !s.LastSuccess.IsZero()
 		}),
 	}
 	if e.cfg.Alarms.MinFree > 0 {
@@ -32,9 +34,17 @@ func (e *Engine) newAlarms(watched *alarm.Store) (err error) {
 	if e.cfg.Alarms.EndpointDead > 0 {
 		conditions = append(conditions, alarm.Dead(e.cfg.Alarms.EndpointDead, e.endpointsFailing))
 	}
+	fatal := slices.DeleteFunc(slices.Clone(told), func(t anchore.Trouble) bool { return t.Level != anchore.Fatal })
 	e.alarms, err = alarm.New(alarm.Config{
-		Conditions: conditions, Raise: e.catalog.Raise, Direct: e.sendDirectly, Wake: watched.Failed(), Log: e.part("alarm"),
+		Conditions: conditions, Raise: e.catalog.TroubleBegan, Over: e.troubleOver, Told: fatal, Direct: e.sendDirectly,
+		Wake: watched.Failed(), Log: e.part("alarm"),
 	})
+	return err
+}
+
+// troubleOver records that a fatal trouble is over. No event tells of it.
+func (e *Engine) troubleOver(ctx context.Context, kind anchore.EventType, resource string) error {
+	_, err := e.catalog.TroubleEnded(ctx, kind, resource, anchore.Event{})
 	return err
 }
 
@@ -50,7 +60,9 @@ func (e *Engine) endpointsFailing(ctx context.Context) ([]alarm.Endpoint, error)
 		if since.IsZero() {
 			since = s.PausedAt
 		}
-		list = append(list, alarm.Endpoint{Name: s.Name, Waiting: s.Pending, Since: since, Reason: s.Reason})
+		list = append(list, alarm.Endpoint{
+			Name: s.Name, Waiting: s.Pending, Since: since, Failed: s.LastFailure.After(s.LastSuccess), Reason: s.Reason,
+		})
 	}
 	return list, err
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/alarm"
 	"github.com/anchore/anchore-engine/pkg/analyze"
+	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
 	"github.com/anchore/anchore-engine/pkg/config"
 	"github.com/anchore/anchore-engine/pkg/intake"
@@ -129,7 +130,11 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 	if err != nil {
 		return e, err
 	}
-	if err = e.newWatcher(in, metrics); err != nil {
+	troubles, err := e.catalog.Troubles(ctx) // before a part can tell of one
+	if err != nil {
+		return e, err
+	}
+	if err = e.newWatcher(in, metrics, troubles); err != nil {
 		return e, err
 	}
 	if err = e.newWorkers(opt, metrics); err != nil {
@@ -138,7 +143,7 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 	if err = e.newRelay(endpoints, opt, metrics); err != nil {
 		return e, err
 	}
-	if err = e.newAlarms(watched); err != nil {
+	if err = e.newAlarms(watched, troubles); err != nil {
 		return e, err
 	}
 	return e, e.newServer(in, opt, metrics)
@@ -193,7 +198,7 @@ func (e *Engine) layerCache() string {
 	return filepath.Join(e.cfg.DataDir, "layers")
 }
 
-func (e *Engine) newWatcher(in *intake.Intake, metrics prometheus.Registerer) error {
+func (e *Engine) newWatcher(in *intake.Intake, metrics prometheus.Registerer, told []anchore.Trouble) error {
 	m, err := watch.NewMetrics(metrics)
 	if err != nil {
 		return err
@@ -208,6 +213,11 @@ func (e *Engine) newWatcher(in *intake.Intake, metrics prometheus.Registerer) er
 	}
 	if cfg.ListEvery = w.RepositoryInterval; cfg.ListEvery == 0 {
 		cfg.ListEvery = -1
+	}
+	for _, t := range told {
+		if t.Type == anchore.EventRegistryDown && t.Stands() {
+			cfg.Down = append(cfg.Down, t.Resource)
+		}
 	}
 	for host := range w.Registries {
 		cfg.Intervals[host], cfg.PerHosts[host] = w.RegistryInterval(host), w.RegistryLimit(host)

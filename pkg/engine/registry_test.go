@@ -269,8 +269,9 @@ func TestAccountsReadWithTheirOwnCredentials(t *testing.T) {
 	eventually(t, "bob sees the image with a password that is right", func() bool { return strings.Contains(bob.tags()[tag], third.Digest) })
 }
 
-// TestRefusedLoginIsToldOnce: looks go on with a password that no longer holds,
-// one event tells of it, and the new password works at once.
+// TestRefusedLoginIsToldOnce: looks go on with a password that no longer holds, one
+// event tells of it and one of the tag that cannot be looked at, also if the engine
+// restarts meanwhile, and the new password works at once.
 func TestRefusedLoginIsToldOnce(t *testing.T) {
 	r := ocitest.StartWith(t, ocitest.Config{Auth: ocitest.Token, User: "user", Password: "correct-horse"})
 	e := start(t, "")
@@ -281,7 +282,7 @@ func TestRefusedLoginIsToldOnce(t *testing.T) {
 	e.must("POST", "/images?autosubscribe=true", map[string]any{"tag": tag})
 	path := "/registries/" + url.PathEscape(r.Host())
 	e.must("PUT", path+"?validate=false", map[string]any{"registry_pass": "wrong-mule"})
-	events := func() int {
+	events := func(kind anchore.EventType) int {
 		var page struct {
 			Results []struct {
 				Event struct {
@@ -289,16 +290,27 @@ func TestRefusedLoginIsToldOnce(t *testing.T) {
 				} `json:"event"`
 			} `json:"results"`
 		}
-		if err := json.Unmarshal([]byte(e.must("GET", "/events?event_type="+string(anchore.EventRegistryLoginFailed), nil)), &page); err != nil {
+		if err := json.Unmarshal([]byte(e.must("GET", "/events?event_type="+string(kind), nil)), &page); err != nil {
 			t.Fatal(err)
 		}
 		return len(page.Results)
 	}
-	eventually(t, "the refused login is told", func() bool { return events() == 1 })
-	asked := r.Requests("GET", "/token")
-	eventually(t, "it was tried again", func() bool { return r.Requests("GET", "/token") > asked+1 })
-	if n := events(); n != 1 {
-		t.Errorf("%d events, want 1", n)
+	check := func(when string) {
+		t.Helper()
+		for _, kind := range []anchore.EventType{anchore.EventRegistryLoginFailed, anchore.EventRegistryLookupFailed} {
+			eventually(t, when+": "+string(kind), func() bool { return events(kind) > 0 })
+			asked := r.Requests("GET", "/token")
+			eventually(t, "it was tried again", func() bool { return r.Requests("GET", "/token") > asked+1 })
+			if n := events(kind); n != 1 {
+				t.Errorf("%s: %d events %s, want 1", when, n, kind)
+			}
+		}
+	}
+	check("at first")
+	for range 2 {
+		e.stop()
+		e.start()
+		check("after a restart")
 	}
 	if status, answer := e.call("PUT", path, map[string]any{"registry_pass": "still-wrong"}); status != 406 {
 		t.Errorf("another wrong password: %d %s", status, answer)

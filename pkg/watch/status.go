@@ -29,7 +29,6 @@ func (w *Watcher) finish(ctx context.Context, r result) {
 		w.mu.Unlock()
 		return
 	}
-	before := t.lastErr
 	t.lastLook, t.lastErr = now, ""
 	if r.err != nil {
 		t.lastErr = anchore.MessageOf(r.err)
@@ -48,26 +47,50 @@ func (w *Watcher) finish(ctx context.Context, r result) {
 	default:
 		w.schedule(t, now)
 	}
-	failures, reason, tags := h.failures, h.reason, t.tags
+	seen := *h
 	w.mu.Unlock()
 	w.cfg.Metrics.look(t.ref.Registry, r.err)
-	if told != "" {
-		w.tell(ctx, t.ref.Registry, told, failures, reason)
-	}
-	if kind := anchore.KindOf(r.err); r.err != nil && !isHostFailure(r.err) && kind != anchore.NotFound && anchore.MessageOf(r.err) != before {
-		w.lookFailed(ctx, tags, r.err)
+	switch told {
+	case anchore.EventRegistryDown:
+		w.tellDown(ctx, h, seen)
+	case anchore.EventRegistryUp:
+		w.tellUp(ctx, h)
 	}
 }
 
-// lookFailed raises the event of a tag that cannot be looked at, for each account
-// and once until it can or fails for another reason.
-func (w *Watcher) lookFailed(ctx context.Context, tags []catalog.WatchedTag, why error) {
+// notLookedAt tells of tags that cannot be looked at, each account once until it can
+// or fails for another reason, and returns why.
+func (w *Watcher) notLookedAt(ctx context.Context, r *result, tags []catalog.WatchedTag, why error) error {
+	if isHostFailure(why) || anchore.KindOf(why) == anchore.NotFound || ctx.Err() != nil {
+		return why // says nothing of the tag, or was told otherwise
+	}
+	reason := anchore.MessageOf(why)
 	for _, tag := range tags {
-		e := anchore.LookupFailure(tag.Ref, why)
-		e.Account = tag.Account
-		if err := w.cfg.Catalog.Raise(ctx, e); err != nil && ctx.Err() == nil {
-			w.cfg.Log.Error("the event of a failed look was not recorded", "tag", tag.Ref.FullTag(), "error", err)
+		if tag.Failed == reason {
+			continue
 		}
+		_, err := w.cfg.Catalog.TagLookFailed(ctx, tag.Account, tag.Ref, why)
+		w.learned(ctx, r, tag, reason, err)
+	}
+	return why
+}
+
+// lookedAt records that a tag can be looked at again.
+func (w *Watcher) lookedAt(ctx context.Context, r *result, tag catalog.WatchedTag) {
+	w.learned(ctx, r, tag, "", w.cfg.Catalog.TagLooked(ctx, tag.Account, tag.Ref))
+}
+
+// learned notes in a result what is recorded of a tag now, unless that failed: then
+// the next look tries again.
+func (w *Watcher) learned(ctx context.Context, r *result, tag catalog.WatchedTag, reason string, err error) {
+	switch {
+	case err == nil:
+		if r.failed == nil {
+			r.failed = map[string]string{}
+		}
+		r.failed[tag.Account] = reason
+	case ctx.Err() == nil:
+		w.cfg.Log.Error("what came of a look was not recorded", "account", tag.Account, "tag", tag.Ref.FullTag(), "error", err)
 	}
 }
 
@@ -75,6 +98,9 @@ func (w *Watcher) lookFailed(ctx context.Context, tags []catalog.WatchedTag, why
 func (t *target) learn(r result, now time.Time) {
 	for i := range t.tags {
 		tag := &t.tags[i]
+		if reason, changed := r.failed[tag.Account]; changed {
+			tag.Failed = reason
+		}
 		switch {
 		case anchore.KindOf(r.err) == anchore.NotFound && r.err != nil:
 			if tag.GoneSince.IsZero() {
@@ -83,63 +109,6 @@ func (t *target) learn(r result, now time.Time) {
 		case r.err == nil && tag.GoneSince.IsZero() && tag.Refusal.TagDigest == "":
 			tag.TagDigest = r.digest
 		}
-	}
-}
-
-// isHostFailure reports whether an error says something about the registry rather
-// than about one tag.
-func isHostFailure(err error) bool {
-	kind := anchore.KindOf(err)
-	return err != nil && (kind == anchore.Unavailable || kind == anchore.Limited)
-}
-
-// outcome counts a success or failure of the registry and returns the event that
-// it calls for, "" if none. What ends while the registry is left alone was begun
-// before: it neither counts again nor ends the pause.
-func (h *host) outcome(t *target, err error, interval time.Duration, now time.Time) anchore.EventType {
-	held := h.held.After(now)
-	if !isHostFailure(err) {
-		if held {
-			return ""
-		}
-		up := h.told
-		h.failures, h.several, h.failed, h.held, h.reason, h.told = 0, false, nil, time.Time{}, "", false
-		if up {
-			return anchore.EventRegistryUp
-		}
-		return ""
-	}
-	asked := anchore.AfterOf(err)
-	h.several = h.several || h.failed != nil && h.failed != t
-	h.failed, h.reason, h.limited = t, anchore.MessageOf(err), anchore.KindOf(err) == anchore.Limited
-	if held {
-		if until := now.Add(asked); until.After(h.held) {
-			h.held = until
-		}
-		return ""
-	}
-	h.failures++
-	h.held = now.Add(backoff(h.failures, interval, asked))
-	if h.failures < downAfter || h.told || anchore.KindOf(err) == anchore.Limited || !h.several && h.targets > 1 {
-		return ""
-	}
-	h.told = true
-	return anchore.EventRegistryDown
-}
-
-// tell raises the event that a registry is down or up, once for each time.
-func (w *Watcher) tell(ctx context.Context, registry string, what anchore.EventType, failures int, reason string) {
-	e := anchore.Event{
-		Type: what, Level: anchore.Info, Service: "catalog", Message: "Registry answers again",
-		Resource: anchore.Resource{Type: "registry", ID: registry},
-	}
-	if what == anchore.EventRegistryDown {
-		e.Level, e.Message = anchore.Failure, "Registry does not answer; its tags are not watched until it does"
-		e.Details = map[string]any{"msg": reason, "failures": failures}
-		w.cfg.Log.Warn("a registry does not answer", "registry", registry, "reason", reason)
-	}
-	if err := w.cfg.Catalog.Raise(ctx, e); err != nil && ctx.Err() == nil {
-		w.cfg.Log.Error("the event of a registry was not recorded", "registry", registry, "error", err)
 	}
 }
 
@@ -254,6 +223,9 @@ func (w *Watcher) Status() (registries []RegistryStatus, lastRun time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, h := range w.hosts {
+		if h.targets == 0 && h.failures == 0 {
+			continue
+		}
 		registries = append(registries, RegistryStatus{Registry: h.name, Waiting: len(h.ready), Failures: h.failures, Until: h.held, Reason: h.reason, Limited: h.limited})
 	}
 	slices.SortFunc(registries, func(a, b RegistryStatus) int { return cmp.Compare(a.Registry, b.Registry) })

@@ -22,7 +22,10 @@ type Catalog interface {
 	WatchedTags(ctx context.Context, after string, limit int) (tags []catalog.WatchedTag, next string, err error)
 	SubscriptionsChanged() <-chan struct{}
 	TagGone(ctx context.Context, account string, ref anchore.Reference) (first bool, err error)
-	Raise(ctx context.Context, e anchore.Event) error
+	TagLookFailed(ctx context.Context, account string, ref anchore.Reference, why error) (first bool, err error)
+	TagLooked(ctx context.Context, account string, ref anchore.Reference) error
+	TroubleBegan(ctx context.Context, e anchore.Event) error
+	TroubleEnded(ctx context.Context, kind anchore.EventType, resource string, e anchore.Event) (ended bool, err error)
 	repositories
 }
 
@@ -56,6 +59,7 @@ type Config struct {
 	Looks      int                      // at once, overall; 0 is 32
 	PerHost    int                      // at once, in one registry; 0 is 8
 	PerHosts   map[string]int           // replaces PerHost for single registries
+	Down       []string                 // registries of which an earlier run told that they are down
 	ReloadWait time.Duration            // least time between two readings of the watched set; 0 is half a second
 	Log        *slog.Logger             // nil discards
 	Metrics    *Metrics                 // nil counts nothing
@@ -129,13 +133,17 @@ type host struct {
 	reason   string
 	limited  bool // the last failure was that it asked to wait
 	told     bool // that it is down
+	stood    bool // an earlier run told so, and it has not answered since
+
+	unwatched time.Time // since when it has no targets, zero if it has
 }
 
 // result is what came of a look.
 type result struct {
 	target *target
 	digest string
-	more   bool // of a repository: there is more to take at once
+	failed map[string]string // of a tag: what is now recorded in WatchedTag.Failed, by account, where it changed
+	more   bool              // of a repository: there is more to take at once
 	err    error
 }
 
@@ -152,10 +160,14 @@ func New(cfg Config) (*Watcher, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Watcher{
+	w := &Watcher{
 		cfg: cfg, results: make(chan result), nudge: make(chan struct{}, 1),
 		targets: map[string]*target{}, byKey: map[string][]*target{}, hosts: map[string]*host{}, wishes: map[wish]bool{},
-	}, nil
+	}
+	for _, registry := range cfg.Down {
+		w.hosts[registry] = &host{name: registry, stood: true}
+	}
+	return w, nil
 }
 
 // interval is the time between two looks at a tag of the registry; 0 or less is
@@ -265,8 +277,9 @@ func (w *Watcher) reload(ctx context.Context, now time.Time) error {
 		return err
 	}
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.replace(found, now)
+	w.mu.Unlock()
+	w.forgetDown(ctx, now)
 	return nil
 }
 
@@ -290,6 +303,13 @@ func (w *Watcher) replace(found map[string]*target, now time.Time) {
 	for _, t := range found {
 		w.byKey[t.key] = append(w.byKey[t.key], t)
 		w.host(t).targets++
+	}
+	for _, h := range w.hosts {
+		if h.targets > 0 {
+			h.unwatched = time.Time{}
+		} else if h.unwatched.IsZero() {
+			h.unwatched = now
+		}
 	}
 	w.grant()
 	for _, t := range found {
@@ -431,30 +451,35 @@ func (w *Watcher) look(ctx context.Context, h *host, t *target) {
 		if len(repos) > 0 {
 			r.more, r.err = w.list(ctx, t.ref, repos)
 		} else {
-			r.digest, r.err = w.lookAt(ctx, t.ref, tags, why)
+			r.err = w.lookAt(ctx, &r, tags, why)
 		}
 		w.results <- r
 	}()
 }
 
 // lookAt asks for the tag's digest and hands over what changed, for each account.
-func (w *Watcher) lookAt(ctx context.Context, ref anchore.Reference, tags []catalog.WatchedTag, why string) (digest string, err error) {
-	digest, err = w.cfg.Registry.Head(ctx, tags[0].Account, ref)
+// A failure that is the tag's own is told of once.
+func (w *Watcher) lookAt(ctx context.Context, r *result, tags []catalog.WatchedTag, why string) error {
+	digest, err := w.cfg.Registry.Head(ctx, tags[0].Account, r.target.ref)
 	if anchore.KindOf(err) == anchore.NotFound {
-		return "", errors.Join(err, w.gone(ctx, tags))
+		return errors.Join(err, w.gone(ctx, tags))
 	}
 	if err != nil {
-		return "", err
+		return w.notLookedAt(ctx, r, tags, err)
 	}
-	for _, tag := range tags {
-		if tag.TagDigest == digest && tag.GoneSince.IsZero() && tag.Refusal.TagDigest == "" {
-			continue
+	r.digest = digest
+	for i, tag := range tags {
+		if tag.TagDigest != digest || !tag.GoneSince.IsZero() || tag.Refusal.TagDigest != "" {
+			if _, e := w.cfg.Intake.Look(ctx, tag, digest, why); e != nil {
+				err = errors.Join(err, w.notLookedAt(ctx, r, tags[i:i+1], e))
+				continue
+			}
 		}
-		if _, e := w.cfg.Intake.Look(ctx, tag, digest, why); e != nil {
-			err = errors.Join(err, e)
+		if tag.Failed != "" {
+			w.lookedAt(ctx, r, tag)
 		}
 	}
-	return digest, err
+	return err
 }
 
 func (w *Watcher) gone(ctx context.Context, tags []catalog.WatchedTag) error {

@@ -34,6 +34,8 @@ type world struct {
 	registries map[string]*ocitest.Registry
 	log        strings.Builder
 	logins     logins
+	config     watch.Config
+	stop       func()
 }
 
 type logins map[string]oci.Credential
@@ -68,6 +70,7 @@ func newWorld(t *testing.T, cfg watch.Config, maxMB float64) *world {
 	w.intake, err = intake.New(intake.Config{Registry: w.client, Catalog: w.catalog, MaxSizeMB: maxMB, Logger: logger})
 	w.must(err)
 	cfg.Catalog, cfg.Registry, cfg.Intake, cfg.Log = w.catalog, w.client, w.intake, logger
+	w.config = cfg
 	w.watcher, err = watch.New(cfg)
 	w.must(err)
 	return w
@@ -83,7 +86,25 @@ func (w *world) run() {
 			w.Errorf("Run: %v", err)
 		}
 	}()
-	w.Cleanup(func() { cancel(); <-done })
+	w.stop = func() { cancel(); <-done }
+	w.Cleanup(w.stop)
+}
+
+// again starts a new watcher with what the one before has left in the store, as a
+// start of the engine does.
+func (w *world) again() {
+	w.Helper()
+	told, err := w.catalog.Troubles(w.Context())
+	w.must(err)
+	w.config.Down = nil
+	for _, t := range told {
+		if t.Stands() {
+			w.config.Down = append(w.config.Down, t.Resource)
+		}
+	}
+	w.watcher, err = watch.New(w.config)
+	w.must(err)
+	w.run()
 }
 
 func (w *world) must(err error) {
@@ -495,6 +516,48 @@ func TestRefusedCredentialsAreToldOncePerTag(t *testing.T) {
 		}
 		if look := w.watcher.TagLook("admin", "registry.test/app:latest"); look.Error == "" || look.Last.IsZero() || look.Next.IsZero() {
 			t.Errorf("TagLook = %+v, want times and an error", look)
+		}
+	})
+}
+
+// TestALookThatFailsIsToldOnceOverRestarts: for each account, until the look works or
+// fails for another reason.
+func TestALookThatFailsIsToldOnceOverRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.add("team", "app:latest")
+		w.run()
+		fault, remove := 0, func() {}
+		for i, step := range []struct {
+			status  int // that the registry answers with, 0 for what is true
+			restart bool
+			want    int // events so far of each account
+		}{
+			{403, false, 1}, {403, true, 1}, {403, true, 1},
+			{502, false, 1}, {403, false, 1}, {502, true, 1}, {403, true, 1}, // the registry's own trouble says nothing of the tag
+			{0, true, 1}, {403, false, 2}, {0, false, 2}, {0, true, 2}, {403, true, 3},
+		} {
+			if step.restart {
+				w.stop()
+			}
+			if step.status != fault {
+				remove()
+				fault, remove = step.status, func() {}
+				if fault != 0 {
+					remove = w.registry().Inject(ocitest.Fault{Status: fault})
+				}
+			}
+			if step.restart {
+				w.again()
+			}
+			wait(20 * time.Minute)
+			for _, account := range []string{"admin", "team"} {
+				if got := len(w.events(account, anchore.EventRegistryLookupFailed)); got != step.want {
+					t.Errorf("step %d, %d: %s has %d events, want %d", i, step.status, account, got, step.want)
+				}
+			}
 		}
 	})
 }

@@ -3,6 +3,7 @@
 package eventlog
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"strings"
@@ -37,12 +38,14 @@ func (l *Log) Raise(ctx context.Context, e anchore.Event) error {
 	if err != nil {
 		return err
 	}
-	if e.Account == "" {
-		e.Account = anchore.AdminAccount
-	}
-	err = l.store.UpdateAccount(ctx, e.Account, func(tx store.Tx, acct *account.Row) error {
+	return l.raise(ctx, e, func(tx store.Tx, acct *account.Row) error {
 		return l.recorder.Record(tx, acct, st, 0, e)
 	})
+}
+
+// raise runs record in a transaction with the account of e.
+func (l *Log) raise(ctx context.Context, e anchore.Event, record func(store.Tx, *account.Row) error) error {
+	err := l.store.UpdateAccount(ctx, cmp.Or(e.Account, anchore.AdminAccount), record)
 	l.told.Wake()
 	return err
 }

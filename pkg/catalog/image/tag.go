@@ -16,7 +16,8 @@ type TagRow struct {
 	Gone      int64       `cbor:"6,keyasint,omitempty"` // since when the registry does not have it
 	LastCause int64       `cbor:"7,keyasint,omitempty"` // instant of the newest cause, so that causes of a tag are in order
 	Refusal   *RefusalRow `cbor:"8,keyasint,omitempty"`
-	Platform  string      `cbor:"9,keyasint,omitempty"` // that somebody asked for; "" is the registry's
+	Platform  string      `cbor:"9,keyasint,omitempty"`  // that somebody asked for; "" is the registry's
+	Failed    string      `cbor:"10,keyasint,omitempty"` // why it could not be looked at, as an event told; "" if it can
 }
 
 // FollowedPlatform is the platform that somebody asked for, zero if nobody did.

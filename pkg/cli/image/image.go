@@ -488,7 +488,7 @@ func (o delOptions) runAll(ctx context.Context, c *session.Client) error {
 			return session.Failf("--all deletes every image of the account; add --dontask to confirm that")
 		}
 		fmt.Fprint(o.app.Err, "Really delete all images? (y/N)")
-		if !o.app.AnsweredYes() {
+		if !o.app.AnsweredYes(ctx) {
 			return nil
 		}
 	}

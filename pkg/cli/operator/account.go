@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +16,7 @@ import (
 // NewAccountCmd is the group "account", with the users of accounts in it.
 func NewAccountCmd(a *session.App) *cobra.Command {
 	cmd := session.NewGroup(a, "account", "Manage accounts and their users")
-	cmd.AddCommand(newAccountWhoamiCmd(a), newAccountListCmd(a), newAccountGetCmd(a), newAccountAddCmd(a),
+	cmd.AddCommand(newAccountWhoamiCmd(a), newAccountListCmd(a), newAccountGetCmd(a), newAccountAddCmd(a), newAccountDelCmd(a),
 		newAccountStateCmd(a, "enable", "Let the users of an account in again, and watch its tags"),
 		newAccountStateCmd(a, "disable", "Let the users of an account in no more, and watch none of its tags"), newUserCmd(a))
 	return cmd
@@ -108,7 +109,7 @@ func showAccount(a *session.App, v any) error {
 }
 
 func newAccountGetCmd(a *session.App) *cobra.Command {
-	cmd := session.NewLeaf(a, "get NAME", "Show an account", "",
+	cmd := session.NewLeaf(a, "get ACCOUNT_NAME", "Show an account", "",
 		func(cmd *cobra.Command, args []string) error { return runAccountGet(cmd.Context(), a, args[0]) })
 	cmd.ValidArgsFunction = a.Complete(accounts(a))
 	return cmd
@@ -129,7 +130,7 @@ func runAccountGet(ctx context.Context, a *session.App, name string) error {
 
 func newAccountAddCmd(a *session.App) *cobra.Command {
 	var email string
-	cmd := session.NewLeaf(a, "add NAME", "Add an account", "It has no users yet: 'anchore-cli account user add --account NAME' adds one.",
+	cmd := session.NewLeaf(a, "add ACCOUNT_NAME", "Add an account", "It has no users yet: 'anchore-cli account user add --account ACCOUNT_NAME USER_NAME' adds one.",
 		func(cmd *cobra.Command, args []string) error { return runAccountAdd(cmd.Context(), a, args[0], email) })
 	cmd.Flags().StringVar(&email, "email", "", "an address for the account, for people and for webhooks")
 	return cmd
@@ -148,9 +149,62 @@ func runAccountAdd(ctx context.Context, a *session.App, name, email string) erro
 	return showAccount(a, got.Value)
 }
 
+type accountDelOptions struct {
+	app     *session.App
+	dontAsk bool
+}
+
+func newAccountDelCmd(a *session.App) *cobra.Command {
+	opts := accountDelOptions{app: a}
+	cmd := session.NewLeaf(a, "del ACCOUNT_NAME", "Delete an account with all that belongs to it",
+		"Its users, images, subscriptions, registries and events are removed. The account must be\ndisabled: 'anchore-cli account disable ACCOUNT_NAME' does that.",
+		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
+	cmd.ValidArgsFunction = a.Complete(accounts(a))
+	cmd.Flags().BoolVar(&opts.dontAsk, "dontask", false, "do not ask for confirmation")
+	return cmd
+}
+
+func (o accountDelOptions) run(ctx context.Context, name string) error {
+	c, err := o.app.Client()
+	if err != nil {
+		return err
+	}
+	if !o.dontAsk {
+		response, err := c.GetAccount(ctx) // who may ask nothing of the engine is not asked either
+		if _, err = ask(ctx, c, response, err); err != nil {
+			return err
+		}
+		question := "This operation is irreversible. Really delete account " + name + " along with *all* users and resources associated with this account? (y/N)"
+		if !o.app.Confirmed(ctx, question) {
+			return nil
+		}
+	}
+	response, err := c.DeleteAccount(ctx, name)
+	got, err := c.Do(ctx, response, err)
+	if err != nil {
+		return o.refused(err)
+	}
+	return o.app.Success(got.Value)
+}
+
+// refused adds to the answer for an account that is not disabled what to do, in the
+// original's words and place where people read.
+func (o accountDelOptions) refused(err error) error {
+	f := session.AsFailure(err)
+	if f == nil || !strings.Contains(f.Error(), "Invalid account state change requested") {
+		return err
+	}
+	const note = "accounts must be disabled (anchore-cli account disable <account>) in order to be deleted"
+	if answer, ok := f.Answer.(render.Object); ok && o.app.ForPeople() {
+		f.Answer = answer.Set("message", f.Error()+"\n\nNOTE: "+note)
+		return f
+	}
+	return f.Hint("%s", note)
+}
+
 // newAccountStateCmd is enable or disable.
 func newAccountStateCmd(a *session.App, name, short string) *cobra.Command {
-	cmd := session.NewLeaf(a, name+" NAME", short, "",
+	cmd := session.NewLeaf(a, name+" ACCOUNT_NAME", short, "",
 		func(cmd *cobra.Command, args []string) error {
 			return runAccountState(cmd.Context(), a, args[0], name+"d")
 		})

@@ -80,7 +80,7 @@ func (o userOptions) show(ctx context.Context, c *session.Client, response *http
 
 func newUserGetCmd(a *session.App) *cobra.Command {
 	o := userOptions{app: a}
-	return o.flags(session.NewLeaf(a, "get NAME", "Show a user", "",
+	return o.flags(session.NewLeaf(a, "get USER_NAME", "Show a user", "",
 		func(cmd *cobra.Command, args []string) error {
 			c, account, err := o.client(cmd.Context())
 			if err != nil {
@@ -93,7 +93,7 @@ func newUserGetCmd(a *session.App) *cobra.Command {
 
 func newUserAddCmd(a *session.App) *cobra.Command {
 	o := userOptions{app: a}
-	return o.flags(session.NewLeaf(a, "add NAME [PASSWORD]", "Add a user to an account",
+	return o.flags(session.NewLeaf(a, "add USER_NAME [PASSWORD]", "Add a user to an account",
 		"Without PASSWORD, or with -, it is asked for, or read from standard input if that is\nno terminal. It has 6 to 128 characters.",
 		func(cmd *cobra.Command, args []string) error { return o.add(cmd.Context(), args) }))
 }
@@ -116,7 +116,7 @@ func (o userOptions) add(ctx context.Context, args []string) error {
 
 func newUserDelCmd(a *session.App) *cobra.Command {
 	o := userOptions{app: a}
-	return o.flags(session.NewLeaf(a, "del NAME", "Delete a user", "",
+	return o.flags(session.NewLeaf(a, "del USER_NAME", "Delete a user", "",
 		func(cmd *cobra.Command, args []string) error { return o.del(cmd.Context(), args[0]) }))
 }
 

@@ -133,12 +133,32 @@ func isTerminal(w any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// Confirmed asks a question and reads the answer. The question is on standard
+// output, as the original's are, unless --output asks for a form that it would spoil.
+func (a *App) Confirmed(ctx context.Context, question string) bool {
+	var w io.Writer = a.Err
+	if a.Historical() {
+		w = a.Out
+	}
+	fmt.Fprint(w, render.Clean(question, false))
+	return a.AnsweredYes(ctx)
+}
+
 // AnsweredYes reads the answer to a question that was just printed. Only y or Y
-// is a yes; the end of input is a no.
-func (a *App) AnsweredYes() bool {
+// is a yes; the end of input is a no, and so is an interrupt.
+func (a *App) AnsweredYes(ctx context.Context) bool {
 	a.Out.Flush()
-	line, _ := bufio.NewReader(a.in).ReadString('\n')
-	return strings.EqualFold(strings.TrimSpace(line), "y")
+	answer := make(chan string, 1)
+	go func() { // a read that nobody waits for any more ends with the process
+		line, _ := bufio.NewReader(a.in).ReadString('\n')
+		answer <- line
+	}()
+	select {
+	case line := <-answer:
+		return strings.EqualFold(strings.TrimSpace(line), "y")
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // Historical tells whether standard output is the original's, errors and all:
