@@ -16,14 +16,13 @@ import (
 // broken must not hold up the others for ever.
 const retriesPerTurn = 3
 
-// finish records what came of a look, and lets the registry be or asks it on.
-func (w *Watcher) finish(ctx context.Context, r result) {
+// finish records what came of a look, and lets the registry be or asks it on. What
+// is to be told is told before the look counts as ended, so that a registry that is
+// down is asked again only after that.
+func (w *Watcher) finish(ctx context.Context, j job, r result) {
 	now := time.Now()
 	w.mu.Lock()
-	t := r.target
-	h := w.hosts[t.ref.Registry]
-	h.running--
-	w.running--
+	t, h := j.target, j.host
 	t.looking = false
 	if errors.Is(r.err, context.Canceled) { // we stop; it says nothing about the registry
 		w.mu.Unlock()
@@ -34,6 +33,7 @@ func (w *Watcher) finish(ctx context.Context, r result) {
 	if r.err != nil {
 		t.lastErr = anchore.MessageOf(r.err)
 	}
+	failed := h.failures > 0
 	told := h.outcome(t, r.err, w.interval(h.name), now)
 	t.learn(r, now)
 	if isHostFailure(r.err) && !h.told && anchore.KindOf(r.err) == anchore.Unavailable {
@@ -48,14 +48,22 @@ func (w *Watcher) finish(ctx context.Context, r result) {
 	default:
 		w.schedule(t, now)
 	}
+	// More than one look may begin if the registry answers again, and the time at
+	// which the next one may has come nearer.
+	if failed || r.err != nil || t.place >= 0 && (w.wake.IsZero() || t.next.Before(w.wake)) {
+		w.turn()
+	}
 	failures, reason, tags := h.failures, h.reason, t.tags
+	if r.err != nil {
+		tags = slices.Clone(tags) // the next look may learn meanwhile
+	}
 	w.mu.Unlock()
 	w.cfg.Metrics.look(t.ref.Registry, r.err)
 	if told != "" {
-		w.tell(ctx, t.ref.Registry, told, failures, reason)
+		w.tell(context.WithoutCancel(ctx), t.ref.Registry, told, failures, reason)
 	}
 	if kind := anchore.KindOf(r.err); r.err != nil && !isHostFailure(r.err) && kind != anchore.NotFound && anchore.MessageOf(r.err) != before {
-		w.lookFailed(ctx, tags, r.err)
+		w.lookFailed(context.WithoutCancel(ctx), tags, r.err)
 	}
 }
 
@@ -80,8 +88,11 @@ func (t *target) learn(r result, now time.Time) {
 			if tag.GoneSince.IsZero() {
 				tag.GoneSince = now
 			}
-		case r.err == nil && tag.GoneSince.IsZero() && tag.Refusal.TagDigest == "":
-			tag.TagDigest = r.digest
+		case r.err == nil:
+			tag.GoneSince = time.Time{}
+			if tag.Refusal.TagDigest == "" {
+				tag.TagDigest = r.digest
+			}
 		}
 	}
 }
@@ -160,11 +171,16 @@ func (w *Watcher) Hint(account string, ref anchore.Reference) bool {
 	if !found && ref.Tag != "" && len(w.wishes) < maxWishes {
 		w.wishes[wish{account, ref.FullTag()}] = true
 	}
+	w.turn()
+	return found
+}
+
+// turn makes Run see what may begin.
+func (w *Watcher) turn() {
 	select {
 	case w.nudge <- struct{}{}:
-	default: // the loop is told already
+	default: // it is told already
 	}
-	return found
 }
 
 // named returns the targets of a tag, or of a repository if ref has no tag.

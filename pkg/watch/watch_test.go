@@ -333,6 +333,47 @@ func TestARegistryThatFailsBacksOffAloneAndIsToldOnce(t *testing.T) {
 	})
 }
 
+func TestALookThatFailedIsMadeAgainAfterThePause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: 24 * time.Hour}, 0)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.run()
+		wait(time.Second)
+		w.registry().Inject(ocitest.Fault{Status: 502, Times: 2})
+		w.registry().Reset()
+		w.watcher.Hint("admin", w.ref("app:latest"))
+		wait(20 * time.Second)
+		if n := w.heads(); n != 3 {
+			t.Errorf("%d looks at a tag whose registry failed twice, want one more than that", n)
+		}
+	})
+}
+
+// TestARegistryThatAnswersAgainIsAskedAsBefore: what waited for it is not asked for
+// one after the other.
+func TestARegistryThatAnswersAgainIsAskedAsBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute, PerHost: 4}, 0)
+		for i := range 20 {
+			name := fmt.Sprintf("app%d:latest", i)
+			w.push(name, ocitest.Image(ocitest.Spec{}))
+			w.add("admin", name)
+		}
+		w.run()
+		wait(2 * time.Minute)
+		remove := w.registry().Inject(ocitest.Fault{Status: 502})
+		wait(time.Hour)
+		remove()
+		w.registry().Inject(ocitest.Fault{Delay: 10 * time.Second})
+		w.registry().Reset()
+		wait(16 * time.Minute)
+		if heads, peak := w.heads(), w.registry().Peak(); heads < 20 || peak != 4 {
+			t.Errorf("%d requests, %d at once, want one for each of 20 tags at least, 4 at once", heads, peak)
+		}
+	})
+}
+
 func TestOneBrokenRepositoryDoesNotHoldUpTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
