@@ -100,8 +100,11 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // KindOf returns the kind of the outermost Error in err's chain. A context that
-// ended is Unavailable; anything else without an Error is Internal.
+// ended is Unavailable; anything else without an Error is Internal, nil too.
 func KindOf(err error) Kind {
+	if err == nil { // asked several times in each look at a tag, where errors.As would allocate
+		return Internal
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Kind

@@ -540,14 +540,16 @@ func TestGoneAndRefusedTagsAreToldOnce(t *testing.T) {
 		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, large) }, true},
 		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, large) }, false},
 		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, raised) }, true},
+		{func() (bool, error) { return w.TagGone(t.Context(), "admin", ref) }, true},
+		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, raised) }, false},
 	} {
 		if first, err := tt.tell(); first != tt.want || err != nil {
 			t.Errorf("step %d: first = %v, %v; want %v", i, first, err, tt.want)
 		}
 	}
-	diff(t, "events", 6, len(w.events("admin")))
+	diff(t, "events", 7, len(w.events("admin")))
 	tags, _, err := w.WatchedTags(t.Context(), "", 0)
-	if err != nil || len(tags) != 1 || tags[0].GoneSince.IsZero() || tags[0].Refusal.Limit != "200" || tags[0].Digest != digest("A") {
+	if err != nil || len(tags) != 1 || !tags[0].GoneSince.IsZero() || tags[0].Refusal.Limit != "200" || tags[0].Digest != digest("A") {
 		t.Errorf("WatchedTags = %+v, %v", tags, err)
 	}
 	w.look("admin", "alpine", "B")

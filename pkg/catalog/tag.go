@@ -287,7 +287,7 @@ const (
 )
 
 // TagRefused records a refusal and raises its event, once for each document and
-// limit; the tag's state does not change. Errors: NotFound for the account.
+// limit; the image that stands for the tag does not change. Errors: NotFound for the account.
 func (c *Catalog) TagRefused(ctx context.Context, name string, ref anchore.Reference, r Refusal) (first bool, err error) {
 	st, err := c.store.Stamp()
 	if err != nil {
@@ -304,16 +304,16 @@ func (c *Catalog) TagRefused(ctx context.Context, name string, ref anchore.Refer
 		if err != nil {
 			return err
 		}
-		if first = next.Refusal == nil || *next.Refusal != *row; !first {
-			return nil
-		}
-		next.Refusal = row
-		err = c.recorder.Record(tx, acct, st, 0, anchore.Event{
-			Type: kind, Level: anchore.Failure, Service: "catalog",
-			Message: r.Message, Resource: anchore.Resource{Type: "image_tag", ID: tag}, Details: r.Details,
-		})
-		if err != nil {
-			return err
+		first = next.Refusal == nil || *next.Refusal != *row
+		next.Refusal, next.Gone = row, 0 // the registry has it
+		if first {
+			err = c.recorder.Record(tx, acct, st, 0, anchore.Event{
+				Type: kind, Level: anchore.Failure, Service: "catalog",
+				Message: r.Message, Resource: anchore.Resource{Type: "image_tag", ID: tag}, Details: r.Details,
+			})
+			if err != nil {
+				return err
+			}
 		}
 		return image.Tags.Replace(tx, old, &next)
 	})

@@ -134,7 +134,7 @@ func New(cfg Config) (*Client, error) {
 
 func newClient(cfg Config) *Client {
 	return &Client{
-		cfg: cfg, hosts: map[string]*host{}, auth: auth{challenges: map[string]challenge.Challenge{}, tokens: map[tokenKey]*token{}},
+		cfg: cfg, hosts: map[string]*host{}, auth: auth{challenges: map[loginKey]challenge.Challenge{}, tokens: map[tokenKey]*token{}},
 		logins: logins{known: map[loginKey]*login{}}, chosen: chosen{tags: map[tagKey]*choice{}, health: map[source]*health{}},
 	}
 }

@@ -18,7 +18,12 @@ type logins struct {
 	known map[loginKey]*login
 }
 
-type loginKey struct{ registry, identity string }
+// loginKey is a registry and what is shown there. The credential is its own key: to
+// hash it for each request would cost more than to compare it.
+type loginKey struct {
+	registry string
+	cred     Credential
+}
 
 type login struct {
 	mu     sync.Mutex // held while it is made, so that one request serves all who wait
@@ -36,7 +41,7 @@ func (c *Client) login(ctx context.Context, l *line, r request, cred Credential)
 	if cred.Kind == PasswordLogin {
 		return cred, nil
 	}
-	key := loginKey{r.Ref.Registry, cred.identity()}
+	key := loginKey{r.Ref.Registry, cred}
 	c.logins.mu.Lock()
 	known := c.logins.known[key]
 	if known == nil {

@@ -20,12 +20,15 @@ import (
 // auth remembers how registries want to be asked and the tokens they gave.
 type auth struct {
 	mu         sync.Mutex
-	challenges map[string]challenge.Challenge // by registry and credential
+	challenges map[loginKey]challenge.Challenge
 	tokens     map[tokenKey]*token
 	sweepAt    int // number of tokens at which expired ones are dropped
 }
 
-type tokenKey struct{ registry, identity, scope string }
+type tokenKey struct {
+	loginKey
+	scope string
+}
 
 type token struct {
 	mu     sync.Mutex // held while it is fetched, so that one request serves all who wait
@@ -34,16 +37,15 @@ type token struct {
 }
 
 const (
-	minTokenLife     = 60 * time.Second // what a token without expires_in is good for, by the specification
-	minSweep         = 1024
-	challengeDivider = "\x00"
+	minTokenLife = 60 * time.Second // what a token without expires_in is good for, by the specification
+	minSweep     = 1024
 )
 
 // header returns the Authorization header for a request, "" if nothing is known of
 // the registry yet: then it is asked without, and says what it wants.
 func (a *auth) header(ctx context.Context, c *Client, l *line, r request, cred Credential) (string, error) {
 	a.mu.Lock()
-	ch, ok := a.challenges[r.Ref.Registry+challengeDivider+cred.identity()]
+	ch, ok := a.challenges[loginKey{r.Ref.Registry, cred}]
 	a.mu.Unlock()
 	if !ok {
 		return "", nil
@@ -59,7 +61,7 @@ func (a *auth) learn(r request, cred Credential, header http.Header, refused str
 		return nil, false
 	}
 	a.mu.Lock()
-	a.challenges[r.Ref.Registry+challengeDivider+cred.identity()] = ch
+	a.challenges[loginKey{r.Ref.Registry, cred}] = ch
 	a.mu.Unlock()
 	return func(ctx context.Context, c *Client, l *line) (string, error) {
 		return a.answer(ctx, c, l, r, cred, ch, strings.TrimPrefix(refused, "Bearer "))
@@ -70,7 +72,7 @@ func (a *auth) answer(ctx context.Context, c *Client, l *line, r request, cred C
 	if ch.Scheme == challenge.Basic {
 		return basic(cred), nil
 	}
-	t := a.token(tokenKey{r.Ref.Registry, cred.identity(), r.scope()})
+	t := a.token(tokenKey{loginKey{r.Ref.Registry, cred}, r.scope()})
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.value != "" && t.value != refused && time.Now().Before(t.useTil) {

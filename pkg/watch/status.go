@@ -16,14 +16,13 @@ import (
 // broken must not hold up the others for ever.
 const retriesPerTurn = 3
 
-// finish records what came of a look, and lets the registry be or asks it on.
-func (w *Watcher) finish(ctx context.Context, r result) {
+// finish records what came of a look, and lets the registry be or asks it on. What
+// is to be told is told before the look counts as ended, so that a registry that is
+// down is asked again only after that.
+func (w *Watcher) finish(ctx context.Context, j job, r result) {
 	now := time.Now()
 	w.mu.Lock()
-	t := r.target
-	h := w.hosts[t.ref.Registry]
-	h.running--
-	w.running--
+	t, h := j.target, j.host
 	t.looking = false
 	if errors.Is(r.err, context.Canceled) { // we stop; it says nothing about the registry
 		w.mu.Unlock()
@@ -33,8 +32,9 @@ func (w *Watcher) finish(ctx context.Context, r result) {
 	if r.err != nil {
 		t.lastErr = anchore.MessageOf(r.err)
 	}
+	failed := h.failures > 0
 	told := h.outcome(t, r.err, w.interval(h.name), now)
-	t.learn(r, now)
+	t.learn(j, r, now)
 	if isHostFailure(r.err) && !h.told && anchore.KindOf(r.err) == anchore.Unavailable {
 		t.retries++
 	}
@@ -47,9 +47,15 @@ func (w *Watcher) finish(ctx context.Context, r result) {
 	default:
 		w.schedule(t, now)
 	}
+	// More than one look may begin if the registry answers again, and the time at
+	// which the next one may has come nearer.
+	if failed || r.err != nil || t.place >= 0 && (w.wake.IsZero() || t.next.Before(w.wake)) {
+		w.turn()
+	}
 	seen := *h
 	w.mu.Unlock()
 	w.cfg.Metrics.look(t.ref.Registry, r.err)
+	ctx = context.WithoutCancel(ctx) // what was found is told also while the engine stops
 	switch told {
 	case anchore.EventRegistryDown:
 		w.tellDown(ctx, h, seen)
@@ -94,10 +100,14 @@ func (w *Watcher) learned(ctx context.Context, r *result, tag catalog.WatchedTag
 	}
 }
 
-// learn notes what a look found, until the set of watched tags is read again.
-func (t *target) learn(r result, now time.Time) {
+// learn notes what a look found, until the set of watched tags is read again. An
+// account that subscribed while the look ran was not handed what it found.
+func (t *target) learn(j job, r result, now time.Time) {
 	for i := range t.tags {
 		tag := &t.tags[i]
+		if !j.concerns(i, tag.Account) {
+			continue
+		}
 		if reason, changed := r.failed[tag.Account]; changed {
 			tag.Failed = reason
 		}
@@ -106,8 +116,11 @@ func (t *target) learn(r result, now time.Time) {
 			if tag.GoneSince.IsZero() {
 				tag.GoneSince = now
 			}
-		case r.err == nil && tag.GoneSince.IsZero() && tag.Refusal.TagDigest == "":
-			tag.TagDigest = r.digest
+		case r.err == nil:
+			tag.GoneSince = time.Time{}
+			if tag.Refusal.TagDigest == "" {
+				tag.TagDigest = r.digest
+			}
 		}
 	}
 }
@@ -129,11 +142,16 @@ func (w *Watcher) Hint(account string, ref anchore.Reference) bool {
 	if !found && ref.Tag != "" && len(w.wishes) < maxWishes {
 		w.wishes[wish{account, ref.FullTag()}] = true
 	}
+	w.turn()
+	return found
+}
+
+// turn makes Run see what may begin.
+func (w *Watcher) turn() {
 	select {
 	case w.nudge <- struct{}{}:
-	default: // the loop is told already
+	default: // it is told already
 	}
-	return found
 }
 
 // named returns the targets of a tag, or of a repository if ref has no tag.

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -81,8 +82,8 @@ const (
 // goroutines meanwhile.
 type Watcher struct {
 	cfg     Config
-	results chan result
-	nudge   chan struct{} // a hint arrived
+	nudge   chan struct{} // there may be something to start before Run turns by itself
+	workers sync.WaitGroup
 
 	mu      sync.Mutex
 	targets map[string]*target // by key and identity
@@ -92,6 +93,7 @@ type Watcher struct {
 	wishes  map[wish]bool // hints for what was not watched yet when they came
 	running int
 	lastRun time.Time // when the loop last turned
+	wake    time.Time // when there is more to start, as it knows; zero if nothing waits for a time
 }
 
 // target is one tag, or one repository, asked for with one identity, for all its
@@ -138,9 +140,24 @@ type host struct {
 	unwatched time.Time // since when it has no targets, zero if it has
 }
 
+// job is one look: the target, and what was known of it when the look began.
+type job struct {
+	target *target
+	host   *host
+	tags   []catalog.WatchedTag
+	repos  []catalog.WatchedRepository
+	why    string
+}
+
+// concerns reports whether the look was made for the account too, probably in the
+// ith place.
+func (j job) concerns(i int, account string) bool {
+	return i < len(j.tags) && j.tags[i].Account == account ||
+		slices.ContainsFunc(j.tags, func(tag catalog.WatchedTag) bool { return tag.Account == account })
+}
+
 // result is what came of a look.
 type result struct {
-	target *target
 	digest string
 	failed map[string]string // of a tag: what is now recorded in WatchedTag.Failed, by account, where it changed
 	more   bool              // of a repository: there is more to take at once
@@ -161,7 +178,7 @@ func New(cfg Config) (*Watcher, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	w := &Watcher{
-		cfg: cfg, results: make(chan result), nudge: make(chan struct{}, 1),
+		cfg: cfg, nudge: make(chan struct{}, 1),
 		targets: map[string]*target{}, byKey: map[string][]*target{}, hosts: map[string]*host{}, wishes: map[wish]bool{},
 	}
 	for _, registry := range cfg.Down {
@@ -211,12 +228,10 @@ func (w *Watcher) Run(ctx context.Context) error {
 		case <-w.cfg.Catalog.SubscriptionsChanged():
 			stale = true
 		case <-w.nudge:
-		case r := <-w.results:
-			w.finish(ctx, r)
 		case <-timer.C:
 		}
 	}
-	w.drain()
+	w.workers.Wait()
 	return nil
 }
 
@@ -224,19 +239,6 @@ func (w *Watcher) wished() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.wishes) > 0
-}
-
-// drain waits for the looks under way.
-func (w *Watcher) drain() {
-	for {
-		w.mu.Lock()
-		running := w.running
-		w.mu.Unlock()
-		if running == 0 {
-			return
-		}
-		w.finish(context.Background(), <-w.results)
-	}
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -369,18 +371,31 @@ func (t *target) goneSince() time.Time {
 	return since
 }
 
-// start moves what is due to its registry's queue, starts as many looks as the
-// limits allow, and returns when there is more to start, zero if nothing waits for
-// a time.
+// start starts as many looks as the limits allow, and returns when there is more to
+// start, zero if nothing waits for a time.
 func (w *Watcher) start(ctx context.Context, now time.Time) (wake time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lastRun = now
-	for {
-		t := w.queue.first()
-		if t == nil || t.next.After(now) {
-			break
+	for j, ok := w.take(now); ok; j, ok = w.take(now) {
+		w.workers.Go(func() { w.work(ctx, j) })
+	}
+	for _, h := range w.hosts {
+		if len(h.ready) > 0 && h.held.After(now) {
+			wake = earlier(wake, h.held)
 		}
+	}
+	if t := w.queue.first(); t != nil {
+		wake = earlier(wake, t.next)
+	}
+	w.wake = wake
+	return wake
+}
+
+// take moves what is due to its registry's queue and begins a look that the limits
+// allow, if there is one.
+func (w *Watcher) take(now time.Time) (j job, ok bool) {
+	for t := w.queue.first(); t != nil && !t.next.After(now); t = w.queue.first() {
 		w.queue.remove(t)
 		w.enqueue(t)
 		w.cfg.Metrics.late(now.Sub(t.next))
@@ -391,17 +406,11 @@ func (w *Watcher) start(ctx context.Context, now time.Time) (wake time.Time) {
 			h.ready = h.ready[1:]
 			t.waiting = false
 			if t.wanted() {
-				w.look(ctx, h, t)
+				return w.begin(h, t), true
 			}
 		}
-		if len(h.ready) > 0 && h.held.After(now) {
-			wake = earlier(wake, h.held)
-		}
 	}
-	if t := w.queue.first(); t != nil {
-		wake = earlier(wake, t.next)
-	}
-	return wake
+	return job{}, false
 }
 
 // allowed is how many looks may run at once in the registry: none while it is to
@@ -437,41 +446,65 @@ func (w *Watcher) enqueue(t *target) {
 	h.ready = append(h.ready, t)
 }
 
-// look starts one look.
-func (w *Watcher) look(ctx context.Context, h *host, t *target) {
+// begin counts a look at the target as running.
+func (w *Watcher) begin(h *host, t *target) job {
 	t.looking = true
 	h.running++
 	w.running++
-	tags, repos, why := t.tags, t.repos, "watcher"
+	j := job{target: t, host: h, tags: t.tags, repos: t.repos, why: "watcher"}
 	if t.hinted {
-		why, t.hinted = "hint", false
+		j.why, t.hinted = "hint", false
 	}
-	go func() {
-		r := result{target: t}
-		if len(repos) > 0 {
-			r.more, r.err = w.list(ctx, t.ref, repos)
-		} else {
-			r.err = w.lookAt(ctx, &r, tags, why)
-		}
-		w.results <- r
-	}()
+	return j
+}
+
+// work makes a look, and then those that may begin because it has ended. A goroutine
+// for each look would cost more than all that the watcher does for it: its stack has
+// to grow for the request, each time anew.
+func (w *Watcher) work(ctx context.Context, j job) {
+	for more := true; more; {
+		w.finish(ctx, j, w.look(ctx, j))
+		j, more = w.next(ctx, j)
+	}
+}
+
+// next ends a look and begins another one if it may.
+func (w *Watcher) next(ctx context.Context, ended job) (j job, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ended.host.running--
+	w.running--
+	if ctx.Err() != nil {
+		return job{}, false
+	}
+	return w.take(time.Now())
+}
+
+// look asks for what the job is about.
+func (w *Watcher) look(ctx context.Context, j job) (r result) {
+	if len(j.repos) > 0 {
+		r.more, r.err = w.list(ctx, j.target.ref, j.repos)
+		return r
+	}
+	r.err = w.lookAt(ctx, &r, j)
+	return r
 }
 
 // lookAt asks for the tag's digest and hands over what changed, for each account.
 // A failure that is the tag's own is told of once.
-func (w *Watcher) lookAt(ctx context.Context, r *result, tags []catalog.WatchedTag, why string) error {
-	digest, err := w.cfg.Registry.Head(ctx, tags[0].Account, r.target.ref)
+func (w *Watcher) lookAt(ctx context.Context, r *result, j job) error {
+	digest, err := w.cfg.Registry.Head(ctx, j.tags[0].Account, j.target.ref)
 	if anchore.KindOf(err) == anchore.NotFound {
-		return errors.Join(err, w.gone(ctx, tags))
+		return errors.Join(err, w.gone(ctx, j.tags))
 	}
 	if err != nil {
-		return w.notLookedAt(ctx, r, tags, err)
+		return w.notLookedAt(ctx, r, j.tags, err)
 	}
 	r.digest = digest
-	for i, tag := range tags {
+	for i, tag := range j.tags {
 		if tag.TagDigest != digest || !tag.GoneSince.IsZero() || tag.Refusal.TagDigest != "" {
-			if _, e := w.cfg.Intake.Look(ctx, tag, digest, why); e != nil {
-				err = errors.Join(err, w.notLookedAt(ctx, r, tags[i:i+1], e))
+			if _, e := w.cfg.Intake.Look(ctx, tag, digest, j.why); e != nil {
+				err = errors.Join(err, w.notLookedAt(ctx, r, j.tags[i:i+1], e))
 				continue
 			}
 		}

@@ -354,6 +354,47 @@ func TestARegistryThatFailsBacksOffAloneAndIsToldOnce(t *testing.T) {
 	})
 }
 
+func TestALookThatFailedIsMadeAgainAfterThePause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: 24 * time.Hour}, 0)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.run()
+		wait(time.Second)
+		w.registry().Inject(ocitest.Fault{Status: 502, Times: 2})
+		w.registry().Reset()
+		w.watcher.Hint("admin", w.ref("app:latest"))
+		wait(20 * time.Second)
+		if n := w.heads(); n != 3 {
+			t.Errorf("%d looks at a tag whose registry failed twice, want one more than that", n)
+		}
+	})
+}
+
+// TestARegistryThatAnswersAgainIsAskedAsBefore: what waited for it is not asked for
+// one after the other.
+func TestARegistryThatAnswersAgainIsAskedAsBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute, PerHost: 4}, 0)
+		for i := range 20 {
+			name := fmt.Sprintf("app%d:latest", i)
+			w.push(name, ocitest.Image(ocitest.Spec{}))
+			w.add("admin", name)
+		}
+		w.run()
+		wait(2 * time.Minute)
+		remove := w.registry().Inject(ocitest.Fault{Status: 502})
+		wait(time.Hour)
+		remove()
+		w.registry().Inject(ocitest.Fault{Delay: 10 * time.Second})
+		w.registry().Reset()
+		wait(16 * time.Minute)
+		if heads, peak := w.heads(), w.registry().Peak(); heads < 20 || peak != 4 {
+			t.Errorf("%d requests, %d at once, want one for each of 20 tags at least, 4 at once", heads, peak)
+		}
+	})
+}
+
 func TestOneBrokenRepositoryDoesNotHoldUpTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
@@ -402,6 +443,56 @@ func TestADeletedTagIsToldOnceAndAskedForLessAndLess(t *testing.T) {
 		}
 		if got := w.events("admin", anchore.EventTagMoved); len(got) != 0 {
 			t.Errorf("the same image under the tag again was told as a move: %v", got)
+		}
+	})
+}
+
+// TestATagThatComesBackTooLarge is there, although its image is not taken.
+func TestATagThatComesBackTooLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute}, 1)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.run()
+		w.must(w.registry().Delete("app:latest"))
+		wait(time.Hour)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{Version: "2", Padding: 2 << 20}))
+		wait(24 * time.Hour)
+		for _, start := range []string{"the same run", "another run"} {
+			w.registry().Reset()
+			wait(10 * time.Minute)
+			if n := w.heads(); n != 10 {
+				t.Errorf("%s: %d looks in ten cycles after the tag came back, want 10", start, n)
+			}
+			w.stop()
+			w.again()
+			wait(time.Minute)
+		}
+		if got := w.events("admin", anchore.EventImageTooLarge); len(got) != 1 {
+			t.Errorf("%d events, want 1", len(got))
+		}
+	})
+}
+
+// TestWhoSubscribesDuringALook is not taken for somebody who was told what it found.
+func TestWhoSubscribesDuringALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+		one := w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.run()
+		wait(time.Minute)
+		defer w.registry().Inject(ocitest.Fault{Method: http.MethodHead, Delay: 20 * time.Second, Times: 1})()
+		for w.registry().Reset(); w.heads() == 0; {
+			wait(time.Second) // until the slow look has begun
+		}
+		_, _, err := w.catalog.AddSubscription(t.Context(), anchore.Subscription{Account: "team", Key: "registry.test/app:latest", Type: anchore.TagUpdate, Active: true})
+		w.must(err)
+		wait(2 * time.Minute)
+		for _, account := range []string{"admin", "team"} {
+			if got := w.current(account, "app:latest"); got != one.Digest {
+				t.Errorf("%s: recorded %q, want %s", account, got, one.Digest)
+			}
 		}
 	})
 }
