@@ -12,6 +12,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/analysis"
+	"github.com/anchore/anchore-engine/pkg/catalog/archive"
 	"github.com/anchore/anchore-engine/pkg/catalog/change"
 	"github.com/anchore/anchore-engine/pkg/catalog/credential"
 	"github.com/anchore/anchore-engine/pkg/catalog/delivery"
@@ -91,6 +92,7 @@ type Catalog struct {
 	*watchlist.List
 	*analysis.Analyses
 	*imports.Operations
+	*archive.Archive
 
 	store          *change.Store
 	blobs          store.Blobs
@@ -142,6 +144,7 @@ func New(cfg Config) (*Catalog, error) {
 	c.List = watchlist.New(c.store, c.recorder, c.log, c.subscriptionsChanged, c.deliveryReady)
 	c.Analyses = analysis.New(c.store, c.analysisReady, c.causesReady)
 	c.Operations = imports.New(c.store, c.blobs)
+	c.Archive = archive.New(c.store, c.blobs, c.recorder, c.deliveryReady)
 	var err error
 	c.Directory, err = login.New(c.store, passwords.Forget, c.subscriptionsChanged)
 	return c, err
