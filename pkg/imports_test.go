@@ -45,7 +45,7 @@ var may = map[string][]string{
 	"sbom/sbomtest":   {"anchore", "sbom", "github.com/google/go-cmp"},
 	"sbom/syft":       {"anchore", "sbom", "github.com/anchore/syft", "github.com/anchore/stereoscope", "golang.org/x/sys", "modernc.org/sqlite"},
 	// state: what owns rows knows keys and rows; change, eventlog, delivery, login,
-	// credential, watchlist and analysis act on them; the parent is what spans tables
+	// credential, watchlist, archive and analysis act on them; the parent is what spans tables
 	"catalog/table":    {"store", "github.com/fxamacker/cbor/v2"},
 	"catalog/account":  {"anchore", "store", "catalog/table", "golang.org/x/crypto"},
 	"catalog/cause":    {"anchore", "store", "catalog/table"},
@@ -58,6 +58,8 @@ var may = map[string][]string{
 		"catalog/outbox", "catalog/subscription", "catalog/work"},
 	"catalog/watchlist": {"anchore", "store", "catalog/table", "catalog/account", "catalog/change", "catalog/eventlog",
 		"catalog/repository", "catalog/subscription"},
+	"catalog/archive": {"anchore", "store", "catalog/table", "catalog/account", "catalog/change", "catalog/eventlog",
+		"catalog/image", "catalog/work"},
 	"catalog/change":     {"store", "catalog/account"},
 	"catalog/credential": {"anchore", "store", "catalog/table", "catalog/account", "catalog/change", "catalog/eventlog", "catalog/registry"},
 	"catalog/delivery":   {"anchore", "store", "catalog/table", "catalog/account", "catalog/change", "catalog/eventlog", "catalog/outbox"},
@@ -69,7 +71,7 @@ var may = map[string][]string{
 	"catalog/subscription": {"anchore", "store", "catalog/table"},
 	"catalog/trouble":      {"anchore", "store", "catalog/table"},
 	"catalog/work":         {"anchore", "store", "catalog/table"},
-	"catalog": {"anchore", "store", "catalog/table", "catalog/account", "catalog/analysis", "catalog/announce", "catalog/cause", "catalog/change",
+	"catalog": {"anchore", "store", "catalog/table", "catalog/account", "catalog/analysis", "catalog/announce", "catalog/archive", "catalog/cause", "catalog/change",
 		"catalog/credential", "catalog/delivery", "catalog/event", "catalog/eventlog", "catalog/image", "catalog/imports", "catalog/login", "catalog/outbox",
 		"catalog/registry", "catalog/repository", "catalog/subscription", "catalog/watchlist", "catalog/work"},
 	// work
@@ -82,8 +84,9 @@ var may = map[string][]string{
 	"server":          {"anchore", "api", "catalog", "intake", "sbom", "server/addition", "server/rest"},
 	"server/addition": {"anchore", "api", "intake", "server/rest"},
 	"server/rest":     {"anchore", "api", "github.com/getkin/kin-openapi"},
-	"cli":             {"anchore", "api", "cli/image", "cli/operator", "cli/render", "cli/session", "github.com/spf13/cobra"},
+	"cli":             {"anchore", "api", "cli/archive", "cli/image", "cli/operator", "cli/render", "cli/session", "github.com/spf13/cobra"},
 	"cli/operator":    {"anchore", "api", "cli/render", "cli/session", "github.com/spf13/cobra"},
+	"cli/archive":     {"api", "cli/image", "cli/render", "cli/session", "github.com/spf13/cobra"},
 	"cli/image":       {"api", "cli/render", "cli/session", "github.com/spf13/cobra"},
 	"cli/session":     {"anchore", "api", "cli/render", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "gopkg.in/yaml.v3"},
 	"cli/render":      {"github.com/olekukonko/tablewriter"},

@@ -25,6 +25,9 @@ const (
 	EventRegistryLookupFailed EventType = "system.image_analysis.registry_lookup_failed"
 	EventManifestParseFailed  EventType = "system.image_analysis.manifest_parse_fail"
 	EventListTagsFailed       EventType = "system.repository.list_tags_fail"
+	EventImageArchived        EventType = "system.analysis_archive.image_archived"
+	EventArchivedImageDeleted EventType = "system.analysis_archive.archived_image_deleted"
+	EventImageRestored        EventType = "system.image_analysis.restored_from_archive"
 
 	EventTagMoved        EventType = "user.image.tag.updated"           // the tag names another digest
 	EventTagDeleted      EventType = "user.image.tag.deleted"           // the registry no longer has the tag

@@ -11,9 +11,12 @@ type EventKind struct {
 // EventKinds returns every type of event that the engine raises, by type.
 func EventKinds() []EventKind {
 	return []EventKind{
+		{EventArchivedImageDeleted, Info, "image_digest", "Archived image analysis deleted"},
+		{EventImageArchived, Info, "image_digest", "Analyzed image added to archive"},
 		{EventManifestParseFailed, Failure, "image_tag", "Failed to parse image manifest for tag"},
 		{EventPlatformMissing, Failure, "image_tag", "Image has no manifest for the configured platform"},
 		{EventRegistryLookupFailed, Failure, "image_reference", "Referenced image not found in registry"},
+		{EventImageRestored, Info, "image_digest", "Archived image restored to active images"},
 		{EventImageTooLarge, Failure, "image_tag", "Image is larger than the configured limit"},
 		{EventAnalysisDown, Fatal, "service", "Image analyses fail repeatedly for reasons of the engine"},
 		{EventCauseParked, Fatal, "service", "The notifications of a change could not be written; the change was set aside"},
@@ -42,6 +45,8 @@ func EventCategory(prefix string) string {
 		return "Events about the engine itself and what it works with"
 	case "user":
 		return "Events that follow from what users added and subscribed to"
+	case "system.analysis_archive":
+		return "Keeping analyses beside the images in use"
 	case "system.image_analysis":
 		return "Fetching and analyzing images"
 	case "system.notification":

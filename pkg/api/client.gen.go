@@ -110,6 +110,39 @@ func (e AccountStateRequestState) Valid() bool {
 	}
 }
 
+// Defines values for AnalysisArchiveAddResultStatus.
+const (
+	AnalysisArchiveAddResultStatusArchived AnalysisArchiveAddResultStatus = "archived"
+	AnalysisArchiveAddResultStatusError    AnalysisArchiveAddResultStatus = "error"
+)
+
+// Valid indicates whether the value is a known member of the AnalysisArchiveAddResultStatus enum.
+func (e AnalysisArchiveAddResultStatus) Valid() bool {
+	switch e {
+	case AnalysisArchiveAddResultStatusArchived:
+		return true
+	case AnalysisArchiveAddResultStatusError:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ArchivedAnalysisStatus.
+const (
+	ArchivedAnalysisStatusArchived ArchivedAnalysisStatus = "archived"
+)
+
+// Valid indicates whether the value is a known member of the ArchivedAnalysisStatus enum.
+func (e ArchivedAnalysisStatus) Valid() bool {
+	switch e {
+	case ArchivedAnalysisStatusArchived:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CredentialType.
 const (
 	CredentialTypePassword CredentialType = "password"
@@ -569,6 +602,32 @@ type AccountStateRequest struct {
 // AccountStateRequestState Example: disabled
 type AccountStateRequestState string
 
+// AnalysisArchiveAddResult defines model for AnalysisArchiveAddResult.
+type AnalysisArchiveAddResult struct {
+	// Detail What was done, or why not
+	Detail string                         `json:"detail"`
+	Digest string                         `json:"digest"`
+	Status AnalysisArchiveAddResultStatus `json:"status"`
+}
+
+// AnalysisArchiveAddResultStatus defines model for AnalysisArchiveAddResult.Status.
+type AnalysisArchiveAddResultStatus string
+
+// AnalysisArchiveSummary defines model for AnalysisArchiveSummary.
+type AnalysisArchiveSummary struct {
+	// LastUpdated When an image was archived last, null if there is none
+	//
+	// Example: 2021-06-01T12:00:00Z
+	LastUpdated *string `json:"last_updated"`
+
+	// TotalDataBytes Sum of `archive_size_bytes`
+	TotalDataBytes  int64 `json:"total_data_bytes"`
+	TotalImageCount int   `json:"total_image_count"`
+
+	// TotalTagCount Of all images
+	TotalTagCount int `json:"total_tag_count"`
+}
+
 // AnalysisProgress How far the running analysis has come
 type AnalysisProgress struct {
 	// Done Bytes fetched so far, 0 in other steps
@@ -579,6 +638,74 @@ type AnalysisProgress struct {
 
 	// Total Bytes to fetch, 0 in other steps
 	Total int64 `json:"total"`
+}
+
+// ArchiveSource defines model for ArchiveSource.
+type ArchiveSource struct {
+	// Digest Of the image in the archive
+	//
+	// Example: sha256:2042a492bcdd847a01cd7f119cd48caa180da696ed2aedd085001a78664407d6
+	Digest string `json:"digest"`
+}
+
+// ArchiveSummary defines model for ArchiveSummary.
+type ArchiveSummary struct {
+	Images AnalysisArchiveSummary `json:"images"`
+}
+
+// ArchivedAnalysis defines model for ArchivedAnalysis.
+type ArchivedAnalysis struct {
+	// AnalyzedAt Example: 2021-06-01T11:00:00Z
+	AnalyzedAt  string            `json:"analyzed_at"`
+	Annotations map[string]string `json:"annotations"`
+
+	// ArchiveSizeBytes Of the documents: analysis, manifest and configuration
+	ArchiveSizeBytes int64 `json:"archive_size_bytes"`
+
+	// CreatedAt When it was archived
+	//
+	// Example: 2021-06-01T12:00:00Z
+	CreatedAt   string `json:"created_at"`
+	ImageDigest string `json:"imageDigest"`
+
+	// ImageDetail The tags that it had
+	ImageDetail []ArchivedTag `json:"image_detail"`
+
+	// LastUpdated Example: 2021-06-01T12:00:00Z
+	LastUpdated string `json:"last_updated"`
+
+	// ParentDigest Digest of the index it was found in, else its own
+	ParentDigest string                 `json:"parentDigest"`
+	Status       ArchivedAnalysisStatus `json:"status"`
+}
+
+// ArchivedAnalysisStatus defines model for ArchivedAnalysis.Status.
+type ArchivedAnalysisStatus string
+
+// ArchivedTag defines model for ArchivedTag.
+type ArchivedTag struct {
+	// CreatedAt Example: 2021-06-01T12:00:00Z
+	CreatedAt string `json:"created_at"`
+
+	// DetectedAt When the tag was last seen to move to the image
+	//
+	// Example: 2021-06-01T12:00:00Z
+	DetectedAt string `json:"detected_at"`
+
+	// LastUpdated Example: 2021-06-01T12:00:00Z
+	LastUpdated string `json:"last_updated"`
+
+	// Pullstring Example: docker.io/library/alpine:3.13
+	Pullstring string `json:"pullstring"`
+
+	// Registry Example: docker.io
+	Registry string `json:"registry"`
+
+	// Repository Example: library/alpine
+	Repository string `json:"repository"`
+
+	// Tag Example: 3.13
+	Tag string `json:"tag"`
 }
 
 // Certificate defines model for Certificate.
@@ -979,9 +1106,8 @@ type ImageRequest struct {
 
 // ImageSource defines model for ImageSource.
 type ImageSource struct {
-	// Archive Not available in this version
-	Archive *map[string]interface{} `json:"archive,omitempty"`
-	Digest  *DigestSource           `json:"digest,omitempty"`
+	Archive *ArchiveSource `json:"archive,omitempty"`
+	Digest  *DigestSource  `json:"digest,omitempty"`
 
 	// Import The documents of an import, and what they are of
 	Import *ImportSource `json:"import,omitempty"`
@@ -1595,6 +1721,24 @@ type DeleteCredentialParams struct {
 // DeleteCredentialParamsCredentialType defines parameters for DeleteCredential.
 type DeleteCredentialParamsCredentialType string
 
+// ListArchivedImagesParams defines parameters for ListArchivedImages.
+type ListArchivedImagesParams struct {
+	// Limit At most so many records; absent, all.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Page With `limit`, the page, as `X-Next-Page` of the page before named it.
+	Page *PageCursor `form:"page,omitempty" json:"page,omitempty"`
+}
+
+// ArchiveImagesJSONBody defines parameters for ArchiveImages.
+type ArchiveImagesJSONBody = []string
+
+// DeleteArchivedImageParams defines parameters for DeleteArchivedImage.
+type DeleteArchivedImageParams struct {
+	// Force Taken from old clients. Nothing stands against the deletion of an archived image.
+	Force *bool `form:"force,omitempty" json:"force,omitempty"`
+}
+
 // DeleteEventsParams defines parameters for DeleteEvents.
 type DeleteEventsParams struct {
 	// Before Only before this time (RFC 3339, or a date; UTC if it names no zone).
@@ -1792,6 +1936,9 @@ type AddUserJSONRequestBody = UserRequest
 
 // SetCredentialJSONRequestBody defines body for SetCredential for application/json ContentType.
 type SetCredentialJSONRequestBody = CredentialRequest
+
+// ArchiveImagesJSONRequestBody defines body for ArchiveImages for application/json ContentType.
+type ArchiveImagesJSONRequestBody = ArchiveImagesJSONBody
 
 // AddImageJSONRequestBody defines body for AddImage for application/json ContentType.
 type AddImageJSONRequestBody = ImageRequest
@@ -2100,6 +2247,59 @@ type ClientInterface interface {
 	// Corresponds with POST /accounts/{accountname}/users/{username}/credentials (the `SetCredential` operationId).
 	SetCredential(ctx context.Context, accountname AccountName, username UserName, body SetCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetArchiveSummary Sum up the account's archive
+	//
+	// Corresponds with GET /archives (the `GetArchiveSummary` operationId).
+	GetArchiveSummary(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListArchivedImages List archived images
+	//
+	// Those archived last come first. Without `limit` the answer is complete; with it,
+	// the header `X-Next-Page` names the next page, and is absent on the last.
+	//
+	// Corresponds with GET /archives/images (the `ListArchivedImages` operationId).
+	ListArchivedImages(ctx context.Context, params *ListArchivedImagesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ArchiveImagesWithBody Archive images
+	//
+	// Keeps what is known of analyzed images: analysis, manifest, configuration,
+	// annotations, Dockerfile, tags. The images stay in use until they are deleted, and
+	// can then be brought back (`POST /images` with `source.archive`). An image that
+	// is archived already stays as it was archived. What cannot be archived is told by
+	// `status`, not by the HTTP status.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /archives/images (the `ArchiveImages` operationId).
+	ArchiveImagesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ArchiveImages Archive images
+	//
+	// Keeps what is known of analyzed images: analysis, manifest, configuration,
+	// annotations, Dockerfile, tags. The images stay in use until they are deleted, and
+	// can then be brought back (`POST /images` with `source.archive`). An image that
+	// is archived already stays as it was archived. What cannot be archived is told by
+	// `status`, not by the HTTP status.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /archives/images (the `ArchiveImages` operationId).
+	ArchiveImages(ctx context.Context, body ArchiveImagesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteArchivedImage Delete an archived image
+	//
+	// The image stays in use if it is.
+	//
+	// Corresponds with DELETE /archives/images/{imageDigest} (the `DeleteArchivedImage` operationId).
+	DeleteArchivedImage(ctx context.Context, imageDigest ImageDigest, params *DeleteArchivedImageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetArchivedImage Get an archived image
+	//
+	// By its own digest, or by that of the index (manifest list) it was found in.
+	//
+	// Corresponds with GET /archives/images/{imageDigest} (the `GetArchivedImage` operationId).
+	GetArchivedImage(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListEventTypes List the types of events
 	//
 	// Corresponds with GET /event_types (the `ListEventTypes` operationId).
@@ -2155,7 +2355,9 @@ type ClientInterface interface {
 	// Asks the registry for the image, records it, and queues its analysis. By tag,
 	// the tag then names the image; by digest with a tag, the digest is added to the
 	// tag's history; by `source.import`, the image and its analysis are what was handed
-	// in. Subscriptions of the tag that exist stay as they are.
+	// in; by `source.archive`, what the archive has of it, under the tags that it had
+	// then (409 if the image is in use, 404 if the archive does not have it).
+	// Subscriptions of the tag that exist stay as they are.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2167,7 +2369,9 @@ type ClientInterface interface {
 	// Asks the registry for the image, records it, and queues its analysis. By tag,
 	// the tag then names the image; by digest with a tag, the digest is added to the
 	// tag's history; by `source.import`, the image and its analysis are what was handed
-	// in. Subscriptions of the tag that exist stay as they are.
+	// in; by `source.archive`, what the archive has of it, under the tags that it had
+	// then (409 if the image is in use, 404 if the archive does not have it).
+	// Subscriptions of the tag that exist stay as they are.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2901,6 +3105,119 @@ func (c *Client) SetCredential(ctx context.Context, accountname AccountName, use
 	return c.Client.Do(req)
 }
 
+// GetArchiveSummary Sum up the account's archive
+//
+// Corresponds with GET /archives (the `GetArchiveSummary` operationId).
+func (c *Client) GetArchiveSummary(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetArchiveSummaryRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListArchivedImages List archived images
+//
+// Those archived last come first. Without `limit` the answer is complete; with it,
+// the header `X-Next-Page` names the next page, and is absent on the last.
+//
+// Corresponds with GET /archives/images (the `ListArchivedImages` operationId).
+func (c *Client) ListArchivedImages(ctx context.Context, params *ListArchivedImagesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListArchivedImagesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ArchiveImagesWithBody Archive images
+//
+// Keeps what is known of analyzed images: analysis, manifest, configuration,
+// annotations, Dockerfile, tags. The images stay in use until they are deleted, and
+// can then be brought back (`POST /images` with `source.archive`). An image that
+// is archived already stays as it was archived. What cannot be archived is told by
+// `status`, not by the HTTP status.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /archives/images (the `ArchiveImages` operationId).
+func (c *Client) ArchiveImagesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewArchiveImagesRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ArchiveImages Archive images
+//
+// Keeps what is known of analyzed images: analysis, manifest, configuration,
+// annotations, Dockerfile, tags. The images stay in use until they are deleted, and
+// can then be brought back (`POST /images` with `source.archive`). An image that
+// is archived already stays as it was archived. What cannot be archived is told by
+// `status`, not by the HTTP status.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /archives/images (the `ArchiveImages` operationId).
+func (c *Client) ArchiveImages(ctx context.Context, body ArchiveImagesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewArchiveImagesRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteArchivedImage Delete an archived image
+//
+// The image stays in use if it is.
+//
+// Corresponds with DELETE /archives/images/{imageDigest} (the `DeleteArchivedImage` operationId).
+func (c *Client) DeleteArchivedImage(ctx context.Context, imageDigest ImageDigest, params *DeleteArchivedImageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteArchivedImageRequest(c.Server, imageDigest, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetArchivedImage Get an archived image
+//
+// By its own digest, or by that of the index (manifest list) it was found in.
+//
+// Corresponds with GET /archives/images/{imageDigest} (the `GetArchivedImage` operationId).
+func (c *Client) GetArchivedImage(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetArchivedImageRequest(c.Server, imageDigest)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListEventTypes List the types of events
 //
 // Corresponds with GET /event_types (the `ListEventTypes` operationId).
@@ -3036,7 +3353,9 @@ func (c *Client) ListImages(ctx context.Context, params *ListImagesParams, reqEd
 // Asks the registry for the image, records it, and queues its analysis. By tag,
 // the tag then names the image; by digest with a tag, the digest is added to the
 // tag's history; by `source.import`, the image and its analysis are what was handed
-// in. Subscriptions of the tag that exist stay as they are.
+// in; by `source.archive`, what the archive has of it, under the tags that it had
+// then (409 if the image is in use, 404 if the archive does not have it).
+// Subscriptions of the tag that exist stay as they are.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3058,7 +3377,9 @@ func (c *Client) AddImageWithBody(ctx context.Context, params *AddImageParams, c
 // Asks the registry for the image, records it, and queues its analysis. By tag,
 // the tag then names the image; by digest with a tag, the digest is added to the
 // tag's history; by `source.import`, the image and its analysis are what was handed
-// in. Subscriptions of the tag that exist stay as they are.
+// in; by `source.archive`, what the archive has of it, under the tags that it had
+// then (409 if the image is in use, 404 if the archive does not have it).
+// Subscriptions of the tag that exist stay as they are.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4588,6 +4909,234 @@ func NewSetCredentialRequestWithBody(server string, accountname AccountName, use
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetArchiveSummaryRequest constructs an http.Request for the GetArchiveSummary method
+func NewGetArchiveSummaryRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/archives")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListArchivedImagesRequest constructs an http.Request for the ListArchivedImages method
+func NewListArchivedImagesRequest(server string, params *ListArchivedImagesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/archives/images")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewArchiveImagesRequest calls the generic ArchiveImages builder with application/json body
+func NewArchiveImagesRequest(server string, body ArchiveImagesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewArchiveImagesRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewArchiveImagesRequestWithBody constructs an http.Request for the ArchiveImages method, with any body, and a specified content type
+func NewArchiveImagesRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/archives/images")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteArchivedImageRequest constructs an http.Request for the DeleteArchivedImage method
+func NewDeleteArchivedImageRequest(server string, imageDigest ImageDigest, params *DeleteArchivedImageParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "imageDigest", imageDigest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/archives/images/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Force != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "force", *params.Force, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetArchivedImageRequest constructs an http.Request for the GetArchivedImage method
+func NewGetArchivedImageRequest(server string, imageDigest ImageDigest) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "imageDigest", imageDigest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/archives/images/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -7372,6 +7921,67 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /accounts/{accountname}/users/{username}/credentials (the `SetCredential` operationId).
 	SetCredentialWithResponse(ctx context.Context, accountname AccountName, username UserName, body SetCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*SetCredentialResponse, error)
 
+	// GetArchiveSummaryWithResponse Sum up the account's archive
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /archives (the `GetArchiveSummary` operationId).
+	GetArchiveSummaryWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetArchiveSummaryResponse, error)
+
+	// ListArchivedImagesWithResponse List archived images
+	//
+	// Those archived last come first. Without `limit` the answer is complete; with it,
+	// the header `X-Next-Page` names the next page, and is absent on the last.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /archives/images (the `ListArchivedImages` operationId).
+	ListArchivedImagesWithResponse(ctx context.Context, params *ListArchivedImagesParams, reqEditors ...RequestEditorFn) (*ListArchivedImagesResponse, error)
+
+	// ArchiveImagesWithBodyWithResponse Archive images
+	//
+	// Keeps what is known of analyzed images: analysis, manifest, configuration,
+	// annotations, Dockerfile, tags. The images stay in use until they are deleted, and
+	// can then be brought back (`POST /images` with `source.archive`). An image that
+	// is archived already stays as it was archived. What cannot be archived is told by
+	// `status`, not by the HTTP status.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /archives/images (the `ArchiveImages` operationId).
+	ArchiveImagesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ArchiveImagesResponse, error)
+
+	// ArchiveImagesWithResponse Archive images
+	//
+	// Keeps what is known of analyzed images: analysis, manifest, configuration,
+	// annotations, Dockerfile, tags. The images stay in use until they are deleted, and
+	// can then be brought back (`POST /images` with `source.archive`). An image that
+	// is archived already stays as it was archived. What cannot be archived is told by
+	// `status`, not by the HTTP status.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /archives/images (the `ArchiveImages` operationId).
+	ArchiveImagesWithResponse(ctx context.Context, body ArchiveImagesJSONRequestBody, reqEditors ...RequestEditorFn) (*ArchiveImagesResponse, error)
+
+	// DeleteArchivedImageWithResponse Delete an archived image
+	//
+	// The image stays in use if it is.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /archives/images/{imageDigest} (the `DeleteArchivedImage` operationId).
+	DeleteArchivedImageWithResponse(ctx context.Context, imageDigest ImageDigest, params *DeleteArchivedImageParams, reqEditors ...RequestEditorFn) (*DeleteArchivedImageResponse, error)
+
+	// GetArchivedImageWithResponse Get an archived image
+	//
+	// By its own digest, or by that of the index (manifest list) it was found in.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /archives/images/{imageDigest} (the `GetArchivedImage` operationId).
+	GetArchivedImageWithResponse(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*GetArchivedImageResponse, error)
+
 	// ListEventTypesWithResponse List the types of events
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7443,7 +8053,9 @@ type ClientWithResponsesInterface interface {
 	// Asks the registry for the image, records it, and queues its analysis. By tag,
 	// the tag then names the image; by digest with a tag, the digest is added to the
 	// tag's history; by `source.import`, the image and its analysis are what was handed
-	// in. Subscriptions of the tag that exist stay as they are.
+	// in; by `source.archive`, what the archive has of it, under the tags that it had
+	// then (409 if the image is in use, 404 if the archive does not have it).
+	// Subscriptions of the tag that exist stay as they are.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7455,7 +8067,9 @@ type ClientWithResponsesInterface interface {
 	// Asks the registry for the image, records it, and queues its analysis. By tag,
 	// the tag then names the image; by digest with a tag, the digest is added to the
 	// tag's history; by `source.import`, the image and its analysis are what was handed
-	// in. Subscriptions of the tag that exist stay as they are.
+	// in; by `source.archive`, what the archive has of it, under the tags that it had
+	// then (409 if the image is in use, 404 if the archive does not have it).
+	// Subscriptions of the tag that exist stay as they are.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8905,6 +9519,351 @@ func (r SetCredentialResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SetCredentialResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetArchiveSummaryResponse401Headers the declared response headers of an HTTP 401 response for GetArchiveSummary
+type GetArchiveSummaryResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetArchiveSummaryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ArchiveSummary
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetArchiveSummaryResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetArchiveSummaryResponse) GetJSON200() *ArchiveSummary {
+	return r.JSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetArchiveSummaryResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetArchiveSummaryResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetArchiveSummaryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetArchiveSummaryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetArchiveSummaryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetArchiveSummaryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListArchivedImagesResponse200Headers the declared response headers of an HTTP 200 response for ListArchivedImages
+type ListArchivedImagesResponse200Headers struct {
+	XNextPage *string
+}
+
+// ListArchivedImagesResponse401Headers the declared response headers of an HTTP 401 response for ListArchivedImages
+type ListArchivedImagesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListArchivedImagesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]ArchivedAnalysis
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListArchivedImagesResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListArchivedImagesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListArchivedImagesResponse) GetJSON200() *[]ArchivedAnalysis {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListArchivedImagesResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListArchivedImagesResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListArchivedImagesResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListArchivedImagesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListArchivedImagesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListArchivedImagesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListArchivedImagesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ArchiveImagesResponse401Headers the declared response headers of an HTTP 401 response for ArchiveImages
+type ArchiveImagesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ArchiveImagesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]AnalysisArchiveAddResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ArchiveImagesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ArchiveImagesResponse) GetJSON200() *[]AnalysisArchiveAddResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ArchiveImagesResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ArchiveImagesResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ArchiveImagesResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ArchiveImagesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ArchiveImagesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ArchiveImagesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ArchiveImagesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteArchivedImageResponse401Headers the declared response headers of an HTTP 401 response for DeleteArchivedImage
+type DeleteArchivedImageResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteArchivedImageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *map[string]interface{}
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteArchivedImageResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteArchivedImageResponse) GetJSON200() *map[string]interface{} {
+	return r.JSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r DeleteArchivedImageResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r DeleteArchivedImageResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r DeleteArchivedImageResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteArchivedImageResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteArchivedImageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteArchivedImageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteArchivedImageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetArchivedImageResponse401Headers the declared response headers of an HTTP 401 response for GetArchivedImage
+type GetArchivedImageResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetArchivedImageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ArchivedAnalysis
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetArchivedImageResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetArchivedImageResponse) GetJSON200() *ArchivedAnalysis {
+	return r.JSON200
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetArchivedImageResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetArchivedImageResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetArchivedImageResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetArchivedImageResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetArchivedImageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetArchivedImageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetArchivedImageResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12991,6 +13950,103 @@ func (c *ClientWithResponses) SetCredentialWithResponse(ctx context.Context, acc
 	return ParseSetCredentialResponse(rsp)
 }
 
+// GetArchiveSummaryWithResponse Sum up the account's archive
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /archives (the `GetArchiveSummary` operationId).
+func (c *ClientWithResponses) GetArchiveSummaryWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetArchiveSummaryResponse, error) {
+	rsp, err := c.GetArchiveSummary(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetArchiveSummaryResponse(rsp)
+}
+
+// ListArchivedImagesWithResponse List archived images
+//
+// Those archived last come first. Without `limit` the answer is complete; with it,
+// the header `X-Next-Page` names the next page, and is absent on the last.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /archives/images (the `ListArchivedImages` operationId).
+func (c *ClientWithResponses) ListArchivedImagesWithResponse(ctx context.Context, params *ListArchivedImagesParams, reqEditors ...RequestEditorFn) (*ListArchivedImagesResponse, error) {
+	rsp, err := c.ListArchivedImages(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListArchivedImagesResponse(rsp)
+}
+
+// ArchiveImagesWithBodyWithResponse Archive images
+//
+// Keeps what is known of analyzed images: analysis, manifest, configuration,
+// annotations, Dockerfile, tags. The images stay in use until they are deleted, and
+// can then be brought back (`POST /images` with `source.archive`). An image that
+// is archived already stays as it was archived. What cannot be archived is told by
+// `status`, not by the HTTP status.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /archives/images (the `ArchiveImages` operationId).
+func (c *ClientWithResponses) ArchiveImagesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ArchiveImagesResponse, error) {
+	rsp, err := c.ArchiveImagesWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseArchiveImagesResponse(rsp)
+}
+
+// ArchiveImagesWithResponse Archive images
+//
+// Keeps what is known of analyzed images: analysis, manifest, configuration,
+// annotations, Dockerfile, tags. The images stay in use until they are deleted, and
+// can then be brought back (`POST /images` with `source.archive`). An image that
+// is archived already stays as it was archived. What cannot be archived is told by
+// `status`, not by the HTTP status.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /archives/images (the `ArchiveImages` operationId).
+func (c *ClientWithResponses) ArchiveImagesWithResponse(ctx context.Context, body ArchiveImagesJSONRequestBody, reqEditors ...RequestEditorFn) (*ArchiveImagesResponse, error) {
+	rsp, err := c.ArchiveImages(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseArchiveImagesResponse(rsp)
+}
+
+// DeleteArchivedImageWithResponse Delete an archived image
+//
+// The image stays in use if it is.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /archives/images/{imageDigest} (the `DeleteArchivedImage` operationId).
+func (c *ClientWithResponses) DeleteArchivedImageWithResponse(ctx context.Context, imageDigest ImageDigest, params *DeleteArchivedImageParams, reqEditors ...RequestEditorFn) (*DeleteArchivedImageResponse, error) {
+	rsp, err := c.DeleteArchivedImage(ctx, imageDigest, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteArchivedImageResponse(rsp)
+}
+
+// GetArchivedImageWithResponse Get an archived image
+//
+// By its own digest, or by that of the index (manifest list) it was found in.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /archives/images/{imageDigest} (the `GetArchivedImage` operationId).
+func (c *ClientWithResponses) GetArchivedImageWithResponse(ctx context.Context, imageDigest ImageDigest, reqEditors ...RequestEditorFn) (*GetArchivedImageResponse, error) {
+	rsp, err := c.GetArchivedImage(ctx, imageDigest, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetArchivedImageResponse(rsp)
+}
+
 // ListEventTypesWithResponse List the types of events
 //
 // Returns a wrapper object for the known response body format(s).
@@ -13110,7 +14166,9 @@ func (c *ClientWithResponses) ListImagesWithResponse(ctx context.Context, params
 // Asks the registry for the image, records it, and queues its analysis. By tag,
 // the tag then names the image; by digest with a tag, the digest is added to the
 // tag's history; by `source.import`, the image and its analysis are what was handed
-// in. Subscriptions of the tag that exist stay as they are.
+// in; by `source.archive`, what the archive has of it, under the tags that it had
+// then (409 if the image is in use, 404 if the archive does not have it).
+// Subscriptions of the tag that exist stay as they are.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -13128,7 +14186,9 @@ func (c *ClientWithResponses) AddImageWithBodyWithResponse(ctx context.Context, 
 // Asks the registry for the image, records it, and queues its analysis. By tag,
 // the tag then names the image; by digest with a tag, the digest is added to the
 // tag's history; by `source.import`, the image and its analysis are what was handed
-// in. Subscriptions of the tag that exist stay as they are.
+// in; by `source.archive`, what the archive has of it, under the tags that it had
+// then (409 if the image is in use, 404 if the archive does not have it).
+// Subscriptions of the tag that exist stay as they are.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14768,6 +15828,309 @@ func ParseSetCredentialResponse(rsp *http.Response) (*SetCredentialResponse, err
 	switch {
 	case rsp.StatusCode == 401:
 		var headers SetCredentialResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetArchiveSummaryResponse parses an HTTP response from a GetArchiveSummaryWithResponse call
+func ParseGetArchiveSummaryResponse(rsp *http.Response) (*GetArchiveSummaryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetArchiveSummaryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ArchiveSummary
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetArchiveSummaryResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListArchivedImagesResponse parses an HTTP response from a ListArchivedImagesWithResponse call
+func ParseListArchivedImagesResponse(rsp *http.Response) (*ListArchivedImagesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListArchivedImagesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []ArchivedAnalysis
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListArchivedImagesResponse200Headers
+		if values := rsp.Header.Values("X-Next-Page"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Next-Page", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XNextPage = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers ListArchivedImagesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseArchiveImagesResponse parses an HTTP response from a ArchiveImagesWithResponse call
+func ParseArchiveImagesResponse(rsp *http.Response) (*ArchiveImagesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ArchiveImagesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []AnalysisArchiveAddResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ArchiveImagesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteArchivedImageResponse parses an HTTP response from a DeleteArchivedImageWithResponse call
+func ParseDeleteArchivedImageResponse(rsp *http.Response) (*DeleteArchivedImageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteArchivedImageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest map[string]interface{}
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteArchivedImageResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetArchivedImageResponse parses an HTTP response from a GetArchivedImageWithResponse call
+func ParseGetArchivedImageResponse(rsp *http.Response) (*GetArchivedImageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetArchivedImageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ArchivedAnalysis
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetArchivedImageResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -57,6 +57,21 @@ type ServerInterface interface {
 	// SetCredential Change the password of a user
 	// (POST /accounts/{accountname}/users/{username}/credentials)
 	SetCredential(w http.ResponseWriter, r *http.Request, accountname AccountName, username UserName)
+	// GetArchiveSummary Sum up the account's archive
+	// (GET /archives)
+	GetArchiveSummary(w http.ResponseWriter, r *http.Request)
+	// ListArchivedImages List archived images
+	// (GET /archives/images)
+	ListArchivedImages(w http.ResponseWriter, r *http.Request, params ListArchivedImagesParams)
+	// ArchiveImages Archive images
+	// (POST /archives/images)
+	ArchiveImages(w http.ResponseWriter, r *http.Request)
+	// DeleteArchivedImage Delete an archived image
+	// (DELETE /archives/images/{imageDigest})
+	DeleteArchivedImage(w http.ResponseWriter, r *http.Request, imageDigest ImageDigest, params DeleteArchivedImageParams)
+	// GetArchivedImage Get an archived image
+	// (GET /archives/images/{imageDigest})
+	GetArchivedImage(w http.ResponseWriter, r *http.Request, imageDigest ImageDigest)
 	// ListEventTypes List the types of events
 	// (GET /event_types)
 	ListEventTypes(w http.ResponseWriter, r *http.Request)
@@ -623,6 +638,148 @@ func (siw *ServerInterfaceWrapper) SetCredential(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.SetCredential(w, r, accountname, username)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetArchiveSummary operation middleware
+func (siw *ServerInterfaceWrapper) GetArchiveSummary(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetArchiveSummary(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListArchivedImages operation middleware
+func (siw *ServerInterfaceWrapper) ListArchivedImages(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListArchivedImagesParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListArchivedImages(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ArchiveImages operation middleware
+func (siw *ServerInterfaceWrapper) ArchiveImages(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ArchiveImages(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteArchivedImage operation middleware
+func (siw *ServerInterfaceWrapper) DeleteArchivedImage(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "imageDigest" -------------
+	var imageDigest ImageDigest
+
+	err = runtime.BindStyledParameterWithOptions("simple", "imageDigest", r.PathValue("imageDigest"), &imageDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "imageDigest", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteArchivedImageParams
+
+	// ------------- Optional query parameter "force" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "force", r.URL.Query(), &params.Force, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "force"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "force", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteArchivedImage(w, r, imageDigest, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetArchivedImage operation middleware
+func (siw *ServerInterfaceWrapper) GetArchivedImage(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "imageDigest" -------------
+	var imageDigest ImageDigest
+
+	err = runtime.BindStyledParameterWithOptions("simple", "imageDigest", r.PathValue("imageDigest"), &imageDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "imageDigest", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetArchivedImage(w, r, imageDigest)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2631,6 +2788,11 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/imports/images/{operation_id}", wrapper.GetImport)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/imports/images/{operation_id}/{part}", wrapper.ListImportContent)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/imports/images/{operation_id}/{part}", wrapper.AddImportContent)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/archives", wrapper.GetArchiveSummary)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/archives/images", wrapper.ListArchivedImages)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/archives/images", wrapper.ArchiveImages)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/archives/images/{imageDigest}", wrapper.DeleteArchivedImage)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/archives/images/{imageDigest}", wrapper.GetArchivedImage)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/summaries/imagetags", wrapper.ListImageTags)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/events", wrapper.DeleteEvents)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/events", wrapper.ListEvents)

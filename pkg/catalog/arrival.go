@@ -25,9 +25,25 @@ type arrival struct {
 	add            *Addition
 	created        time.Time
 	why            string
-	newAnalysisRef string          // id of the analysis that is created if one is needed
-	imported       *AnalysisResult // that its owner hands in, nil if the engine is to analyze it
+	newAnalysisRef string // id of the analysis that is created if one is needed
+	known          *known // nil if the engine is to analyze it
 }
+
+// known is an analysis that comes with its image.
+type known struct {
+	AnalysisResult
+	made     time.Time
+	archived *image.NamedRow // of an image that is brought back: what its tag was; nil for any other
+	more     bool            // with archived: other tags follow
+}
+
+// newArrival begins an arrival with the identities that its transaction needs.
+func newArrival(st change.Stamp, m anchore.Manifest, add *Addition) arrival {
+	return arrival{Stamp: st, manifest: m, add: add, created: st.Now, newAnalysisRef: m.Digest + "." + st.Hex[:16]}
+}
+
+// restored reports whether the image is brought back from the archive.
+func (in arrival) restored() bool { return in.known != nil && in.known.archived != nil }
 
 // nextCause is the id of the tag's next cause, above all that it had.
 func (in arrival) nextCause(tag *image.TagRow) cause.ID {
@@ -35,14 +51,13 @@ func (in arrival) nextCause(tag *image.TagRow) cause.ID {
 	return cause.NewID(tag.LastCause, in.Random)
 }
 
-// arrive stores the manifest's documents, which the rows refer to, and makes the
-// identities that the transaction needs.
+// arrive stores the manifest's documents, which the rows refer to.
 func (c *Catalog) arrive(ctx context.Context, m anchore.Manifest, add *Addition) (arrival, error) {
 	st, err := c.store.Stamp()
 	if err != nil {
 		return arrival{}, err
 	}
-	in := arrival{Stamp: st, manifest: m, add: add, created: st.Now, newAnalysisRef: m.Digest + "." + st.Hex[:16]}
+	in := newArrival(st, m, add)
 	if in.manifestBlob, err = c.blobs.Put(ctx, bytes.NewReader(m.Raw)); err != nil {
 		return arrival{}, err
 	}
@@ -68,6 +83,11 @@ func (c *Catalog) takeIn(tx store.Tx, acct *account.Row, in arrival, tag *image.
 	if named == nil || tag.Changed == table.Nanos(in.Now) {
 		next.Detected, next.Updated = table.Nanos(in.created), table.Nanos(in.Now)
 	}
+	if named == nil && in.restored() {
+		if next = *in.known.archived; analysis.State == work.Done {
+			next.Told = analysis.ID // it is no news
+		}
+	}
 	if err := image.Named.Replace(tx, named, &next); err != nil {
 		return err
 	}
@@ -75,7 +95,7 @@ func (c *Catalog) takeIn(tx store.Tx, acct *account.Row, in arrival, tag *image.
 		return nil
 	}
 	kind := cause.Attached
-	if in.imported != nil && analysis.ID == in.newAnalysisRef {
+	if in.known != nil && analysis.ID == in.newAnalysisRef {
 		kind = cause.Imported
 	}
 	id := in.nextCause(tag)
@@ -96,6 +116,9 @@ func (c *Catalog) putImage(tx store.Tx, acct *account.Row, in arrival) (*image.R
 		next = *old
 		next.Deleting, next.Forced = false, false
 	}
+	if in.restored() {
+		next.Restoring = in.known.more
+	}
 	next.Describe(in.manifest)
 	if err := in.complete(&next, old); err != nil {
 		return nil, nil, err
@@ -115,7 +138,7 @@ func (in arrival) complete(row, old *image.Row) error {
 	if in.add == nil {
 		return nil
 	}
-	if in.add.Dockerfile != "" && (in.imported == nil || old == nil || in.add.Force) {
+	if in.add.Dockerfile != "" && (in.known == nil || old == nil || in.add.Force) {
 		if old != nil && !old.Deleting && !in.add.Force {
 			e := anchore.E(anchore.Invalid, "catalog.AddImage", "Cannot specify dockerfile for an image that already exists unless using force=True for re-analysis")
 			e.Detail = map[string]any{"digest": in.manifest.Digest, "tag": in.manifest.Ref.FullTag()}
@@ -145,9 +168,9 @@ func (in arrival) complete(row, old *image.Row) error {
 
 // attach makes sure that the image has an analysis: the one it has, the one that
 // other accounts share, or a new one. A forced analysis is the account's own, and
-// so is a new attempt after this account was refused, or one that it hands in: what
-// it says of an image is believed for itself alone, and proves no right to see what
-// others found.
+// so is a new attempt after this account was refused, or one that it hands in or
+// has archived: what it says of an image is believed for itself alone, and proves no
+// right to see what others found.
 func (c *Catalog) attach(tx store.Tx, row *image.Row, in arrival) (*work.Row, error) {
 	force := in.add != nil && in.add.Force
 	if row.Analysis != "" && !force && row.Refused == "" {
@@ -181,10 +204,10 @@ func (in arrival) analysis(tx store.Tx, digest string, force bool) (*work.Row, e
 		ID: in.newAnalysisRef, Digest: digest, State: work.Queued, Due: table.Nanos(in.Now), Created: table.Nanos(in.Now),
 		Manifest: in.manifestBlob, Config: in.configBlob,
 	}
-	if in.imported != nil {
-		fresh.End(work.Done, in.Now)
-		fresh.Report = in.imported.Report
-		fresh.Summarize(in.imported.Summary)
+	if in.known != nil {
+		fresh.End(work.Done, in.known.made)
+		fresh.Report = in.known.Report
+		fresh.Summarize(in.known.Summary)
 		return fresh, work.Table.Insert(tx, fresh)
 	}
 	shared, err := work.Current(tx, digest)

@@ -12,6 +12,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/analysis"
 	"github.com/anchore/anchore-engine/pkg/catalog/announce"
+	"github.com/anchore/anchore-engine/pkg/catalog/archive"
 	"github.com/anchore/anchore-engine/pkg/catalog/change"
 	"github.com/anchore/anchore-engine/pkg/catalog/credential"
 	"github.com/anchore/anchore-engine/pkg/catalog/delivery"
@@ -92,6 +93,7 @@ type Catalog struct {
 	*analysis.Analyses
 	*announce.Announcer
 	*imports.Operations
+	*archive.Archive
 
 	store          *change.Store
 	blobs          store.Blobs
@@ -143,6 +145,7 @@ func New(cfg Config) (*Catalog, error) {
 		Store: c.store, Recorder: c.recorder, Endpoints: cfg.Endpoints, PublicURL: cfg.PublicURL, Causes: c.causesReady, Told: c.deliveryReady, Log: cfg.Log,
 	})
 	c.Operations = imports.New(c.store, c.blobs)
+	c.Archive = archive.New(c.store, c.blobs, c.recorder, c.deliveryReady)
 	var err error
 	c.Directory, err = login.New(c.store, passwords.Forget, c.subscriptionsChanged)
 	return c, err

@@ -12,6 +12,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
+	"github.com/anchore/anchore-engine/pkg/catalog/archive"
 	"github.com/anchore/anchore-engine/pkg/catalog/cause"
 	"github.com/anchore/anchore-engine/pkg/catalog/event"
 	"github.com/anchore/anchore-engine/pkg/catalog/image"
@@ -35,7 +36,7 @@ func verifyIndexes(t testing.TB, s store.Store) {
 	found := func(problem string) { t.Errorf("store: %s", problem) }
 	for _, verify := range []func(context.Context, store.Store, func(string)) error{
 		account.Table.Verify, account.Users.Verify, subscription.Table.Verify, image.Table.Verify, image.Tags.Verify,
-		registry.Table.Verify, registry.Sources.Verify, image.Named.Verify, image.History.Verify, work.Table.Verify, work.Sources.Verify, imports.Table.Verify, event.Table.Verify,
+		registry.Table.Verify, registry.Sources.Verify, image.Named.Verify, image.History.Verify, work.Table.Verify, work.Sources.Verify, imports.Table.Verify, archive.Table.Verify, event.Table.Verify,
 		cause.Table.Verify, outbox.Notifications.Verify, outbox.Deliveries.Verify, outbox.Done.Verify, outbox.Endpoints.Verify, repository.Table.Verify, trouble.Table.Verify,
 	} {
 		if err := verify(ctx, s, found); err != nil {

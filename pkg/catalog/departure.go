@@ -7,6 +7,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
+	"github.com/anchore/anchore-engine/pkg/catalog/archive"
 	"github.com/anchore/anchore-engine/pkg/catalog/event"
 	"github.com/anchore/anchore-engine/pkg/catalog/image"
 	"github.com/anchore/anchore-engine/pkg/catalog/imports"
@@ -68,7 +69,7 @@ func (c *Catalog) purgeAccount(ctx context.Context, no uint32) error {
 	for done := false; !done; {
 		for _, purge := range []func(context.Context, uint32) error{
 			c.purgeUsers, purgeRows(c, &subscription.Table), purgeRows(c, &registry.Table), purgeRows(c, &registry.Sources),
-			purgeRows(c, &repository.Table), c.purgeImages, c.purgeImports, purgeRows(c, &image.Tags), purgeRows(c, &image.History), purgeRows(c, &event.Table),
+			purgeRows(c, &repository.Table), c.purgeImages, c.purgeImports, purgeRows(c, &archive.Table), purgeRows(c, &image.Tags), purgeRows(c, &image.History), purgeRows(c, &event.Table),
 		} {
 			if err := purge(ctx, no); err != nil {
 				return err
@@ -171,7 +172,7 @@ func (c *Catalog) purgeImage(ctx context.Context, no uint32, digest string) erro
 func removeEmptied(tx store.Tx, no uint32) (bool, error) {
 	for _, b := range []store.Bucket{
 		subscription.Table.Bucket, registry.Table.Bucket, registry.Sources.Bucket, repository.Table.Bucket,
-		image.Table.Bucket, image.Tags.Bucket, image.History.Bucket, imports.Table.Bucket, event.Table.Bucket,
+		image.Table.Bucket, image.Tags.Bucket, image.History.Bucket, imports.Table.Bucket, archive.Table.Bucket, event.Table.Bucket,
 	} {
 		left, err := tx.Scan(b, store.Range{Prefix: table.Key{}.Uint32(no), Limit: 1})
 		if err != nil || len(left) > 0 {

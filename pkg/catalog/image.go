@@ -186,7 +186,7 @@ func (c *Catalog) imagesOfTag(ctx context.Context, name string, f ImageFilter) (
 	}
 	var images []anchore.Image
 	err = c.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
-		digests, err := tagDigests(tx, acct.No, ref.FullTag(), f.History)
+		digests, err := image.Digests(tx, acct.No, ref.FullTag(), f.History)
 		if err != nil {
 			return err
 		}
@@ -212,37 +212,6 @@ func (c *Catalog) imagesOfTag(ctx context.Context, name string, f ImageFilter) (
 		err = anchore.E(anchore.NotFound, "catalog.Images", "image data not found in DB")
 	}
 	return images, err
-}
-
-// tagDigests returns the digest that a tag names, followed, with history, by each
-// other that it named, the latest first.
-func tagDigests(tx store.Tx, no uint32, tag string, history bool) ([]string, error) {
-	newest, err := image.Newest(tx, no, tag)
-	if err != nil || newest == "" {
-		return nil, err
-	}
-	digests := []string{newest}
-	if !history {
-		return digests, nil
-	}
-	seen := map[string]bool{newest: true}
-	r := store.Range{Prefix: image.HistoryKey(no, tag), Limit: store.MaxPage}
-	for {
-		rows, err := image.History.Scan(tx, r)
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range rows {
-			if !seen[row.Digest] {
-				seen[row.Digest] = true
-				digests = append(digests, row.Digest)
-			}
-			r.Start = table.After(image.History.Key(row))
-		}
-		if len(rows) < store.MaxPage {
-			return digests, nil
-		}
-	}
 }
 
 // Report opens the SBOM of an analyzed image: a syft JSON document. Errors:
@@ -338,7 +307,7 @@ func (c *Catalog) deletable(ctx context.Context, name, digest string) error {
 			if !tag.Current {
 				continue
 			}
-			active, err := activeSubscriptions(tx, acct.No, tag.Ref.FullTag())
+			active, err := subscription.ActiveOf(tx, acct.No, tag.Ref.FullTag())
 			if err != nil {
 				return err
 			}
@@ -348,20 +317,6 @@ func (c *Catalog) deletable(ctx context.Context, name, digest string) error {
 		}
 		return nil
 	})
-}
-
-func activeSubscriptions(tx store.Tx, no uint32, tag string) ([]*subscription.Row, error) {
-	var active []*subscription.Row
-	for _, t := range anchore.TagSubscriptionTypes() {
-		row, err := subscription.Find(tx, no, tag, t)
-		if err != nil {
-			return nil, err
-		}
-		if row != nil && row.Active {
-			active = append(active, row)
-		}
-	}
-	return active, nil
 }
 
 func later(a, b time.Time) time.Time {

@@ -35,27 +35,15 @@ func (c *Catalog) AddImported(ctx context.Context, i ImportedImage) (anchore.Ima
 	if err != nil {
 		return anchore.Image{}, err
 	}
-	in.why, in.imported = "image import", &i.Analysis
-	for n, tag := range i.Tags {
-		in.manifest.Ref = tag
-		err := c.store.UpdateAccount(ctx, i.Account, func(tx store.Tx, acct *account.Row) error {
-			operation, err := imports.Pending(tx, acct.No, i.Import, in.Now)
-			if err != nil {
-				return err
-			}
-			if err := c.addUnder(tx, acct, in); err != nil || n < len(i.Tags)-1 {
-				return err
-			}
-			return imports.Complete(tx, operation, in.Now)
-		})
+	in.why, in.known = "image import", &known{AnalysisResult: i.Analysis, made: in.Now}
+	return c.addUnderEach(ctx, i.Account, in, i.Tags, func(tx store.Tx, acct *account.Row, in arrival, n int) error {
+		operation, err := imports.Pending(tx, acct.No, i.Import, in.Now)
 		if err != nil {
-			return anchore.Image{}, err
+			return err
 		}
-		i.Force = false // the first one did
-		if in.Stamp, err = c.store.Stamp(); err != nil {
-			return anchore.Image{}, err
+		if err := c.addUnder(tx, acct, in); err != nil || n < len(i.Tags)-1 {
+			return err
 		}
-	}
-	c.arrived()
-	return c.Image(ctx, i.Account, i.Manifest.Digest)
+		return imports.Complete(tx, operation, in.Now)
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/anchore/anchore-engine/pkg/catalog/archive"
 	"github.com/anchore/anchore-engine/pkg/catalog/image"
 	"github.com/anchore/anchore-engine/pkg/catalog/imports"
 	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
@@ -71,7 +72,7 @@ func deactivateNewest(tx store.Tx, n *image.NamedRow, now int64) error {
 	if err != nil || newest != n.Digest {
 		return err
 	}
-	active, err := activeSubscriptions(tx, n.Account, n.Tag)
+	active, err := subscription.ActiveOf(tx, n.Account, n.Tag)
 	if err != nil {
 		return err
 	}
@@ -114,8 +115,10 @@ func (c *Catalog) sweepBlobs(ctx context.Context, grace time.Duration) error {
 		}
 		used := false
 		err := c.store.View(ctx, func(tx store.Tx) (err error) {
-			if used, err = work.Referenced(tx, b.Digest); err == nil && !used {
-				used, err = imports.Referenced(tx, b.Digest)
+			for _, referenced := range []func(store.Tx, store.Digest) (bool, error){work.Referenced, imports.Referenced, archive.Referenced} {
+				if used, err = referenced(tx, b.Digest); used || err != nil {
+					break
+				}
 			}
 			return err
 		})

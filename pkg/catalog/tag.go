@@ -168,6 +168,25 @@ func (c *Catalog) AddDigest(ctx context.Context, d DigestAddition) (anchore.Imag
 	return c.Image(ctx, d.Account, d.Manifest.Digest)
 }
 
+// addUnderEach adds the arrival's image to the history of tags, each in a transaction
+// of its own that step makes of addUnder, and returns it. With Force, the first one
+// alone has it analyzed again.
+func (c *Catalog) addUnderEach(ctx context.Context, name string, in arrival, tags []anchore.Reference, step func(tx store.Tx, acct *account.Row, in arrival, n int) error) (img anchore.Image, err error) {
+	for n, tag := range tags {
+		in.manifest.Ref = tag
+		err = c.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error { return step(tx, acct, in, n) })
+		if err != nil {
+			return img, err
+		}
+		in.add.Force = false
+		if in.Stamp, err = c.store.Stamp(); err != nil {
+			return img, err
+		}
+	}
+	c.arrived()
+	return c.Image(ctx, name, in.manifest.Digest)
+}
+
 // addUnder adds the arrival's image to the history of its tag.
 func (c *Catalog) addUnder(tx store.Tx, acct *account.Row, in arrival) error {
 	m, tag := in.manifest, in.manifest.Ref.FullTag()
@@ -180,7 +199,10 @@ func (c *Catalog) addUnder(tx store.Tx, acct *account.Row, in arrival) error {
 	}
 	if named == nil {
 		h := &image.HistoryRow{Account: acct.No, Tag: tag, At: table.Nanos(in.created), Digest: m.Digest, TagDigest: m.TagDigest, Added: true}
-		if err := image.History.Insert(tx, h); err != nil {
+		if in.restored() {
+			h.At = in.known.archived.Detected
+		}
+		if err := image.Remember(tx, h); err != nil {
 			return err
 		}
 	}

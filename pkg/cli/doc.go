@@ -3,9 +3,9 @@
 // read them; hints, progress and whatever is new go to standard error, or to
 // standard output when --output asks for another form.
 //
-// One file holds one group of commands, here, in cli/image or, if it is for whoever
-// runs an engine, in cli/operator. Each command has an options struct, a constructor that
-// only reads arguments, and a run function that only works.
+// One file holds one group of commands, here, in cli/archive, cli/image or, if it is
+// for whoever runs an engine, in cli/operator. Each command has an options struct, a
+// constructor that only reads arguments, and a run function that only works.
 package cli
 
 //go:generate go test -count=1 -run TestReferencePages . -update

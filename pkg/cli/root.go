@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/anchore/anchore-engine/pkg/cli/archive"
 	"github.com/anchore/anchore-engine/pkg/cli/image"
 	"github.com/anchore/anchore-engine/pkg/cli/operator"
 	"github.com/anchore/anchore-engine/pkg/cli/session"
@@ -22,7 +23,7 @@ func Main(ctx context.Context, c Config) int {
 
 func newRootCmd(a *session.App) *cobra.Command {
 	root := session.NewRoot(a, "anchore-cli", "Watch container images by tag and see what they contain")
-	root.AddCommand(newSubscriptionCmd(a), image.NewCmd(a), newRepoCmd(a), operator.NewRegistryCmd(a), newEventCmd(a), operator.NewSystemCmd(a), operator.NewAccountCmd(a),
+	root.AddCommand(newSubscriptionCmd(a), image.NewCmd(a), newRepoCmd(a), operator.NewRegistryCmd(a), newEventCmd(a), operator.NewSystemCmd(a), operator.NewAccountCmd(a), archive.NewCmd(a),
 		newVersionCmd(a), newCompletionCmd(a))
 	return root
 }

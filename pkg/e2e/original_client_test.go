@@ -20,6 +20,7 @@ func TestOriginalClient(t *testing.T) {
 	digest := reg.push(t, ref, "a")
 	shared.mustCLI("image", "add", ref, "--annotation", "owner=platform")
 	shared.mustCLI("image", "wait", ref, "--interval", "0.1", "--timeout", "90")
+	shared.mustCLI("analysis-archive", "images", "add", digest)
 	var all []subscription
 	shared.call(http.MethodGet, "/subscriptions", nil, &all)
 	id := all[0].ID
@@ -34,6 +35,9 @@ func TestOriginalClient(t *testing.T) {
 	}
 	subscription := []string{
 		"[].subscription_key string", "[].subscription_type string", "[].active bool", "[].subscription_id string", "[].userId string",
+	}
+	archived := []string{
+		"[].imageDigest string", "[].analyzed_at string", "[].created_at string", "[].status string", "[].archive_size_bytes number", "[].image_detail[].pullstring string",
 	}
 	service := []string{"[].servicename string", "[].status bool", "[].service_detail.up bool"}
 	for _, tt := range []struct {
@@ -56,6 +60,8 @@ func TestOriginalClient(t *testing.T) {
 		{"image content files", "/images/" + digest + "/content/files", nil, []string{"content[].filename string", "content[].size number"}},
 		{"image content npm", "/images/" + digest + "/content/npm", nil, []string{"content[].package string", "content[].version string", "content[].location string"}},
 		{"image content python", "/images/" + digest + "/content/python", nil, []string{"content[].package string", "content[].version string", "content[].location string"}},
+		{"analysis-archive images list", "/archives/images", nil, archived},
+		{"analysis-archive images get", "/archives/images/" + digest, nil, []string{"imageDigest string", "image_detail[].pullstring string"}},
 		{"event list", "/events", nil, []string{
 			"results[].generated_uuid string", "results[].event.timestamp string", "results[].event.level string", "results[].event.type string",
 			"results[].event.resource object", "results[].event.source.servicename string", "results[].event.source.hostid string",

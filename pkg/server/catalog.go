@@ -18,6 +18,7 @@ type Catalog interface {
 	events
 	registries
 	imports
+	archive
 }
 
 type accounts interface {
@@ -71,6 +72,16 @@ type imports interface {
 	Import(ctx context.Context, account, id string) (anchore.Import, error)
 	CancelImport(ctx context.Context, account, id string) (anchore.Import, error)
 	AddImportContent(ctx context.Context, account, id string, part anchore.ImportPart, r io.Reader) (anchore.ImportContent, error)
+}
+
+type archive interface {
+	ArchiveSummary(ctx context.Context, account string) (anchore.ArchiveSummary, error)
+	ArchivedImages(ctx context.Context, account, after string, limit int) (list []anchore.ArchivedImage, next string, err error)
+	ArchivedImage(ctx context.Context, account, digest string) (anchore.ArchivedImage, error)
+	// ArchiveImage keeps what is known of an image; already: it was archived before.
+	ArchiveImage(ctx context.Context, account, digest string) (already bool, err error)
+	DeleteArchivedImage(ctx context.Context, account, digest string) error
+	RestoreImage(ctx context.Context, account, digest string, add catalog.Addition) (anchore.Image, error)
 }
 
 type events interface {

@@ -102,6 +102,7 @@ func TestAccountsAreApart(t *testing.T) {
 	event := f.call("alice", "GET", "/events", "").object(200)["results"].([]any)[0].(map[string]any)["generated_uuid"].(string)
 
 	operation := f.call("alice", "POST", "/imports/images", "").object(200)["uuid"].(string)
+	f.call("alice", "POST", "/archives/images", `["`+m.Digest+`"]`).is(200)
 	names := strings.NewReplacer("{subscriptionId}", id(anchore.TagUpdate), "{imageDigest}", m.Digest, "{imageId}", m.ImageID,
 		"{ctype}", "os", "{mtype}", "manifest", "{eventId}", event,
 		"{accountname}", "alice", "{username}", "alice", "{webhook_type}", "general", "{registry}", "quay.io", "{operation_id}", operation, "{part}", "packages")
@@ -111,11 +112,11 @@ func TestAccountsAreApart(t *testing.T) {
 		"POST /accounts/{accountname}/users":                        `{"username":"mallory","password":"password"}`,
 		"POST /accounts/{accountname}/users/{username}/credentials": `{"type":"password","value":"password"}`,
 		"PUT /registries/{registry}":                                `{"registry_user":"bob"}`, "PUT /subscriptions/{subscriptionId}": `{"active":false}`,
-		"POST /imports/images/{operation_id}/{part}": "{}"}
+		"POST /imports/images/{operation_id}/{part}": "{}", "POST /archives/images": `["` + m.Digest + `"]`}
 	answers := map[string]string{ // where bob's answer is not 404
 		"GET /registries": "[]", "DELETE /registries/{registry}": "true",
-		"GET /imports/images": "[]",
-		"GET /subscriptions":  "[]", "GET /images": "[]", "GET /summaries/imagetags": "[]", "DELETE /events": "[]", "GET /events": `"item_count": 0`,
+		"GET /imports/images": "[]", "GET /archives/images": "[]", "GET /archives": `"total_image_count": 0`, "POST /archives/images": `"error"`,
+		"GET /subscriptions": "[]", "GET /images": "[]", "GET /summaries/imagetags": "[]", "DELETE /events": "[]", "GET /events": `"item_count": 0`,
 		"DELETE /images/{imageDigest}": `"not_found"`, "DELETE /images/by_id/{imageId}": `"not_found"`,
 	}
 	others := []string{ // about the engine, or about what the request itself brings
@@ -157,6 +158,8 @@ func TestAccountsAreApart(t *testing.T) {
 	if after := f.call("alice", "GET", "/images", "").body; string(after) != string(before) {
 		t.Errorf("bob changed what alice sees:\n%s", cmp.Diff(string(before), string(after)))
 	}
+	f.call("bob", "POST", "/images", `{"source":{"archive":{"digest":"`+m.Digest+`"}}}`).says(404, "Not found in archive")
+	f.call("alice", "GET", "/archives/images/"+m.Digest, "").is(200)
 	f.call("alice", "GET", "/events/"+event, "").is(200)
 	if got := column(f.call("alice", "GET", "/registries/quay.io", "").list(200), "registry_user"); !cmp.Equal(got, []any{"u"}) {
 		t.Errorf("bob changed alice's registry: %v", got)

@@ -13,8 +13,8 @@ import (
 	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
-// AddImage asks the registry for an image, or takes what was handed in of it, and
-// records it.
+// AddImage asks the registry for an image, or takes what was handed in of it, or what
+// the archive has, and records it.
 func (s *Server) AddImage(w http.ResponseWriter, r *http.Request, params api.AddImageParams) {
 	body, err := rest.Decode[api.ImageRequest](r)
 	if err != nil {
@@ -41,6 +41,9 @@ func (s *Server) add(r *http.Request, add addition.Addition, force, subscribe bo
 	if in := add.Import; in != nil {
 		in.Account, in.Force, in.AutoSubscribe = account(r), force, subscribe
 		return s.cfg.Intake.Import(r.Context(), *in)
+	}
+	if in := add.Restore; in != nil {
+		return s.cfg.Catalog.RestoreImage(r.Context(), account(r), in.Digest, catalog.Addition{AutoSubscribe: subscribe, Annotations: in.Annotations})
 	}
 	in := add.Pull
 	in.Account, in.Force, in.AutoSubscribe = account(r), force, subscribe

@@ -148,7 +148,7 @@ func TestAddImage(t *testing.T) {
 	if bytes.Contains(refused.body, []byte("10.0.0.1")) {
 		t.Errorf("the answer shows the cause:\n%s", refused.body)
 	}
-	f.call("alice", "POST", "/images", `{"source":{"archive":{"digest":"x"}}}`).says(400, "in this version")
+	f.call("alice", "POST", "/images", `{"source":{"archive":{"digest":"x"}}}`).says(400, "digest")
 	f.call("alice", "POST", "/images", `{}`).says(400, "Must include either")
 }
 

@@ -4,6 +4,8 @@
 package image
 
 import (
+	"cmp"
+
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
 	"github.com/anchore/anchore-engine/pkg/store"
@@ -22,14 +24,15 @@ type Row struct {
 	Layers      int               `cbor:"9,keyasint,omitempty"`
 	Annotations map[string]string `cbor:"10,keyasint,omitempty"`
 	Dockerfile  string            `cbor:"11,keyasint,omitempty"`
-	Revision    string            `cbor:"12,keyasint,omitempty"` // label org.opencontainers.image.revision
-	Source      string            `cbor:"13,keyasint,omitempty"` // label org.opencontainers.image.source
+	Revision    string            `cbor:"12,keyasint,omitempty"` // revisionLabel
+	Source      string            `cbor:"13,keyasint,omitempty"` // sourceLabel
 	Deleting    bool              `cbor:"14,keyasint,omitempty"`
 	Analysis    string            `cbor:"15,keyasint,omitempty"` // id of its analysis
 	Refused     string            `cbor:"16,keyasint,omitempty"` // why this account may not have the analysis
 	Created     int64             `cbor:"17,keyasint"`
 	Updated     int64             `cbor:"18,keyasint"`
 	Forced      bool              `cbor:"19,keyasint,omitempty"` // a deletion that also deactivates subscriptions
+	Restoring   bool              `cbor:"20,keyasint,omitempty"` // some of the tags that it had in the archive are not back yet
 }
 
 const (
@@ -100,6 +103,12 @@ func first(tx store.Tx, index store.Bucket, prefix []byte) (*Row, error) {
 	return rows[0], nil
 }
 
+// The labels that rows keep: OCI image specification, annotations.
+const (
+	revisionLabel = "org.opencontainers.image.revision"
+	sourceLabel   = "org.opencontainers.image.source"
+)
+
 // Describe copies what the manifest says into the row.
 func (r *Row) Describe(m anchore.Manifest) {
 	r.Digest, r.TagDigest, r.ImageID = m.Digest, "", m.ImageID
@@ -108,7 +117,15 @@ func (r *Row) Describe(m anchore.Manifest) {
 	}
 	r.OS, r.Arch, r.Variant = m.Platform.OS, m.Platform.Architecture, m.Platform.Variant
 	r.Size, r.Layers = m.Size, m.Layers
-	r.Revision, r.Source = m.Labels["org.opencontainers.image.revision"], m.Labels["org.opencontainers.image.source"]
+	r.Revision, r.Source = m.Labels[revisionLabel], m.Labels[sourceLabel]
+}
+
+// Manifest is what Describe was given, as far as the row has it.
+func (r *Row) Manifest() anchore.Manifest {
+	return anchore.Manifest{
+		TagDigest: cmp.Or(r.TagDigest, r.Digest), Digest: r.Digest, ImageID: r.ImageID, Platform: r.Platform(),
+		Size: r.Size, Layers: r.Layers, Labels: map[string]string{revisionLabel: r.Revision, sourceLabel: r.Source},
+	}
 }
 
 // Platform is the image's platform.

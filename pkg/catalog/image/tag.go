@@ -114,6 +114,16 @@ func HistoryKey(account uint32, tag string) table.Key {
 	return table.Key{}.Uint32(account).Text(tag)
 }
 
+// Remember adds an entry to the history of its tag, unless there is one of the same
+// image at that time.
+func Remember(tx store.Tx, h *HistoryRow) error {
+	old, err := History.Find(tx, History.Key(h))
+	if err != nil || old != nil {
+		return err
+	}
+	return History.Insert(tx, h)
+}
+
 // Newest returns the digest that stands for the tag: what it names, or, if it was
 // never looked at, the newest one added under it; "" if there is none.
 func Newest(tx store.Tx, account uint32, tag string) (string, error) {
@@ -129,6 +139,37 @@ func Newest(tx store.Tx, account uint32, tag string) (string, error) {
 		return "", err
 	}
 	return rows[0].Digest, nil
+}
+
+// Digests returns the digest that a tag names, followed, with history, by each
+// other that it named, the latest first.
+func Digests(tx store.Tx, account uint32, tag string, history bool) ([]string, error) {
+	newest, err := Newest(tx, account, tag)
+	if err != nil || newest == "" {
+		return nil, err
+	}
+	digests := []string{newest}
+	if !history {
+		return digests, nil
+	}
+	seen := map[string]bool{newest: true}
+	r := store.Range{Prefix: HistoryKey(account, tag), Limit: store.MaxPage}
+	for {
+		rows, err := History.Scan(tx, r)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			if !seen[row.Digest] {
+				seen[row.Digest] = true
+				digests = append(digests, row.Digest)
+			}
+			r.Start = table.After(History.Key(row))
+		}
+		if len(rows) < store.MaxPage {
+			return digests, nil
+		}
+	}
 }
 
 // Domain returns the tag in the engine's words; current is what Newest says.

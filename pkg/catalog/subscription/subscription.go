@@ -118,6 +118,21 @@ func IsActive(tx store.Tx, account uint32, key string, t anchore.SubscriptionTyp
 	return row != nil && row.Active, err
 }
 
+// ActiveOf returns the active subscriptions of a tag.
+func ActiveOf(tx store.Tx, account uint32, tag string) ([]*Row, error) {
+	var active []*Row
+	for _, t := range anchore.TagSubscriptionTypes() {
+		row, err := Find(tx, account, tag, t)
+		if err != nil {
+			return nil, err
+		}
+		if row != nil && row.Active {
+			active = append(active, row)
+		}
+	}
+	return active, nil
+}
+
 // SetActive changes the row's flag; it writes nothing if it is so already.
 func SetActive(tx store.Tx, row *Row, active bool, now int64) error {
 	if row.Active == active {

@@ -172,7 +172,7 @@ func (o *addition) post(ctx context.Context, c *session.Client, body api.AddImag
 	if err != nil {
 		return err
 	}
-	return showImages(o.app, got.Value)
+	return Show(o.app, got.Value)
 }
 
 // readFile reads the file that a flag names, nil if it names none.
@@ -214,12 +214,12 @@ func (o getOptions) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return showImages(o.app, got.Value)
+	return Show(o.app, got.Value)
 }
 
-// showImages prints image records. What the original did not know, the state of
+// Show prints image records. What the original did not know, the state of
 // the analysis, is on standard error unless --output wide asks for it.
-func showImages(a *session.App, list any) error {
+func Show(a *session.App, list any) error {
 	err := a.Show(list, func(w io.Writer) error {
 		var k render.KeyLines
 		for _, image := range render.Items(list) {

@@ -57,7 +57,7 @@ func (o waitOptions) run(ctx context.Context, name string) error {
 		status := render.Text(render.At(list[0], "analysis_status"))
 		if status == "analyzed" || status == "analysis_failed" {
 			bar.end()
-			if err := showImages(o.app, got.Value); err != nil || status == "analyzed" {
+			if err := Show(o.app, got.Value); err != nil || status == "analyzed" {
 				return err
 			}
 			return session.ExitSilently(1)

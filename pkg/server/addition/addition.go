@@ -17,8 +17,15 @@ const op = "addition.Read"
 // Addition is what a body asks for: one of its fields is set. The account and what
 // the query says are for the caller to fill in.
 type Addition struct {
-	Pull   *intake.Request       // an image that the registry is asked for
-	Import *intake.ImportRequest // an image that was handed in
+	Pull    *intake.Request       // an image that the registry is asked for
+	Import  *intake.ImportRequest // an image that was handed in
+	Restore *Restoration          // an image of the archive
+}
+
+// Restoration asks for an archived image to be brought back.
+type Restoration struct {
+	Digest      string
+	Annotations map[string]string // added to those that it has; the value "null" deletes a key
 }
 
 // Read reads a body. Errors: Invalid.
@@ -34,6 +41,8 @@ func Read(body api.ImageRequest) (Addition, error) {
 		add, err := imported(*body.Source.Import)
 		add.Annotations = notes
 		return Addition{Import: &add}, err
+	case body.Source != nil && body.Source.Archive != nil:
+		return Addition{Restore: &Restoration{Digest: body.Source.Archive.Digest, Annotations: notes}}, nil
 	}
 	add, err := pulled(body)
 	add.Annotations = notes
@@ -79,8 +88,6 @@ func kinds(source api.ImageSource) (n int) {
 func pulled(body api.ImageRequest) (intake.Request, error) {
 	source := body.Source
 	switch {
-	case source != nil && source.Archive != nil:
-		return intake.Request{}, anchore.E(anchore.Invalid, op, `images cannot be added from an archive in this version; give "tag", "digest" or "import"`)
 	case source != nil && source.Tag != nil:
 		return byTag(source.Tag.Pullstring, source.Tag.Dockerfile)
 	case source != nil:

@@ -54,7 +54,6 @@ func TestRead(t *testing.T) {
 		{name: "source and dockerfile", body: `{"dockerfile":"eA==","source":{"tag":{"pullstring":"alpine"}}}`, err: "Cannot use both source property"},
 		{name: "empty source", body: `{"source":{}}`, err: "exactly one"},
 		{name: "two sources", body: `{"source":{"tag":{"pullstring":"alpine"},"archive":{}}}`, err: "exactly one"},
-		{name: "archive", body: `{"source":{"archive":{"digest":"x"}}}`, err: "in this version"},
 		{name: "import and tag", body: `{"tag":"alpine","source":{"import":{}}}`, err: "Cannot use both source property"},
 		{name: "digest as tag", body: `{"source":{"tag":{"pullstring":"alpine@` + digest + `"}}}`, err: "Must have tag-based pull string"},
 		{name: "tag as digest", body: `{"source":{"digest":{"pullstring":"alpine:1","tag":"alpine:1"}}}`, err: "Must have digest-based pull string"},
@@ -112,6 +111,18 @@ func TestReadImport(t *testing.T) {
 	body.Source.Import.Tags[1] = "alpine@" + digest
 	if _, err := Read(body); anchore.KindOf(err) != anchore.Invalid || !strings.Contains(anchore.MessageOf(err), "Must have tag-based pull string") {
 		t.Errorf("Read with a digest as tag: %v", err)
+	}
+}
+
+func TestReadArchive(t *testing.T) {
+	var body api.ImageRequest
+	if err := json.Unmarshal([]byte(`{"annotations":{"k":null},"source":{"archive":{"digest":"d"}}}`), &body); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Read(body)
+	want := Addition{Restore: &Restoration{Digest: "d", Annotations: map[string]string{"k": "null"}}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("Read: %v (-want +got):\n%s", err, diff)
 	}
 }
 
