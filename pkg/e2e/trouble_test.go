@@ -36,7 +36,7 @@ func deadEndpoint(t *testing.T, status int) {
 	reg.push(t, ref, "a")
 	e.mustCLI("image", "add", ref)
 	reg.push(t, ref, "b")
-	first := general.wait(t, 1, "a first attempt", of("tag_update", ref))[0]
+	first := general.wait(t, 1, "a first attempt", func(d delivery) bool { return d.key() == ref })[0] // of the move or the analysis
 	waitFor(t, "the endpoint to be dead", func() bool { return time.Since(first.At) > 2*time.Second })
 
 	told := func() (n int) {
