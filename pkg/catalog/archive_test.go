@@ -41,7 +41,7 @@ func (w *world) discard(account, image string) {
 
 func (w *world) sawManifest(account string, m anchore.Manifest, add *catalog.Addition) catalog.Seen {
 	w.t.Helper()
-	seen, err := w.SawTag(w.t.Context(), catalog.Sighting{Account: account, Manifest: m, Cause: "image add", Add: add})
+	seen, err := w.sight(catalog.Sighting{Account: account, Manifest: m, Cause: "image add", Add: add})
 	if err != nil {
 		w.t.Fatalf("SawTag(%s): %v", m.Ref, err)
 	}

@@ -25,6 +25,7 @@ type arrival struct {
 	add            *Addition
 	created        time.Time
 	why            string
+	version        uint64 // of the tag, before the registry was asked
 	newAnalysisRef string // id of the analysis that is created if one is needed
 	known          *known // nil if the engine is to analyze it
 }

@@ -147,11 +147,25 @@ func (w *world) saw(account, tag, image string, add *catalog.Addition) catalog.S
 	if add != nil {
 		why = "image add"
 	}
-	seen, err := w.SawTag(w.t.Context(), catalog.Sighting{Account: account, Manifest: manifest(tag, image), Cause: why, Add: add})
+	seen, err := w.sight(catalog.Sighting{Account: account, Manifest: manifest(tag, image), Cause: why, Add: add})
 	if err != nil {
 		w.t.Fatalf("SawTag(%s, %s, %s): %v", account, tag, image, err)
 	}
 	return seen
+}
+
+// sight is SawTag by somebody who asked the registry this moment.
+func (w *world) sight(s catalog.Sighting) (catalog.Seen, error) {
+	return w.sightCtx(w.t.Context(), s)
+}
+
+func (w *world) sightCtx(ctx context.Context, s catalog.Sighting) (catalog.Seen, error) {
+	state, err := w.TagState(ctx, s.Account, s.Manifest.Ref)
+	if err != nil {
+		return catalog.Seen{}, err
+	}
+	s.Version = state.Version
+	return w.SawTag(ctx, s)
 }
 
 // analyze finishes every analysis that is due.
@@ -281,6 +295,44 @@ func (w *world) subscriptions(account string) []string {
 	return list
 }
 
+// TestATagThatNeverWas: somebody subscribed to a tag that the registry does not have.
+func TestATagThatNeverWas(t *testing.T) {
+	w := newWorld(t)
+	for range 2 {
+		if _, err := w.TagGone(t.Context(), "admin", manifest("alpine", "A").Ref); err != nil {
+			t.Fatal(err)
+		}
+	}
+	diff(t, "events", []string{string(anchore.EventRegistryLookupFailed) + " " + alpine}, w.events("admin"))
+}
+
+// TestTheNewestImageOfATagIsDeleted: the one before stands for the tag then.
+func TestTheNewestImageOfATagIsDeleted(t *testing.T) {
+	w := newWorld(t)
+	for _, image := range []string{"A", "B", "C"} {
+		w.add("admin", "alpine", image)
+	}
+	of := func(history bool) (list []string) {
+		images, _, err := w.Images(t.Context(), "admin", catalog.ImageFilter{Tag: "alpine", History: history}, "", 0)
+		if err != nil && anchore.KindOf(err) != anchore.NotFound {
+			t.Fatal(err)
+		}
+		for _, img := range images {
+			list = append(list, short(img.Digest))
+		}
+		return list
+	}
+	for _, want := range [][]string{{"C", "B", "A"}, {"B", "A"}, {"A"}, nil} {
+		diff(t, "all images of the tag", want, of(true))
+		diff(t, "the newest image of the tag", want[:min(1, len(want))], of(false))
+		if len(want) > 0 {
+			if err := w.DeleteImage(t.Context(), "admin", digest(want[0]), true); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func TestAutoSubscribeAndDefaultSet(t *testing.T) {
 	w := newWorld(t, func(c *catalog.Config) {
 		c.Subscriptions = map[anchore.SubscriptionType]bool{anchore.TagUpdate: true, anchore.VulnUpdate: true}
@@ -305,6 +357,25 @@ func TestMovesAreToldOnceEach(t *testing.T) {
 	}, w.events("admin"))
 }
 
+// TestSightingsThatCross: of two looks at a registry that cross, the one that began
+// first and ends last is no move back.
+func TestSightingsThatCross(t *testing.T) {
+	w := newWorld(t)
+	w.add("admin", "alpine", "A")
+	before, err := w.TagState(t.Context(), "admin", manifest("alpine", "A").Ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.look("admin", "alpine", "C")
+	writes := w.store.writes.Load()
+	_, err = w.SawTag(t.Context(), catalog.Sighting{Account: "admin", Manifest: manifest("alpine", "B"), Version: before.Version, Cause: "watcher"})
+	if !errors.Is(err, catalog.ErrSeenMeanwhile) || anchore.KindOf(err) != anchore.Conflict {
+		t.Errorf("SawTag of an older answer: %v, want Conflict", err)
+	}
+	diff(t, "writes", writes, w.store.writes.Load())
+	diff(t, "notifications", []string{"tag_update " + alpine + " A→C"}, w.told("admin"))
+}
+
 func TestInactiveSubscriptionIsNotTold(t *testing.T) {
 	w := newWorld(t)
 	w.add("admin", "alpine", "A")
@@ -323,7 +394,7 @@ func TestRebuiltIndexIsRecordedSilently(t *testing.T) {
 		w.add("admin", "alpine", "A")
 		m := manifest("alpine", "A")
 		m.TagDigest = digest("index around A")
-		seen, err := w.SawTag(t.Context(), catalog.Sighting{Account: "admin", Manifest: m, Cause: "watcher"})
+		seen, err := w.sight(catalog.Sighting{Account: "admin", Manifest: m, Cause: "watcher"})
 		if err != nil || !seen.Rebuilt || seen.Moved {
 			t.Fatalf("SawTag = %+v, %v; want rebuilt", seen, err)
 		}
@@ -516,6 +587,12 @@ func TestDigestAddedUnderATagDoesNotMoveIt(t *testing.T) {
 	diff(t, "notifications after the tag moved to the added digest", []string{"tag_update " + alpine + " B→A"}, w.told("admin"))
 }
 
+// taken is a look of the watcher at alpine.
+func (w *world) taken(image string) error {
+	_, err := w.sight(catalog.Sighting{Account: "admin", Manifest: manifest("alpine", image), Cause: "watcher"})
+	return err
+}
+
 func TestGoneAndRefusedTagsAreToldOnce(t *testing.T) {
 	w := newWorld(t)
 	w.add("admin", "alpine", "A")
@@ -541,6 +618,10 @@ func TestGoneAndRefusedTagsAreToldOnce(t *testing.T) {
 		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, large) }, false},
 		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, raised) }, true},
 		{func() (bool, error) { return w.TagGone(t.Context(), "admin", ref) }, true},
+		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, raised) }, false},
+		{func() (bool, error) { return false, w.taken("A") }, false}, // back to what is small enough
+		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, raised) }, false},
+		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, large) }, false},
 		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, raised) }, false},
 	} {
 		if first, err := tt.tell(); first != tt.want || err != nil {
@@ -598,9 +679,9 @@ func TestTagIsFollowedForThePlatformAskedFor(t *testing.T) {
 		{&catalog.Addition{Platform: anchore.DefaultPlatform}, anchore.DefaultPlatform},
 	} {
 		w.saw("admin", "alpine", "A", step.add)
-		got, err := w.TagPlatform(t.Context(), "admin", ref)
-		if err != nil || got != step.want {
-			t.Errorf("after %+v: TagPlatform = %v, %v; want %v", step.add, got, err, step.want)
+		got, err := w.TagState(t.Context(), "admin", ref)
+		if err != nil || got.Platform != step.want {
+			t.Errorf("after %+v: TagState = %+v, %v; want %v", step.add, got, err, step.want)
 		}
 		tags, _, err := w.WatchedTags(t.Context(), "", 0)
 		if err != nil || len(tags) != 1 || tags[0].Platform != step.want {
@@ -614,14 +695,14 @@ func TestAnotherPlatformOfTheSameIndexIsNoMove(t *testing.T) {
 	for _, image := range []string{"A", "B"} { // two platforms of one index
 		m := manifest("alpine", image)
 		m.TagDigest = digest("index")
-		if _, err := w.SawTag(t.Context(), catalog.Sighting{Account: "admin", Manifest: m, Add: &catalog.Addition{AutoSubscribe: true}}); err != nil {
+		if _, err := w.sight(catalog.Sighting{Account: "admin", Manifest: m, Add: &catalog.Addition{AutoSubscribe: true}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	diff(t, "notifications", []string(nil), w.told("admin"))
 	m := manifest("alpine", "C")
 	m.TagDigest = digest("next index")
-	if _, err := w.SawTag(t.Context(), catalog.Sighting{Account: "admin", Manifest: m}); err != nil {
+	if _, err := w.sight(catalog.Sighting{Account: "admin", Manifest: m}); err != nil {
 		t.Fatal(err)
 	}
 	diff(t, "notifications after the index moved", []string{"tag_update " + alpine + " B→C"}, w.told("admin"))
@@ -756,7 +837,7 @@ func TestImagesByIDParentAndPage(t *testing.T) {
 	w := newWorld(t)
 	m := manifest("alpine", "A")
 	m.TagDigest = digest("index")
-	if _, err := w.SawTag(t.Context(), catalog.Sighting{Account: "admin", Manifest: m, Add: &catalog.Addition{}}); err != nil {
+	if _, err := w.sight(catalog.Sighting{Account: "admin", Manifest: m, Add: &catalog.Addition{}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, find := range []func() (anchore.Image, error){

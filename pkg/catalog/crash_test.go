@@ -57,7 +57,7 @@ type script struct {
 func (s *script) steps() []func(context.Context) error {
 	saw := func(image string, add *catalog.Addition) func(context.Context) error {
 		return func(ctx context.Context) error {
-			_, err := s.SawTag(ctx, catalog.Sighting{Account: "admin", Manifest: manifest("alpine", image), Cause: "watcher", Add: add})
+			_, err := s.sightCtx(ctx, catalog.Sighting{Account: "admin", Manifest: manifest("alpine", image), Cause: "watcher", Add: add})
 			return err
 		}
 	}

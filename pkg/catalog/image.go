@@ -186,18 +186,11 @@ func (c *Catalog) imagesOfTag(ctx context.Context, name string, f ImageFilter) (
 	}
 	var images []anchore.Image
 	err = c.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
-		digests, err := image.Digests(tx, acct.No, ref.FullTag(), f.History)
+		rows, err := imagesNamed(tx, acct.No, ref.FullTag(), f.History)
 		if err != nil {
 			return err
 		}
-		for _, digest := range digests {
-			row, err := image.Find(tx, acct.No, digest)
-			if err != nil {
-				return err
-			}
-			if row == nil {
-				continue // deleted; the tag's history outlives it
-			}
+		for _, row := range rows {
 			img, err := fullImage(tx, acct, row)
 			if err != nil {
 				return err
@@ -212,6 +205,36 @@ func (c *Catalog) imagesOfTag(ctx context.Context, name string, f ImageFilter) (
 		err = anchore.E(anchore.NotFound, "catalog.Images", "image data not found in DB")
 	}
 	return images, err
+}
+
+// imagesNamed returns the newest image of a tag that there is, or, with history, all
+// of its images, the latest first. The tag's history outlives deleted images.
+func imagesNamed(tx store.Tx, no uint32, tag string, history bool) (rows []*image.Row, err error) {
+	newest, err := image.Newest(tx, no, tag)
+	if err != nil || newest == "" {
+		return nil, err
+	}
+	row, err := image.Find(tx, no, newest)
+	if err != nil || row != nil && !history {
+		return []*image.Row{row}, err
+	}
+	digests, err := image.Digests(tx, no, tag)
+	if err != nil {
+		return nil, err
+	}
+	for _, digest := range digests {
+		row, err := image.Find(tx, no, digest)
+		switch {
+		case err != nil:
+			return nil, err
+		case row == nil:
+			continue
+		case !history:
+			return []*image.Row{row}, nil
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
 }
 
 // Report opens the SBOM of an analyzed image: a syft JSON document. Errors:

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 type Sighting struct {
 	Account  string
 	Manifest anchore.Manifest // its Ref has the tag
+	Version  uint64           // of TagState, from before the registry was asked
 	Cause    string           // why somebody looked: "watcher", "hint", "image add"
 	Add      *Addition        // set by an explicit add, nil when a watcher saw it
 }
@@ -40,17 +42,23 @@ type Seen struct {
 	Before  string // the image's digest that was recorded before
 }
 
+// ErrSeenMeanwhile is the cause of a Conflict: what the tag names was recorded anew
+// after the registry was asked, so that what it answered may be the older of the two.
+// Who looks asks again.
+var ErrSeenMeanwhile = errors.New("catalog: the tag was seen meanwhile")
+
 // SawTag records what a tag names now. In one transaction: the tag and its
 // history, the image, its place in the analysis queue, the event, and the cause of
 // the notification if tag_update is active. It writes nothing if nothing changed.
 // Moving back (A, B, A) is a move. Errors: NotFound for the account, Invalid for a
-// Dockerfile of an image that exists without Force.
+// Dockerfile of an image that exists without Force, Conflict because of
+// ErrSeenMeanwhile.
 func (c *Catalog) SawTag(ctx context.Context, s Sighting) (Seen, error) {
 	in, err := c.arrive(ctx, s.Manifest, s.Add)
 	if err != nil {
 		return Seen{}, err
 	}
-	in.why = s.Cause
+	in.why, in.version = s.Cause, s.Version
 	var seen Seen
 	err = c.store.UpdateAccount(ctx, s.Account, func(tx store.Tx, acct *account.Row) (err error) {
 		seen, err = c.sawTag(tx, acct, in)
@@ -77,6 +85,9 @@ func (c *Catalog) sawTag(tx store.Tx, acct *account.Row, in arrival) (Seen, erro
 	if err != nil {
 		return Seen{}, err
 	}
+	if next.Version != in.version {
+		return Seen{}, anchore.E(anchore.Conflict, "catalog.SawTag", "%s was seen to move while the registry was asked; try again", tag).Because(ErrSeenMeanwhile)
+	}
 	seen := Seen{First: next.Digest == "", Before: next.Digest}
 	// Another image in the same index is another platform that somebody asked for:
 	// the tag did not move, so that image is a silent baseline too.
@@ -85,6 +96,9 @@ func (c *Catalog) sawTag(tx store.Tx, acct *account.Row, in arrival) (Seen, erro
 	seen.Moved = !seen.First && other
 	seen.Rebuilt = !seen.First && !seen.Moved && next.TagDigest != m.TagDigest
 	next.Digest, next.TagDigest, next.Gone, next.Refusal = m.Digest, m.TagDigest, 0, nil
+	if seen.First || seen.Moved || seen.Rebuilt {
+		next.Version++
+	}
 	if seen.First || seen.Moved {
 		next.Changed = table.Nanos(in.Now)
 	}
@@ -216,8 +230,8 @@ func (c *Catalog) addUnder(tx store.Tx, acct *account.Row, in arrival) error {
 	return image.Tags.Replace(tx, row, &next)
 }
 
-// TagGone records that the registry no longer has the tag, and raises an event
-// the first time. The image stays. Errors: NotFound for the account.
+// TagGone records that the registry does not have the tag, or no longer, and raises
+// an event the first time. The image stays. Errors: NotFound for the account.
 func (c *Catalog) TagGone(ctx context.Context, name string, ref anchore.Reference) (first bool, err error) {
 	st, err := c.store.Stamp()
 	if err != nil {
@@ -233,13 +247,16 @@ func (c *Catalog) TagGone(ctx context.Context, name string, ref anchore.Referenc
 			return nil
 		}
 		next.Gone = table.Nanos(st.Now)
-		err = c.recorder.Record(tx, acct, st, 0, anchore.Event{
+		e := anchore.Event{
 			Type: anchore.EventTagDeleted, Level: anchore.Failure, Service: "catalog",
 			Message:  "Tag no longer exists in the registry",
 			Resource: anchore.Resource{Type: "image_tag", ID: tag},
 			Details:  map[string]any{"last_digest": next.Digest},
-		})
-		if err != nil {
+		}
+		if next.Digest == "" { // nobody has seen it: a tag that was mistyped, or is yet to come
+			e = anchore.LookupFailure(ref, anchore.E(anchore.NotFound, "catalog.TagGone", "registry %s does not have %s", ref.Registry, ref).WithCodes(anchore.CodeImageNotFound))
+		}
+		if err := c.recorder.Record(tx, acct, st, 0, e); err != nil {
 			return err
 		}
 		return image.Tags.Replace(tx, old, &next)
@@ -326,8 +343,8 @@ func (c *Catalog) TagRefused(ctx context.Context, name string, ref anchore.Refer
 		if err != nil {
 			return err
 		}
-		first = next.Refusal == nil || *next.Refusal != *row
-		next.Refusal, next.Gone = row, 0 // the registry has it
+		first = next.Refuse(row)
+		next.Gone = 0 // the registry has it
 		if first {
 			err = c.recorder.Record(tx, acct, st, 0, anchore.Event{
 				Type: kind, Level: anchore.Failure, Service: "catalog",
@@ -420,17 +437,23 @@ func watchedTag(tx store.Tx, acct *account.Row, tag string) (WatchedTag, error) 
 	return w, nil
 }
 
-// TagPlatform returns the platform that somebody asked to follow the account's tag
-// for, zero if nobody did. Errors: NotFound for the account.
-func (c *Catalog) TagPlatform(ctx context.Context, name string, ref anchore.Reference) (p anchore.Platform, err error) {
+// TagState is what is recorded of a tag, for who is about to ask its registry.
+type TagState struct {
+	Platform anchore.Platform // that somebody asked to follow it for, zero if nobody did
+	Version  uint64           // of what it names, as recorded
+}
+
+// TagState returns what is recorded of the account's tag, the zero value if nothing
+// is. Errors: NotFound for the account.
+func (c *Catalog) TagState(ctx context.Context, name string, ref anchore.Reference) (s TagState, err error) {
 	err = c.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := image.FindTag(tx, acct.No, ref.FullTag())
 		if row != nil {
-			p = row.FollowedPlatform()
+			s = TagState{Platform: row.FollowedPlatform(), Version: row.Version}
 		}
 		return err
 	})
-	return p, err
+	return s, err
 }
 
 // TagChanges returns when each of the account's tags was last seen to move, for

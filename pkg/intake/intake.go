@@ -4,7 +4,9 @@
 package intake
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -32,7 +34,7 @@ type recorder interface {
 	AddDigest(ctx context.Context, d catalog.DigestAddition) (anchore.Image, error)
 	TagRefused(ctx context.Context, account string, ref anchore.Reference, r catalog.Refusal) (first bool, err error)
 	Raise(ctx context.Context, e anchore.Event) error
-	TagPlatform(ctx context.Context, account string, ref anchore.Reference) (anchore.Platform, error)
+	TagState(ctx context.Context, account string, ref anchore.Reference) (catalog.TagState, error)
 }
 
 // Config configures an Intake. Registry and Catalog are required.
@@ -83,23 +85,42 @@ func (i *Intake) Add(ctx context.Context, r Request) (anchore.Image, error) {
 	if r.Ref.Tag == "" {
 		return anchore.Image{}, anchore.E(anchore.Invalid, "intake.Add", "%s has no tag; give the tag that the digest is to be known under", r.Ref)
 	}
-	platform := r.Platform
-	if platform == (anchore.Platform{}) {
-		var err error
-		if platform, err = i.cfg.Catalog.TagPlatform(ctx, r.Account, r.Ref); err != nil {
-			return anchore.Image{}, err
+	var img anchore.Image
+	err := newest(r.Ref, func() error {
+		state, err := i.cfg.Catalog.TagState(ctx, r.Account, r.Ref)
+		if err != nil {
+			return err
 		}
-	}
-	m, err := i.cfg.Registry.Resolve(ctx, r.Account, r.Ref, i.platform(r.Ref, platform))
-	if err != nil {
-		i.lookupFailed(ctx, r, err)
-		return anchore.Image{}, err
-	}
-	return i.commit(ctx, r, m)
+		m, err := i.cfg.Registry.Resolve(ctx, r.Account, r.Ref, i.platform(r.Ref, r.Platform, state.Platform))
+		if err != nil {
+			i.lookupFailed(ctx, r, err)
+			return err
+		}
+		img, err = i.commit(ctx, r, m, state.Version)
+		return err
+	})
+	return img, err
 }
 
-// commit records what the registry said of a request.
-func (i *Intake) commit(ctx context.Context, r Request, m anchore.Manifest) (anchore.Image, error) {
+// maxAsks is how often a registry is asked what a tag names, while others record
+// meanwhile that it moved.
+const maxAsks = 5
+
+// newest runs ask, which asks a registry what ref names and records it, again as long
+// as the answer may be older than what others recorded meanwhile. Of two answers that
+// cross, the older one would be a move back that never was.
+func newest(ref anchore.Reference, ask func() error) error {
+	for range maxAsks {
+		if err := ask(); !errors.Is(err, catalog.ErrSeenMeanwhile) {
+			return err
+		}
+	}
+	return anchore.E(anchore.Conflict, "intake.newest", "%s moves faster than it can be looked at; try again", ref)
+}
+
+// commit records what the registry said of a request. version is the tag's from before
+// that.
+func (i *Intake) commit(ctx context.Context, r Request, m anchore.Manifest, version uint64) (anchore.Image, error) {
 	limit := i.cfg.MaxSizeMB
 	if r.MaxSizeMB != nil {
 		limit = *r.MaxSizeMB
@@ -115,7 +136,7 @@ func (i *Intake) commit(ctx context.Context, r Request, m anchore.Manifest) (anc
 	if cause == "" {
 		cause = "image add"
 	}
-	seen, err := i.cfg.Catalog.SawTag(ctx, catalog.Sighting{Account: r.Account, Manifest: m, Cause: cause, Add: &add})
+	seen, err := i.cfg.Catalog.SawTag(ctx, catalog.Sighting{Account: r.Account, Manifest: m, Version: version, Cause: cause, Add: &add})
 	return seen.Image, err
 }
 
@@ -137,10 +158,22 @@ func (i *Intake) lookupFailed(ctx context.Context, r Request, cause error) {
 // still holds. Refusals, an image that is too large or that lacks the platform, are
 // recorded and logged once, and are no error. Errors: those of oci.Client.Resolve
 // and of the catalog.
-func (i *Intake) Look(ctx context.Context, w catalog.WatchedTag, tagDigest, cause string) (catalog.Seen, error) {
+func (i *Intake) Look(ctx context.Context, w catalog.WatchedTag, tagDigest, cause string) (seen catalog.Seen, err error) {
 	platform := i.platform(w.Ref, w.Platform)
 	if i.settled(w, tagDigest, platform) {
 		return catalog.Seen{}, nil
+	}
+	err = newest(w.Ref, func() (err error) {
+		seen, err = i.look(ctx, w, platform, cause)
+		return err
+	})
+	return seen, err
+}
+
+func (i *Intake) look(ctx context.Context, w catalog.WatchedTag, platform anchore.Platform, cause string) (catalog.Seen, error) {
+	state, err := i.cfg.Catalog.TagState(ctx, w.Account, w.Ref)
+	if err != nil {
+		return catalog.Seen{}, err
 	}
 	m, err := i.cfg.Registry.Resolve(ctx, w.Account, w.Ref, platform)
 	if missingPlatform(err) {
@@ -159,7 +192,7 @@ func (i *Intake) Look(ctx context.Context, w catalog.WatchedTag, tagDigest, caus
 			Details: sizeDetail(m, i.cfg.MaxSizeMB),
 		})
 	}
-	return i.cfg.Catalog.SawTag(ctx, catalog.Sighting{Account: w.Account, Manifest: m, Cause: cause})
+	return i.cfg.Catalog.SawTag(ctx, catalog.Sighting{Account: w.Account, Manifest: m, Version: state.Version, Cause: cause})
 }
 
 // settled reports whether there is nothing to do about what the tag names: it is
@@ -192,9 +225,10 @@ func missingPlatform(err error) bool {
 	return slices.Contains(anchore.CodesOf(err), anchore.CodePlatformMissing)
 }
 
-func (i *Intake) platform(ref anchore.Reference, asked anchore.Platform) anchore.Platform {
-	if asked != (anchore.Platform{}) {
-		return asked
+// platform is the first of those that were asked for, else what is configured.
+func (i *Intake) platform(ref anchore.Reference, asked ...anchore.Platform) anchore.Platform {
+	if p := cmp.Or(asked...); p != (anchore.Platform{}) {
+		return p
 	}
 	if p, ok := i.cfg.Platforms[ref.Registry]; ok && p != (anchore.Platform{}) {
 		return p

@@ -161,10 +161,17 @@ func (i *Intake) due(ctx context.Context, w catalog.WatchedRepository, chosen []
 func (i *Intake) takeTag(ctx context.Context, w catalog.WatchedRepository, tag string) (watched bool, err error) {
 	ref := w.Ref
 	ref.Tag = tag
-	m, err := i.cfg.Registry.Resolve(ctx, w.Account, ref, i.platform(ref, anchore.Platform{}))
-	if err == nil {
-		_, err = i.commit(ctx, Request{Account: w.Account, Ref: ref, Cause: "repository", AutoSubscribe: w.Watch.AutoSubscribe}, m)
-	}
+	err = newest(ref, func() error {
+		state, err := i.cfg.Catalog.TagState(ctx, w.Account, ref)
+		if err != nil {
+			return err
+		}
+		m, err := i.cfg.Registry.Resolve(ctx, w.Account, ref, i.platform(ref, state.Platform))
+		if err == nil {
+			_, err = i.commit(ctx, Request{Account: w.Account, Ref: ref, Cause: "repository", AutoSubscribe: w.Watch.AutoSubscribe}, m, state.Version)
+		}
+		return err
+	})
 	kind := anchore.KindOf(err)
 	switch {
 	case err == nil:

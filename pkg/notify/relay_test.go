@@ -557,6 +557,11 @@ func TestRelayWakesAtOnce(t *testing.T) {
 			if i == 0 {
 				s.Add = &catalog.Addition{AutoSubscribe: true}
 			}
+			state, err := e.TagState(t.Context(), s.Account, ref)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Version = state.Version
 			if _, err := e.SawTag(t.Context(), s); err != nil {
 				t.Fatal(err)
 			}

@@ -1,6 +1,8 @@
 package image
 
 import (
+	"slices"
+
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
 	"github.com/anchore/anchore-engine/pkg/store"
@@ -18,6 +20,8 @@ type TagRow struct {
 	Refusal   *RefusalRow `cbor:"8,keyasint,omitempty"`
 	Platform  string      `cbor:"9,keyasint,omitempty"`  // that somebody asked for; "" is the registry's
 	Failed    string      `cbor:"10,keyasint,omitempty"` // why it could not be looked at, as an event told; "" if it can
+	Version   uint64      `cbor:"11,keyasint,omitempty"` // how often what it names was recorded anew
+	Refused   []string    `cbor:"12,keyasint,omitempty"` // the refusals that events told of, the latest last
 }
 
 // FollowedPlatform is the platform that somebody asked for, zero if nobody did.
@@ -28,6 +32,28 @@ func (r *TagRow) FollowedPlatform() anchore.Platform {
 	}
 	return p
 }
+
+// maxRefused is how many refusals of a tag are remembered as told: a tag may go back
+// and forth between a few images that are refused.
+const maxRefused = 20
+
+// Refuse records a refusal, and reports whether no event told of it: once for each
+// document, reason and limit.
+func (r *TagRow) Refuse(refusal *RefusalRow) (first bool) {
+	told := r.Refused
+	if len(told) == 0 && r.Refusal != nil { // of an older version
+		told = []string{r.Refusal.key()}
+	}
+	r.Refusal = refusal
+	if slices.Contains(told, refusal.key()) {
+		return false
+	}
+	told = append(told[:len(told):len(told)], refusal.key())
+	r.Refused = told[max(0, len(told)-maxRefused):]
+	return true
+}
+
+func (r *RefusalRow) key() string { return r.Reason + " " + r.Limit + " " + r.TagDigest }
 
 // RefusalRow is the reason why what the tag names now was not taken.
 type RefusalRow struct {
@@ -141,17 +167,14 @@ func Newest(tx store.Tx, account uint32, tag string) (string, error) {
 	return rows[0].Digest, nil
 }
 
-// Digests returns the digest that a tag names, followed, with history, by each
-// other that it named, the latest first.
-func Digests(tx store.Tx, account uint32, tag string, history bool) ([]string, error) {
+// Digests returns the digest that a tag names, followed by each other that it named,
+// the latest first.
+func Digests(tx store.Tx, account uint32, tag string) ([]string, error) {
 	newest, err := Newest(tx, account, tag)
 	if err != nil || newest == "" {
 		return nil, err
 	}
 	digests := []string{newest}
-	if !history {
-		return digests, nil
-	}
 	seen := map[string]bool{newest: true}
 	r := store.Range{Prefix: HistoryKey(account, tag), Limit: store.MaxPage}
 	for {
