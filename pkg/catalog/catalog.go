@@ -41,6 +41,10 @@ type (
 	WatchedRepository  = watchlist.WatchedRepository
 )
 
+// ErrStoreFailing is in the chain of each error that says that the engine's own store
+// cannot serve, and not whom the engine asks.
+var ErrStoreFailing = store.ErrFailing
+
 // MaxClaim is how many deliveries one claim gives at most.
 const MaxClaim = delivery.MaxClaim
 

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 // repositories is what intake asks of the catalog about watched repositories.
 type repositories interface {
 	WatchRepository(ctx context.Context, account string, ref anchore.Reference, want anchore.RepositoryWatch) (w catalog.WatchedRepository, sub anchore.Subscription, created bool, err error)
+	RepositoryWatchOf(ctx context.Context, account string, ref anchore.Reference, want anchore.RepositoryWatch) (w catalog.WatchedRepository, watched bool, err error)
 	TakeFirstList(ctx context.Context, w catalog.WatchedRepository, pass []string) error
 	RepositoryTags(ctx context.Context, w catalog.WatchedRepository) (map[string]time.Time, error)
 	RepositoryTagAdded(ctx context.Context, w catalog.WatchedRepository, tag string) (watched bool, err error)
@@ -56,8 +58,7 @@ func (i *Intake) AddRepository(ctx context.Context, r RepositoryRequest) (Reposi
 	take, pass := firstList(r.Watch, chosen)
 	added := RepositoryAddition{Tags: tags, Matching: len(chosen), Add: take}
 	if r.DryRun {
-		added.Subscription, added.Created, err = unstored(r)
-		return added, err
+		return i.dryRun(ctx, r, added)
 	}
 	w, sub, created, err := i.cfg.Catalog.WatchRepository(ctx, r.Account, r.Ref, r.Watch)
 	if err != nil {
@@ -70,10 +71,20 @@ func (i *Intake) AddRepository(ctx context.Context, r RepositoryRequest) (Reposi
 	return added, i.cfg.Catalog.TakeFirstList(ctx, w, pass)
 }
 
-// unstored is the subscription that a dry run shows.
-func unstored(r RepositoryRequest) (sub anchore.Subscription, created bool, err error) {
+// dryRun completes what a dry run shows: a subscription that is not stored, and of the
+// tags those that an existing watch would still add.
+func (i *Intake) dryRun(ctx context.Context, r RepositoryRequest, added RepositoryAddition) (RepositoryAddition, error) {
 	value, err := anchore.RepositoryValue("", r.Watch, nil)
-	return anchore.Subscription{Account: r.Account, Key: r.Ref.RepositoryName(), Type: anchore.RepoUpdate, Value: value}, false, err
+	if err != nil {
+		return added, err
+	}
+	added.Subscription = anchore.Subscription{Account: r.Account, Key: r.Ref.RepositoryName(), Type: anchore.RepoUpdate, Value: value}
+	w, watched, err := i.cfg.Catalog.RepositoryWatchOf(ctx, r.Account, r.Ref, r.Watch)
+	if err != nil || !watched {
+		return added, err
+	}
+	added.Add, err = i.unseen(ctx, w, added.Add)
+	return added, err
 }
 
 // unseen are the tags that the watch has not settled.
@@ -176,7 +187,7 @@ func (i *Intake) takeTag(ctx context.Context, w catalog.WatchedRepository, tag s
 	switch {
 	case err == nil:
 		return i.cfg.Catalog.RepositoryTagAdded(ctx, w, tag)
-	case ctx.Err() != nil || kind == anchore.Internal || kind == anchore.Limited:
+	case ctx.Err() != nil || kind == anchore.Internal || kind == anchore.Limited || errors.Is(err, catalog.ErrStoreFailing):
 		return false, err // says nothing of the tag
 	}
 	var e anchore.Event

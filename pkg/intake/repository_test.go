@@ -94,6 +94,18 @@ func TestAnUnchangedRepositoryCostsNoWrite(t *testing.T) {
 	if err != nil || len(again.Add) != 0 || again.Created {
 		t.Errorf("AddRepository again = %+v, %v; want nothing to add", again, err)
 	}
+	for _, most := range []int{3, 5} { // what is there already, then with two that were passed over
+		request.Watch.MaxTags, request.DryRun = most, true
+		dry, err := in.AddRepository(t.Context(), request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.DryRun = false
+		added, err := in.AddRepository(t.Context(), request)
+		if diff := cmp.Diff(added.Add, dry.Add); diff != "" || err != nil || len(added.Add) != most-3 {
+			t.Errorf("at most %d: AddRepository = %+v, %v; (-added +by a dry run before):\n%s", most, added, err, diff)
+		}
+	}
 }
 
 func TestRepositoriesThatCannotBeWatched(t *testing.T) {

@@ -169,6 +169,23 @@ func (c *Client) choose(ctx context.Context, r request, key anchore.Reference, a
 	return res, nil
 }
 
+// Source returns who is asked what ref names for the account, or for the repository's
+// list of tags if ref has no tag: the registry; or of one with mirrors the host of the
+// source, and while that is not known, words for them all. It asks no registry. Errors:
+// those of Config.Sources.
+func (c *Client) Source(ctx context.Context, account string, ref anchore.Reference) (string, error) {
+	if len(c.cfg.Registries[ref.Registry].Mirrors) == 0 {
+		return ref.Registry, nil
+	}
+	ref.Digest = ""
+	at, err := c.sourceOf(ctx, account, ref, c.sources(ref.Registry))
+	if at == "" {
+		return ref.Registry + " and its mirrors", err
+	}
+	host, _, _ := strings.Cut(string(at), "/")
+	return host, nil
+}
+
 // sourceOf returns the source of a tag, "" if it has none, or none that is still
 // configured.
 func (c *Client) sourceOf(ctx context.Context, account string, ref anchore.Reference, all []source) (source, error) {

@@ -26,7 +26,17 @@ var (
 	// ErrTooLarge says that an Update exceeded MaxKeys or MaxBytes. It is a
 	// defect of the caller, not of its input.
 	ErrTooLarge = errors.New("store: transaction too large")
+	// ErrFailing is in the chain of each error of a backend that cannot serve: the
+	// disk is full, the store is closed. What else is Unavailable was not its fault.
+	ErrFailing = errors.New("store: the backend cannot serve")
 )
+
+// Failing makes err, with which a backend cannot serve, one that is ErrFailing too.
+func Failing(err error) error { return failing{err} }
+
+type failing struct{ error }
+
+func (f failing) Unwrap() []error { return []error{f.error, ErrFailing} }
 
 // Bucket names an ordered set of keys. Buckets need no creation; one that was
 // never written is empty.
@@ -37,7 +47,7 @@ type Bucket string
 // deadlock.
 //
 // Besides what fn returns, both methods return an *anchore.Error of kind
-// Unavailable when the backend cannot serve (disk full, closed), and the error of
+// Unavailable, and ErrFailing, when the backend cannot serve (disk full, closed), and the error of
 // ctx if it ended before the transaction began.
 type Store interface {
 	// View runs fn on one snapshot. It should end in milliseconds: no I/O, no
@@ -85,7 +95,8 @@ type Entry struct {
 type Digest string
 
 // Blobs keeps documents too large for the store, named by their content. Its
-// methods may be called from many goroutines.
+// methods may be called from many goroutines. When the backend cannot serve, their
+// errors are those of a Store.
 type Blobs interface {
 	// Put stores what r gives and returns its name. The blob is durable when Put
 	// returns, so a transaction may refer to it. The same content twice is one

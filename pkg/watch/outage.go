@@ -2,16 +2,18 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog"
 )
 
 // isHostFailure reports whether an error says something about the registry rather
 // than about one tag.
 func isHostFailure(err error) bool {
 	kind := anchore.KindOf(err)
-	return err != nil && (kind == anchore.Unavailable || kind == anchore.Limited)
+	return err != nil && (kind == anchore.Unavailable || kind == anchore.Limited) && !errors.Is(err, catalog.ErrStoreFailing)
 }
 
 // outcome counts a success or failure of the registry and returns the event that

@@ -20,10 +20,19 @@ const retriesPerTurn = 3
 // is to be told is told before the look counts as ended, so that a registry that is
 // down is asked again only after that.
 func (w *Watcher) finish(ctx context.Context, j job, r result) {
+	source, err := w.cfg.Registry.Source(ctx, j.account(), j.target.ref) // as the look has left it
 	now := time.Now()
 	w.mu.Lock()
 	t, h := j.target, j.host
 	t.looking = false
+	if err == nil && source != t.source && t.wanted() {
+		w.host(t.source).targets--
+		w.host(source).targets++
+		t.source = source
+	}
+	if r.err == nil {
+		h = w.host(t.source) // who answered; asked were perhaps others before
+	}
 	if errors.Is(r.err, context.Canceled) { // we stop; it says nothing about the registry
 		w.mu.Unlock()
 		return
@@ -209,7 +218,7 @@ func (w *Watcher) TagLook(account, key string) Look {
 			continue
 		}
 		look := Look{Last: t.lastLook, Next: t.next, Error: t.lastErr}
-		if h := w.hosts[t.ref.Registry]; h != nil && h.held.After(look.Next) {
+		if h := w.hosts[t.source]; h != nil && h.held.After(look.Next) {
 			look.Next = h.held
 			if t.waiting && (h.limited || h.told) { // it waits because of its registry
 				look.Error = cmp.Or(look.Error, h.reason)

@@ -39,6 +39,10 @@ type Registry interface {
 	Identity(ctx context.Context, account string, ref anchore.Reference) (string, error)
 	// ListTags returns the tags of ref's repository, sorted.
 	ListTags(ctx context.Context, account string, ref anchore.Reference) ([]string, error)
+	// Source names who is asked: the registry, a mirror, or all of them while it is not
+	// known who of them has the tag. What fails holds those who are asked there, and no
+	// others. It asks no registry.
+	Source(ctx context.Context, account string, ref anchore.Reference) (string, error)
 }
 
 // Intake takes in what changed; see intake.Intake.
@@ -101,6 +105,7 @@ type Watcher struct {
 type target struct {
 	key     string // FullTag, or RepositoryName
 	ref     anchore.Reference
+	source  string                      // who is asked, see Registry
 	tags    []catalog.WatchedTag        // one for each account
 	repos   []catalog.WatchedRepository // the same of a repository
 	rushed  time.Time                   // of a repository: the change after which it was listed at once
@@ -147,6 +152,14 @@ type job struct {
 	tags   []catalog.WatchedTag
 	repos  []catalog.WatchedRepository
 	why    string
+}
+
+// account is the one that the look is made with.
+func (j job) account() string {
+	if len(j.repos) > 0 {
+		return j.repos[0].Account
+	}
+	return j.tags[0].Account
 }
 
 // concerns reports whether the look was made for the account too, probably in the
@@ -278,6 +291,13 @@ func (w *Watcher) reload(ctx context.Context, now time.Time) error {
 	if err := w.readRepositories(ctx, found); err != nil {
 		return err
 	}
+	for _, t := range found {
+		source, err := w.cfg.Registry.Source(ctx, t.account(), t.ref)
+		if err != nil {
+			return err
+		}
+		t.source = source
+	}
 	w.mu.Lock()
 	w.replace(found, now)
 	w.mu.Unlock()
@@ -289,7 +309,7 @@ func (w *Watcher) reload(ctx context.Context, now time.Time) error {
 func (w *Watcher) replace(found map[string]*target, now time.Time) {
 	for id, old := range w.targets {
 		if fresh := found[id]; fresh != nil {
-			old.tags, old.repos = fresh.tags, fresh.repos
+			old.tags, old.repos, old.source = fresh.tags, fresh.repos, fresh.source
 			found[id] = old
 			continue
 		}
@@ -304,7 +324,7 @@ func (w *Watcher) replace(found map[string]*target, now time.Time) {
 	}
 	for _, t := range found {
 		w.byKey[t.key] = append(w.byKey[t.key], t)
-		w.host(t).targets++
+		w.host(t.source).targets++
 	}
 	for _, h := range w.hosts {
 		if h.targets > 0 {
@@ -347,6 +367,14 @@ func (w *Watcher) schedule(t *target, now time.Time) {
 	}
 	t.next = nextLook(t.key, interval, t.goneSince(), now)
 	w.queue.add(t)
+}
+
+// account is the one that the target is asked for with.
+func (t *target) account() string {
+	if len(t.repos) > 0 {
+		return t.repos[0].Account
+	}
+	return t.tags[0].Account
 }
 
 // wanted reports whether any account still asks for the target.
@@ -398,7 +426,6 @@ func (w *Watcher) take(now time.Time) (j job, ok bool) {
 	for t := w.queue.first(); t != nil && !t.next.After(now); t = w.queue.first() {
 		w.queue.remove(t)
 		w.enqueue(t)
-		w.cfg.Metrics.late(now.Sub(t.next))
 	}
 	for _, h := range w.hosts {
 		for w.running < w.cfg.Looks && len(h.ready) > 0 && h.running < w.allowed(h, now) {
@@ -406,7 +433,7 @@ func (w *Watcher) take(now time.Time) (j job, ok bool) {
 			h.ready = h.ready[1:]
 			t.waiting = false
 			if t.wanted() {
-				return w.begin(h, t), true
+				return w.begin(h, t, now), true
 			}
 		}
 	}
@@ -425,19 +452,19 @@ func (w *Watcher) allowed(h *host, now time.Time) int {
 	return w.perHost(h.name)
 }
 
-// host is the target's registry.
-func (w *Watcher) host(t *target) *host {
-	h := w.hosts[t.ref.Registry]
+// host returns what is kept of the registry, or the mirror, of that name.
+func (w *Watcher) host(name string) *host {
+	h := w.hosts[name]
 	if h == nil {
-		h = &host{name: t.ref.Registry}
-		w.hosts[t.ref.Registry] = h
+		h = &host{name: name}
+		w.hosts[name] = h
 	}
 	return h
 }
 
 // enqueue lets the target wait for its registry.
 func (w *Watcher) enqueue(t *target) {
-	h := w.host(t)
+	h := w.host(t.source)
 	t.waiting = true
 	if t.hinted {
 		h.ready = append([]*target{t}, h.ready...) // somebody waits for it
@@ -447,7 +474,10 @@ func (w *Watcher) enqueue(t *target) {
 }
 
 // begin counts a look at the target as running.
-func (w *Watcher) begin(h *host, t *target) job {
+func (w *Watcher) begin(h *host, t *target, now time.Time) job {
+	if !t.hinted {
+		w.cfg.Metrics.late(now.Sub(t.next))
+	}
 	t.looking = true
 	h.running++
 	w.running++

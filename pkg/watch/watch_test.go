@@ -28,6 +28,7 @@ import (
 type world struct {
 	*testing.T
 	catalog    *catalog.Catalog
+	closeStore func() error
 	intake     *intake.Intake
 	client     *oci.Client
 	watcher    *watch.Watcher
@@ -52,10 +53,17 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 // newWorld starts a watcher. It ends with the bubble.
 func newWorld(t *testing.T, cfg watch.Config, maxMB float64) *world {
 	t.Helper()
+	return newWorldOf(t, cfg, oci.Config{}, maxMB)
+}
+
+// newWorldOf is newWorld with a client that is configured so.
+func newWorldOf(t *testing.T, cfg watch.Config, client oci.Config, maxMB float64) *world {
+	t.Helper()
 	w := &world{T: t, registries: map[string]*ocitest.Registry{"registry.test": ocitest.NewHandler(ocitest.Config{})}, logins: logins{}}
 	base := t.TempDir()
 	s, err := bolt.Open(bolt.Config{Path: filepath.Join(base, "db")})
 	w.must(err)
+	w.closeStore = s.Close
 	t.Cleanup(func() { _ = s.Close() })
 	blobs, err := dir.New(dir.Config{Path: filepath.Join(base, "blobs")})
 	w.must(err)
@@ -64,7 +72,8 @@ func newWorld(t *testing.T, cfg watch.Config, maxMB float64) *world {
 	for _, name := range []string{"admin", "team"} {
 		w.must(w.catalog.CreateAccount(t.Context(), anchore.Account{Name: name}, "foobar"))
 	}
-	w.client, err = oci.New(oci.Config{Transport: w, Credentials: w.logins})
+	client.Transport, client.Credentials = w, w.logins
+	w.client, err = oci.New(client)
 	w.must(err)
 	logger := slog.New(slog.NewTextHandler(&w.log, nil))
 	w.intake, err = intake.New(intake.Config{Registry: w.client, Catalog: w.catalog, MaxSizeMB: maxMB, Logger: logger})
@@ -205,6 +214,34 @@ func TestAMoveIsTakenWithinOneCycleAlsoBackAgain(t *testing.T) {
 		}
 		if got := w.events("admin", anchore.EventTagMoved); len(got) != 3 {
 			t.Errorf("%d events of moves, want 3", len(got))
+		}
+	})
+}
+
+// TestLooksThatCross: an image add that was slow does not undo what another one has
+// seen meanwhile.
+func TestLooksThatCross(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Hour}, 0)
+		one := w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.push("app:latest", ocitest.Image(ocitest.Spec{Version: "2"}))
+		defer w.registry().Inject(ocitest.Fault{Method: http.MethodGet, Path: "/blobs/", Delay: 10 * time.Second, Times: 1})()
+		slow := make(chan anchore.Image)
+		go func() { slow <- w.add("admin", "app:latest") }()
+		wait(5 * time.Second) // it has the manifest of the second image
+		three := w.push("app:latest", ocitest.Image(ocitest.Spec{Version: "3"}))
+		w.add("admin", "app:latest")
+		if img := <-slow; img.Digest != three.Digest {
+			t.Errorf("the slow add gave %s, want %s", img.Digest, three.Digest)
+		}
+		if got := w.current("admin", "app:latest"); got != three.Digest {
+			t.Errorf("recorded %s, want %s", got, three.Digest)
+		}
+		moves, _, err := w.catalog.Events(t.Context(), "admin", catalog.EventFilter{Type: string(anchore.EventTagMoved)}, 1, 10)
+		w.must(err)
+		if len(moves) != 1 || moves[0].Details["last_digest"] != one.Digest || moves[0].Details["current_digest"] != three.Digest {
+			t.Errorf("moves %+v; want one from %s to %s", moves, one.Digest, three.Digest)
 		}
 	})
 }
@@ -391,6 +428,75 @@ func TestARegistryThatAnswersAgainIsAskedAsBefore(t *testing.T) {
 		wait(16 * time.Minute)
 		if heads, peak := w.heads(), w.registry().Peak(); heads < 20 || peak != 4 {
 			t.Errorf("%d requests, %d at once, want one for each of 20 tags at least, 4 at once", heads, peak)
+		}
+	})
+}
+
+// TestATroubledSourceHoldsItsOwnTagsOnly: a registry has a mirror, and each tag stays
+// with the one of the two that has it.
+func TestATroubledSourceHoldsItsOwnTagsOnly(t *testing.T) {
+	for _, tc := range []struct {
+		name              string
+		healthy, troubled string
+		fault             ocitest.Fault
+	}{
+		{"the registry limits", "mirror.test", "registry.test", ocitest.TooMany(6 * time.Hour)},
+		{"the registry fails", "mirror.test", "registry.test", ocitest.Fault{Status: http.StatusBadGateway}},
+		{"the mirror fails", "registry.test", "mirror.test", ocitest.Fault{Status: http.StatusServiceUnavailable}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				mirrored := oci.Config{Registries: map[string]oci.Registry{"registry.test": {Mirrors: []string{"mirror.test"}}}}
+				w := newWorldOf(t, watch.Config{Interval: time.Minute}, mirrored, 0)
+				w.registries["mirror.test"] = ocitest.NewHandler(ocitest.Config{})
+				healthy, troubled := w.registries[tc.healthy], w.registries[tc.troubled]
+				w.must(healthy.Put("lib/well:1", ocitest.Image(ocitest.Spec{})))
+				w.must(troubled.Put("lib/ill:1", ocitest.Image(ocitest.Spec{})))
+				w.add("admin", "lib/well:1")
+				w.add("admin", "lib/ill:1")
+				for i := range 8 { // that nobody has
+					_, _, err := w.catalog.AddSubscription(t.Context(), anchore.Subscription{Account: "team", Key: fmt.Sprintf("registry.test/lib/none:%d", i), Type: anchore.TagUpdate, Active: true})
+					w.must(err)
+				}
+				w.run()
+				wait(2 * time.Minute)
+				defer troubled.Inject(tc.fault)()
+				wait(5 * time.Minute)
+				two := ocitest.Image(ocitest.Spec{Version: "2"})
+				w.must(healthy.Put("lib/well:1", two))
+				wait(time.Minute)
+				if got := w.current("admin", "lib/well:1"); got != two.Digest {
+					t.Errorf("a move at the healthy source was not seen within a cycle: %s, want %s", got, two.Digest)
+				}
+				healthy.Reset()
+				wait(10 * time.Minute)
+				if n := healthy.Requests("HEAD", "lib/well"); n != 10 {
+					t.Errorf("%d looks at the tag of the healthy source in ten cycles, want 10", n)
+				}
+				if got := w.events("admin", anchore.EventRegistryUp); len(got) != 0 {
+					t.Errorf("told that %v answers again, which did not", got)
+				}
+			})
+		})
+	}
+}
+
+// TestAFailingStoreIsNotTheRegistrys: what the engine cannot record says nothing of
+// the registry that it asked.
+func TestAFailingStoreIsNotTheRegistrys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.run()
+		wait(time.Minute)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{Version: "2"}))
+		w.must(w.closeStore())
+		w.registry().Reset()
+		wait(10 * time.Minute)
+		registries, _ := w.watcher.Status()
+		if len(registries) != 1 || registries[0].Failures != 0 || !registries[0].Until.IsZero() || w.heads() != 10 {
+			t.Errorf("after %d looks that could not be recorded: %+v; want 10, and no failure of the registry", w.heads(), registries)
 		}
 	})
 }

@@ -50,6 +50,23 @@ func chooseAgain(st change.Stamp, row, next *subscription.Row) error {
 	return nil
 }
 
+// RepositoryWatchOf returns the account's watch of a repository, if it has one, as it
+// would be after WatchRepository with want. Errors: NotFound for the account.
+func (l *List) RepositoryWatchOf(ctx context.Context, name string, ref anchore.Reference, want anchore.RepositoryWatch) (w WatchedRepository, watched bool, err error) {
+	err = l.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
+		row, err := subscription.Find(tx, acct.No, ref.RepositoryName(), anchore.RepoUpdate)
+		if err != nil || row == nil {
+			return err
+		}
+		watched = true
+		if w, err = watchedRepository(acct.Name, row); err == nil && !w.Watch.SameTags(want) {
+			w.first = 0 // it would begin with a first list of its own
+		}
+		return err
+	})
+	return w, watched, err
+}
+
 // WatchRepository stores an active repo_update of the account, or, if it has one,
 // changes what that wants; whether it is active stays. created says which.
 func (l *List) WatchRepository(ctx context.Context, name string, ref anchore.Reference, want anchore.RepositoryWatch) (w WatchedRepository, sub anchore.Subscription, created bool, err error) {

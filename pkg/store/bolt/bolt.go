@@ -251,5 +251,5 @@ func unavailable(op string, err error) *anchore.Error {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		text = "the disk of the data directory is full"
 	}
-	return anchore.E(anchore.Unavailable, op, "%s", text).Because(err)
+	return anchore.E(anchore.Unavailable, op, "%s", text).Because(store.Failing(err))
 }

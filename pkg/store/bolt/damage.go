@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/store"
 )
 
 // bbolt trusts its pages: on a damaged one it panics, or follows a pointer out of
@@ -35,7 +36,7 @@ func rescue(kind anchore.Kind, op, path string, onFault bool, err *error) {
 
 // broken is damaged with what bbolt panicked with as its cause.
 func broken(kind anchore.Kind, op, path string, p any) *anchore.Error {
-	return damaged(kind, op, path, fmt.Errorf("bbolt: %v", p))
+	return damaged(kind, op, path, store.Failing(fmt.Errorf("bbolt: %v", p)))
 }
 
 // inspect finds damage where that costs little, however large the file: one that
@@ -75,7 +76,7 @@ func isStub(path string) bool {
 // begin opens the write transaction.
 func (s *Store) begin(op string) (b *bbolt.Tx, err error) {
 	if s.stuck.Load() {
-		return nil, damaged(anchore.Unavailable, op, s.name, errUnfinished)
+		return nil, damaged(anchore.Unavailable, op, s.name, store.Failing(errUnfinished))
 	}
 	done := false
 	defer func() { s.stuck.CompareAndSwap(false, !done) }()

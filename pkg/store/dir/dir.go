@@ -289,5 +289,5 @@ func failed(op string, err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		text = "the disk of the data directory is full"
 	}
-	return anchore.E(anchore.Unavailable, op, "%s", text).Because(err)
+	return anchore.E(anchore.Unavailable, op, "%s", text).Because(store.Failing(err))
 }

@@ -548,8 +548,8 @@ func closed(t *testing.T, s store.Store) {
 	}
 	for name, run := range map[string]func(context.Context, func(store.Tx) error) error{"Update": s.Update, "View": s.View} {
 		err := run(t.Context(), func(store.Tx) error { t.Errorf("%s ran fn after Close", name); return nil })
-		if anchore.KindOf(err) != anchore.Unavailable {
-			t.Errorf("%s after Close: %v, want kind Unavailable", name, err)
+		if anchore.KindOf(err) != anchore.Unavailable || !errors.Is(err, store.ErrFailing) {
+			t.Errorf("%s after Close: %v, want kind Unavailable and ErrFailing", name, err)
 		}
 	}
 }
