@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -90,13 +91,13 @@ func (s *Server) GetSubscription(w http.ResponseWriter, r *http.Request, id stri
 
 // UpdateSubscription switches a subscription on or off, or sets its value.
 func (s *Server) UpdateSubscription(w http.ResponseWriter, r *http.Request, id string) {
-	body, err := rest.Decode[api.SubscriptionUpdate](r)
+	body, err := rest.Decode[subscriptionUpdate](r)
 	if err != nil {
 		s.Fail(w, r, err)
 		return
 	}
 	sub, err := s.cfg.Catalog.UpdateSubscription(r.Context(), account(r), id, catalog.SubscriptionUpdate{
-		Active: body.Active, Value: body.SubscriptionValue,
+		Active: body.Active, Value: body.Value.given(),
 		Key: rest.Given(body.SubscriptionKey), Type: rest.Given(body.SubscriptionType),
 	})
 	s.sendSubscription(w, r, sub, false, err)
@@ -165,4 +166,31 @@ func lookStatus(look Look) *api.SubscriptionStatus {
 		LastLook: rest.SecondsOrNull(look.Last), LastChange: rest.SecondsOrNull(look.Change),
 		NextLook: rest.SecondsOrNull(look.Next), LastError: rest.TextOrNull(look.Error),
 	}
+}
+
+// subscriptionUpdate is the body of a change. A value of null takes the value away,
+// and one that is absent leaves it.
+type subscriptionUpdate struct {
+	api.SubscriptionUpdate
+	Value optionalText `json:"subscription_value"`
+}
+
+// optionalText is a text that may be null or absent.
+type optionalText struct {
+	there bool
+	text  string // "" for null
+}
+
+// UnmarshalJSON is called for what is there, null too.
+func (t *optionalText) UnmarshalJSON(data []byte) error {
+	t.there = true
+	return json.Unmarshal(data, &t.text) // null leaves the empty text
+}
+
+// given is nil for what is absent.
+func (t optionalText) given() *string {
+	if !t.there {
+		return nil
+	}
+	return &t.text
 }

@@ -46,7 +46,15 @@ func TestSubscriptionLifeCycle(t *testing.T) {
 		t.Errorf("PUT active (-want +got):\n%s", diff)
 	}
 	f.call("alice", "DELETE", path, "").says(409, "deactivate it first")
-	f.call("alice", "PUT", path, `{"active":false,"subscription_value":null}`).is(200)
+	for body, want := range map[string]any{ // what is absent stays, null takes it away
+		`{"active":false,"subscription_value":"{\"k\":1}"}`: `{"k":1}`, `{"active":false,"subscription_value":null}`: nil,
+	} {
+		for _, then := range []string{body, `{"active":false}`} {
+			if got := column(f.call("alice", "PUT", path, then).list(200), "subscription_value"); !cmp.Equal(got, []any{want}) {
+				t.Errorf("PUT %s after %s: value %v, want %v", then, body, got, want)
+			}
+		}
+	}
 	if got := string(f.call("alice", "DELETE", path, "").is(200).body); got != "true\n" {
 		t.Errorf("DELETE answers %q, want true", got)
 	}
