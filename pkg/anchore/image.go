@@ -101,10 +101,22 @@ type Image struct {
 	Tags       []ImageTag
 }
 
+// FoundIn makes the index that the image is shown with that of the first of its tags
+// that matches, if it was in one: an image may be in several.
+func (img *Image) FoundIn(matches func(ImageTag) bool) {
+	for _, tag := range img.Tags {
+		if tag.TagDigest != "" && matches(tag) {
+			img.TagDigest = tag.TagDigest
+			return
+		}
+	}
+}
+
 // ImageTag is one tag that names, or named, an image.
 type ImageTag struct {
 	Ref        Reference // with its tag
 	Current    bool      // the tag names this image now, as last seen
+	TagDigest  string    // of the index that the tag named when it named the image last; "" for none
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
 	DetectedAt time.Time // when the tag was last seen to move to this image

@@ -84,6 +84,9 @@ func (c *Catalog) takeIn(tx store.Tx, acct *account.Row, in arrival, tag *image.
 	if named == nil || tag.Changed == table.Nanos(in.Now) {
 		next.Detected, next.Updated = table.Nanos(in.created), table.Nanos(in.Now)
 	}
+	if next.TagDigest = in.manifest.TagDigest; next.TagDigest == img.Digest {
+		next.TagDigest = ""
+	}
 	if named == nil && in.restored() {
 		if next = *in.known.archived; analysis.State == work.Done {
 			next.Told = analysis.ID // it is no news

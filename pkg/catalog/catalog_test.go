@@ -708,6 +708,30 @@ func TestAnotherPlatformOfTheSameIndexIsNoMove(t *testing.T) {
 	diff(t, "notifications after the index moved", []string{"tag_update " + alpine + " B→C"}, w.told("admin"))
 }
 
+// TestAnImageInSeveralIndexes is shown with the one that was asked for.
+func TestAnImageInSeveralIndexes(t *testing.T) {
+	w := newWorld(t)
+	for _, tag := range []string{"1", "2", "plain"} {
+		m := manifest("alpine:"+tag, "A")
+		if tag != "plain" {
+			m.TagDigest = digest("index " + tag)
+		}
+		if _, err := w.sight(catalog.Sighting{Account: "admin", Manifest: m, Add: &catalog.Addition{}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tag := range []string{"1", "2"} {
+		want := digest("index " + tag)
+		images, _, err := w.Images(t.Context(), "admin", catalog.ImageFilter{Tag: "alpine:" + tag}, "", 0)
+		if err != nil || len(images) != 1 || images[0].TagDigest != want {
+			t.Errorf("Images of alpine:%s = %+v, %v; want it in %s", tag, images, err, want)
+		}
+		if img, err := w.Image(t.Context(), "admin", want); err != nil || img.Digest != digest("A") || img.TagDigest != want {
+			t.Errorf("Image(%s) = %+v, %v", want, img, err)
+		}
+	}
+}
+
 func TestSubscriptionRules(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()

@@ -43,7 +43,9 @@ func (c *Catalog) oneImage(ctx context.Context, name string, find func(store.Tx,
 		if row == nil {
 			return anchore.E(anchore.NotFound, "catalog.Image", missing, arg)
 		}
-		img, err = fullImage(tx, acct, row)
+		if img, err = fullImage(tx, acct, row); err == nil && row.Digest != arg {
+			img.FoundIn(func(tag anchore.ImageTag) bool { return tag.TagDigest == arg })
+		}
 		return err
 	})
 	return img, err
@@ -195,6 +197,7 @@ func (c *Catalog) imagesOfTag(ctx context.Context, name string, f ImageFilter) (
 			if err != nil {
 				return err
 			}
+			img.FoundIn(func(tag anchore.ImageTag) bool { return tag.Ref == ref })
 			if f.wants(img) {
 				images = append(images, img)
 			}

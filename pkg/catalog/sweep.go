@@ -16,7 +16,7 @@ import (
 )
 
 // purgeTags is how many tags of an image one transaction removes: each is up to
-// 16 keys, so that store.MaxKeys is not reached.
+// 17 keys, so that store.MaxKeys is not reached.
 const purgeTags = 4
 
 // purge removes what belongs to an image that is marked as being deleted, in

@@ -134,7 +134,7 @@ func (a *Archive) tags(ctx context.Context, img *image.Row) (tags []Tag, err err
 		if err := table.Decode(e.Value, &n); err != nil {
 			return err
 		}
-		tags = append(tags, Tag{Name: n.Tag, Created: n.Created, Updated: n.Updated, Detected: n.Detected})
+		tags = append(tags, Tag{Name: n.Tag, Created: n.Created, Updated: n.Updated, Detected: n.Detected, Index: n.TagDigest})
 		if len(tags) > 2*MaxTags {
 			slices.SortFunc(tags, latest)
 			tags = tags[:MaxTags]

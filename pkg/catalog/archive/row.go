@@ -29,7 +29,8 @@ type Tag struct {
 	Name     string `cbor:"1,keyasint"` // as in image.NamedRow
 	Created  int64  `cbor:"2,keyasint"`
 	Updated  int64  `cbor:"3,keyasint"`
-	Detected int64  `cbor:"4,keyasint"` // its place in the tag's history
+	Detected int64  `cbor:"4,keyasint"`           // its place in the tag's history
+	Index    string `cbor:"5,keyasint,omitempty"` // digest of the index that it named; "" for none
 }
 
 const (
@@ -142,7 +143,7 @@ func (r *Row) Named(n int) *image.NamedRow {
 	tag := r.Tags[n]
 	return &image.NamedRow{
 		Account: r.Image.Account, Digest: r.Image.Digest, Tag: tag.Name,
-		Created: tag.Created, Updated: tag.Updated, Detected: tag.Detected,
+		Created: tag.Created, Updated: tag.Updated, Detected: tag.Detected, TagDigest: tag.Index,
 	}
 }
 

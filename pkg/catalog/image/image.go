@@ -87,7 +87,14 @@ func FindAny(tx store.Tx, account uint32, digest string) (*Row, error) {
 	if row != nil || err != nil {
 		return row, err
 	}
-	return first(tx, ByParent, table.Key{}.Uint32(account).Text(digest))
+	if row, err = first(tx, ByParent, table.Key{}.Uint32(account).Text(digest)); row != nil || err != nil {
+		return row, err
+	}
+	named, err := Named.By(tx, byTagDigest, store.Range{Prefix: table.Key{}.Uint32(account).Text(digest), Limit: 1})
+	if err != nil || len(named) == 0 {
+		return nil, err
+	}
+	return Find(tx, account, named[0].Digest)
 }
 
 // FindID returns the newest image with the image id, or nil.

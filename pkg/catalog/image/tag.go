@@ -99,12 +99,27 @@ type NamedRow struct {
 	Updated  int64  `cbor:"5,keyasint"`
 	Detected int64  `cbor:"6,keyasint"`
 	Told     string `cbor:"7,keyasint,omitempty"` // id of the analysis that this tag's subscribers were told of
+	// TagDigest is the document that the tag named when it named the image last, if it
+	// was an index around it; "" of rows of older versions.
+	TagDigest string `cbor:"8,keyasint,omitempty"`
 }
+
+// byTagDigest holds the tags of images that were found in an index by (account, its
+// digest, the image's digest, tag).
+const byTagDigest store.Bucket = "image_tag_parent"
 
 // Named holds the tags of images by (account, digest, tag).
 var Named = table.Table[NamedRow]{
 	Bucket: "image_tag",
 	Key:    func(r *NamedRow) []byte { return NamedKey(r.Account, r.Digest).Text(r.Tag) },
+	Indexes: []table.Index[NamedRow]{
+		{Bucket: byTagDigest, Keys: func(r *NamedRow) [][]byte {
+			if r.TagDigest == "" {
+				return nil
+			}
+			return [][]byte{table.Key{}.Uint32(r.Account).Text(r.TagDigest).Text(r.Digest).Text(r.Tag)}
+		}},
+	},
 }
 
 // NamedKey is the start of the keys of an image's tags.
@@ -202,7 +217,7 @@ func (r *NamedRow) Domain(current string) (anchore.ImageTag, error) {
 		return anchore.ImageTag{}, err
 	}
 	return anchore.ImageTag{
-		Ref: ref, Current: current == r.Digest,
+		Ref: ref, Current: current == r.Digest, TagDigest: r.TagDigest,
 		CreatedAt: table.Time(r.Created), UpdatedAt: table.Time(r.Updated), DetectedAt: table.Time(r.Detected),
 	}, nil
 }
