@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/oci/answer"
 	"github.com/anchore/anchore-engine/pkg/oci/challenge"
 	"github.com/anchore/anchore-engine/pkg/oci/layer"
 )
@@ -186,6 +187,12 @@ func (c *Client) newTransport(reg Registry, insecure bool) *http.Transport {
 		IdleConnTimeout:       90 * time.Second,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: c.cfg.Timeout,
+		OnProxyConnectResponse: func(_ context.Context, proxy *url.URL, _ *http.Request, res *http.Response) error {
+			if res.StatusCode != http.StatusOK {
+				return &answer.ProxyRefused{Proxy: proxy.Host, Status: res.Status}
+			}
+			return nil
+		},
 		TLSClientConfig: &tls.Config{
 			MinVersion:         tls.VersionTLS12,
 			RootCAs:            roots,

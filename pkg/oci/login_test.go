@@ -326,6 +326,28 @@ func TestProxy(t *testing.T) {
 	}
 }
 
+// TestProxyThatDoesNotConnect: it is the proxy's failure and not the registry's, and
+// is told without the proxy's password.
+func TestProxyThatDoesNotConnect(t *testing.T) {
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
+	t.Cleanup(refusing.Close)
+	dead := httptest.NewServer(http.NotFoundHandler())
+	dead.Close()
+	for proxy, want := range map[string]string{
+		refusing.URL: `the proxy ` + strings.TrimPrefix(refusing.URL, "http://") + ` answered with status "502 Bad Gateway"`,
+		dead.URL:     "the proxy that the environment or the configuration names does not answer",
+	} {
+		at, err := url.Parse(strings.Replace(proxy, "http://", "http://user:s3cret@", 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = newClient(t, oci.Config{Proxy: http.ProxyURL(at)}).Head(t.Context(), "admin", mustRef(t, "registry.test/team/app:latest"))
+		if got := anchore.MessageOf(err); anchore.KindOf(err) != anchore.Unavailable || !strings.Contains(got, want) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("Head through %s: %v; want %q", proxy, err, want)
+		}
+	}
+}
+
 // TestRoleOfTheHost reads an ECR registry with the role of the machine that the
 // engine runs on, as EC2's metadata service gives it.
 func TestRoleOfTheHost(t *testing.T) {

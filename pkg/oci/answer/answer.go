@@ -102,6 +102,30 @@ func (q Question) Broken(ctx context.Context, err error) error {
 	return anchore.E(anchore.Unavailable, q.Op, "registry %s %s", q.Ref.Registry, connectionFault(q.Ref.Registry, err)).WithCodes(anchore.CodeNotAccessible).Because(err)
 }
 
+// ProxyRefused is the error of a proxy that does not connect to a registry.
+type ProxyRefused struct {
+	Proxy  string // its host
+	Status string // that it answered with
+}
+
+// Error implements error.
+func (e *ProxyRefused) Error() string {
+	return fmt.Sprintf("the proxy %s answered with status %q", e.Proxy, e.Status)
+}
+
+// proxyFault says what was wrong with a proxy, "" if it was not the proxy.
+func proxyFault(err error) string {
+	var refused *ProxyRefused
+	var op *net.OpError
+	switch {
+	case errors.As(err, &refused):
+		return "cannot be reached: " + refused.Error()
+	case errors.As(err, &op) && op.Op == "proxyconnect": // as net/http calls it
+		return "cannot be reached: the proxy that the environment or the configuration names does not answer"
+	}
+	return ""
+}
+
 // connectionFault says what was wrong with a connection, in words that hold nothing
 // of the request.
 func connectionFault(registry string, err error) string {
@@ -112,6 +136,9 @@ func connectionFault(registry string, err error) string {
 	var notTLS tls.RecordHeaderError
 	var dns *net.DNSError
 	var timeout net.Error
+	if fault := proxyFault(err); fault != "" {
+		return fault
+	}
 	switch {
 	case errors.As(err, &unknown):
 		return fmt.Sprintf("has a certificate of an unknown authority; name the authority's file under registries.ca_files.%s or registries.ca_file", registry)
