@@ -133,7 +133,7 @@ type madeUpRegistry struct{}
 
 func (madeUpRegistry) Resolve(_ context.Context, _ string, ref anchore.Reference, p anchore.Platform) (anchore.Manifest, error) {
 	if ref.Tag == "missing" {
-		return anchore.Manifest{}, anchore.E(anchore.NotFound, "oci.Resolve", "cannot fetch image digest/manifest from registry").
+		return anchore.Manifest{}, anchore.E(anchore.NotFound, "oci.Resolve", "registry docker.io does not have it").
 			WithCodes("REGISTRY_IMAGE_NOT_FOUND").Because(errors.New("GET https://10.0.0.1/secret"))
 	}
 	m := madeUp(ref)

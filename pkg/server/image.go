@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -30,8 +31,8 @@ func (s *Server) AddImage(w http.ResponseWriter, r *http.Request, params api.Add
 	switch {
 	case err == nil:
 		s.Write(w, r, http.StatusOK, s.images(img))
-	case fromRegistry(err):
-		s.FailAs(w, r, http.StatusBadRequest, err)
+	case add.Pull != nil && fromRegistry(err):
+		s.FailAs(w, r, http.StatusBadRequest, notFetched(err))
 	default:
 		s.Fail(w, r, err)
 	}
@@ -55,6 +56,18 @@ func (s *Server) add(r *http.Request, add addition.Addition, force, subscribe bo
 func fromRegistry(err error) bool {
 	var e *anchore.Error
 	return errors.As(err, &e) && e.Kind != anchore.Internal && len(e.Codes) > 0
+}
+
+// notFetched is such an error in the original's form: its sentence, which scripts look
+// for, before the reason, and that in the detail as well.
+func notFetched(err error) error {
+	e := anchore.E(anchore.KindOf(err), "server.AddImage", "cannot fetch image digest/manifest from registry: %s", anchore.MessageOf(err)).Because(err).WithCodes(anchore.CodesOf(err)...)
+	e.After, e.Detail = anchore.AfterOf(err), map[string]any{"raw_exception_message": anchore.MessageOf(err)}
+	var was *anchore.Error
+	if errors.As(err, &was) {
+		maps.Copy(e.Detail, was.Detail)
+	}
+	return e
 }
 
 // ListImages answers with the account's images.

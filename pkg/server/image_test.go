@@ -141,8 +141,8 @@ func TestAddImage(t *testing.T) {
 	f.call("alice", "POST", "/images?force=TRUE", `{"tag":"alpine","dockerfile":"RlJPTSB4"}`).is(200)
 
 	refused := f.call("alice", "POST", "/images", `{"tag":"alpine:missing"}`)
-	refused.says(400, "cannot fetch image digest/manifest from registry")
-	if diff := cmp.Diff(map[string]any{"error_codes": []any{"REGISTRY_IMAGE_NOT_FOUND"}}, refused.object(400)["detail"]); diff != "" {
+	refused.says(400, "cannot fetch image digest/manifest from registry: registry docker.io does not have it")
+	if diff := cmp.Diff(map[string]any{"error_codes": []any{"REGISTRY_IMAGE_NOT_FOUND"}, "raw_exception_message": "registry docker.io does not have it"}, refused.object(400)["detail"]); diff != "" {
 		t.Errorf("detail (-want +got):\n%s", diff)
 	}
 	if bytes.Contains(refused.body, []byte("10.0.0.1")) {
