@@ -270,6 +270,15 @@ func (l *layers) report(name string, warning bool, message string) {
 	l.problems = append(l.problems, p)
 }
 
+// reportValue is report for an error that shows the value, once for all that inherit it.
+func (l *layers) reportValue(name, value, message string) {
+	p := l.origins[strings.ToLower(name)].origin
+	p.Key, p.Value, p.Message = cmp.Or(p.Key, name), value, message
+	if !slices.Contains(l.problems, p) {
+		l.problems = append(l.problems, p)
+	}
+}
+
 // finish checks what concerns several keys and fills in what follows from others.
 func (d *draft) finish(env map[string]string, l *layers) {
 	if d.DataDir == "" {
@@ -284,6 +293,9 @@ func (d *draft) finish(env map[string]string, l *layers) {
 	}
 	if _, set := l.origins["listen"]; !set && (d.apiListen != "" || d.apiPort != "") {
 		d.Listen = net.JoinHostPort(cmp.Or(strings.Trim(d.apiListen, "[]"), "127.0.0.1"), cmp.Or(d.apiPort, "8228"))
+		if _, err := readAddress(d.Listen); err != nil {
+			l.reportValue("services.apiext.listen", d.apiListen, "must be a host or an IP address")
+		}
 	}
 	if d.MaxCompressedImageSizeMB == 0 && l.viper.GetString("max_compressed_image_size_mb") == "0" {
 		l.report("max_compressed_image_size_mb", true, "0 is no limit, as in the original's code though not its documentation; write -1")
@@ -292,15 +304,6 @@ func (d *draft) finish(env map[string]string, l *layers) {
 		d.MaxCompressedImageSizeMB = -1
 	}
 	d.finishTLS(l)
-	d.Watch.Registries = map[string]Registry{}
-	for _, host := range slices.Sorted(maps.Keys(d.registries)) {
-		name, ok := referenceHost(host)
-		if !ok {
-			l.problems = append(l.problems, Problem{Source: d.File, Key: "watch.registries." + host, Message: notAHost})
-			continue
-		}
-		d.Watch.Registries[name] = *d.registries[host]
-	}
 	d.finishRegistries(l)
 	for _, name := range endpointNames {
 		d.finishEndpoint(d.endpoint(name), l)
@@ -325,6 +328,8 @@ func (d *draft) finishTLS(l *layers) {
 			}
 		}
 		l.report(where, false, "HTTPS needs both tls.cert and tls.key (or services.apiext.ssl_cert and ssl_key)")
+	} else if wanted {
+		l.pair("tls.cert", d.TLS.Cert, "tls.key", d.TLS.Key)
 	}
 }
 
@@ -346,16 +351,17 @@ func (d *draft) finishEndpoint(e *Endpoint, l *layers) {
 		}
 		e.User, e.Password = "", ""
 	}
-	if (e.ClientCert == "") != (e.ClientKey == "") {
-		where := section + ".client_cert"
-		if e.ClientCert == "" {
-			where = section + ".client_key"
-		}
-		l.report(where, false, "a client certificate needs both client_cert and client_key")
-	}
 	if bad := unknownPlaceholder(e.URL); bad != "" {
 		l.report(section+".url", false, "has "+bad+", which nothing replaces; allowed are <notification_type> and <userId>, written so")
+	} else if _, err := anchore.ParseEndpointURL(e.URL); err != nil {
+		l.report(section+".url", false, anchore.MessageOf(err))
 	}
+	for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
+		if err := anchore.CheckEndpointHeader(name, e.Headers[name]); err != nil {
+			l.report(section+".headers."+name, false, anchore.MessageOf(err))
+		}
+	}
+	e.finishFiles(l, section)
 	e.Keys = l.setBy(section)
 	d.Webhooks.Endpoints = append(d.Webhooks.Endpoints, *e)
 	slices.SortFunc(d.Webhooks.Endpoints, func(a, b Endpoint) int { return cmp.Compare(a.Name, b.Name) })

@@ -165,7 +165,9 @@ A value is taken from the command line's flag, else from the environment, else f
 - **Environment**: the variable of a key is ` + "`ANCHORE_`" + `, then the key in upper case with two underscores for each dot: ` + "`ANCHORE_WATCH__INTERVAL`" + ` sets ` + "`watch.interval`" + `. Some of the original's names hold as well; they stand beside their key. An empty variable, or one that says ` + "`null`" + `, counts as not set. Keys with a free name (` + "`<registry>`, `<header>`" + `) can be set in the file only.
 - **` + "`${NAME}`" + ` in the file** is replaced by the environment variable of that name if it begins with ` + "`ANCHORE`" + `; others are left as they are, with a warning. One that is not set is an error. It works on each value after YAML was read, so a password such as ` + "`012345`" + ` or ` + "`yes`" + ` keeps its text.
 
-` + "`engine config check FILE`" + ` reports everything that is wrong, each with file, line, column, key, value and what is allowed. A wrong value keeps the engine from starting. An unknown key is a warning. A key that may hold a secret is reported without its value.
+` + "`engine config check FILE`" + ` reports everything that is wrong, each with file, line, column, key, value and what is allowed. A wrong value keeps the engine from starting. An unknown key is a warning. A key that may hold a secret is reported without its value. Files with certificates and keys are read, as at the start.
+
+Paths are relative to the directory that the engine is started in, for ` + "`config check`" + ` the one that it is called in.
 
 Times are whole seconds, as in the original, or a duration such as ` + "`90s`, `5m`, `72h`" + `.
 

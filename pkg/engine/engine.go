@@ -24,6 +24,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/analyze"
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/certfile"
 	"github.com/anchore/anchore-engine/pkg/config"
 	"github.com/anchore/anchore-engine/pkg/intake"
 	"github.com/anchore/anchore-engine/pkg/notify"
@@ -287,9 +288,9 @@ func (e *Engine) listen() (err error) {
 	if e.cfg.TLS.Cert == "" {
 		return nil
 	}
-	cert, err := tls.LoadX509KeyPair(e.cfg.TLS.Cert, e.cfg.TLS.Key)
+	cert, err := certfile.Pair(e.cfg.TLS.Cert, e.cfg.TLS.Key)
 	if err != nil {
-		return fmt.Errorf("the certificate of the REST API cannot be used: %w", err)
+		return anchore.E(anchore.Invalid, "engine.listen", "the certificate of the REST API: %s %s (key tls.key)", e.cfg.TLS.Key, err)
 	}
 	e.listener = tls.NewListener(e.listener, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
 	return nil
