@@ -208,6 +208,7 @@ func TestValues(t *testing.T) {
 		{"TLS of the original", "services: {apiext: {ssl_enable: true, ssl_cert: " + cert + ", ssl_key: " + key + "}}", nil, nil, func(c *Config) any { return c.TLS }, TLS{cert, key}},
 		{"TLS switched off", "services: {apiext: {ssl_enable: false, ssl_cert: c, ssl_key: k}}", nil, nil, func(c *Config) any { return c.TLS }, TLS{}},
 		{"subscriptions", "subscriptions: {default: {policy_eval: true}}", nil, nil, func(c *Config) any { return c.Subscriptions[anchore.PolicyEval] }, true},
+		{"public URL with a slash", "public_url: https://h.test/anchore/", nil, nil, func(c *Config) any { return c.PublicURL }, "https://h.test/anchore"},
 		{"size by variable", "", []string{"ANCHORE_MAX_COMPRESSED_IMAGE_SIZE_MB=700"}, nil, func(c *Config) any { return c.MaxCompressedImageSizeMB }, 700},
 		{"size below zero", "max_compressed_image_size_mb: -5", nil, nil, func(c *Config) any { return c.MaxCompressedImageSizeMB }, -1},
 		{"no layer cache", "analysis: {layer_cache_enable: false, layer_cache_max_gigabytes: 4}", nil, nil, func(c *Config) any { return c.Analysis.LayerCacheBytes }, int64(0)},
