@@ -369,6 +369,41 @@ func TestEnvironmentProblems(t *testing.T) {
 	}
 }
 
+// The file that ANCHORE_ENV_FILE names stands for variables that are not set.
+func TestEnvironmentFile(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	const vars = "# of the engine\r\n\nANCHORE_HOST_ID = 'it is \"a\"' \r\nANCHORE_LOG_FORMAT=\"json\"\nANCHORE_P=first\nANCHORE_P=a=b'#c\nANCHORE_ADMIN_EMAIL=x\nANCHORE_SERVICE_DIR=/data\nHOME=/other\n"
+	if err := errors.Join(os.WriteFile("vars", []byte(vars), 0o600), os.WriteFile("c.yaml", []byte("default_admin_password: ${ANCHORE_P}"), 0o600),
+		os.WriteFile("wrong", []byte("ANCHORE_HOST_ID=h\nhunter2\nhunter 2=x\nANCHORE_LOG_LEVEL=LOUD"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := Load([]string{"--config=c.yaml"}, []string{"ANCHORE_ENV_FILE=vars", "ANCHORE_ADMIN_EMAIL=y", "ANCHORE_SERVICE_DIR=null", "HOME=/home/me"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{cfg.HostID, cfg.LogFormat, cfg.AdminPassword.Reveal(), cfg.AdminEmail, cfg.DataDir, cfg.Warnings.String()}
+	if diff := cmp.Diff([]string{`it is "a"`, "json", "a=b'#c", "y", "/data", ""}, got); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+	for file, want := range map[string]string{
+		"nope": `environment variable ANCHORE_ENV_FILE: "nope": cannot be read: no such file or directory`,
+		"wrong": "environment variable ANCHORE_LOG_LEVEL: log_level: \"LOUD\": must be one of DEBUG, INFO, WARN, ERROR (or the original's FATAL, SPEW)\n" +
+			"wrong:2:1: must be NAME=value, empty, or a comment that begins with #\nwrong:3:1: must be NAME=value, empty, or a comment that begins with #",
+	} {
+		problems, err := Check("c.yaml", []string{"ANCHORE_ENV_FILE=" + file, "ANCHORE_P=p"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, problems.String()); diff != "" {
+			t.Errorf("problems with %s (-want +got):\n%s", file, diff)
+		}
+		if _, err := Load([]string{"--config=c.yaml"}, []string{"ANCHORE_ENV_FILE=" + file, "ANCHORE_P=p"}); anchore.KindOf(err) != anchore.Invalid {
+			t.Errorf("Load with %s = %v, want Invalid", file, err)
+		}
+	}
+}
+
 // A variable that nearly names a key is reported; others are not our business.
 func TestMistypedVariables(t *testing.T) {
 	env := map[string]string{}

@@ -54,12 +54,13 @@ func Load(args, environ []string) (*Config, error) {
 
 // FromFlags is Load for flags that are already parsed.
 func FromFlags(flags *pflag.FlagSet, environ []string) (*Config, error) {
-	env := environment(environ)
+	env, wrong := environment(environ)
 	file, data, err := find(flags, env)
 	if err != nil {
 		return nil, err
 	}
 	cfg, problems := build(file, data, env, flags)
+	problems = append(problems, wrong...)
 	if errs := problems.Errors(); len(errs) > 0 {
 		return nil, anchore.E(anchore.Invalid, "config.Load", "the configuration is not valid:\n%s", errs)
 	}
@@ -75,18 +76,9 @@ func Check(file string, environ []string) (Problems, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, problems := build(file, data, environment(environ), nil)
-	return problems, nil
-}
-
-func environment(environ []string) map[string]string {
-	env := make(map[string]string, len(environ))
-	for _, e := range environ {
-		if name, v, ok := strings.Cut(e, "="); ok {
-			env[name] = v
-		}
-	}
-	return env
+	env, wrong := environment(environ)
+	_, problems := build(file, data, env, nil)
+	return append(problems, wrong...), nil
 }
 
 // find reads the file that flags and environment name, else the first of the usual
