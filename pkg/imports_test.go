@@ -31,7 +31,8 @@ var may = map[string][]string{
 	"store/dir":       {"store", "anchore"},
 	"store/storetest": {"store", "anchore", "github.com/google/go-cmp"},
 	"store/blobtest":  {"store", "anchore", "github.com/google/go-cmp"},
-	"config":          {"anchore", "github.com/spf13/viper", "github.com/spf13/pflag", "gopkg.in/yaml.v3"},
+	"certfile":        {},
+	"config":          {"anchore", "certfile", "github.com/spf13/viper", "github.com/spf13/pflag", "gopkg.in/yaml.v3"},
 	"run":             {},
 	"alarm":           {"anchore", "store"},
 	"seal":            {"anchore"},
@@ -78,7 +79,7 @@ var may = map[string][]string{
 	"intake":            {"anchore", "catalog", "oci", "sbom", "store", "github.com/Masterminds/semver/v3"},
 	"watch":             {"anchore", "catalog", "oci", metrics, "golang.org/x/sync", "golang.org/x/time"},
 	"analyze":           {"anchore", "catalog", "oci", "sbom", "store", metrics, "golang.org/x/sync", "golang.org/x/sys"},
-	"notify":            {"anchore", "catalog", "catalog/outbox", metrics, "golang.org/x/net/http/httpguts", "golang.org/x/sync", "golang.org/x/time"},
+	"notify":            {"anchore", "catalog", "catalog/outbox", "certfile", metrics, "golang.org/x/net/http/httpguts", "golang.org/x/sync", "golang.org/x/time"},
 	"notify/notifytest": {"anchore", "notify", "github.com/google/go-cmp"},
 	// edges
 	"server":          {"anchore", "api", "catalog", "intake", "sbom", "server/addition", "server/rest"},
@@ -91,7 +92,7 @@ var may = map[string][]string{
 	"cli/session":     {"anchore", "api", "cli/render", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "gopkg.in/yaml.v3"},
 	"cli/render":      {"github.com/olekukonko/tablewriter"},
 	// root
-	"engine": {"anchore", "api", "alarm", "analyze", "catalog", "catalog/credential", "config", "intake", "notify", "oci", "run", "sbom", "sbom/syft", "seal",
+	"engine": {"anchore", "api", "alarm", "analyze", "catalog", "catalog/credential", "certfile", "config", "intake", "notify", "oci", "run", "sbom", "sbom/syft", "seal",
 		"server", "server/rest", "store", "store/bolt", "store/dir", "watch", metrics},
 	// programs that drive the built binaries
 	"bench": {"anchore", "api", "catalog", "intake", "oci", "oci/ocitest", "server", "store", "store/bolt", "store/dir", "watch",

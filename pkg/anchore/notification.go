@@ -128,5 +128,5 @@ type Context struct {
 	Platform     string `json:"platform,omitempty"`      // os/architecture[/variant]
 	Revision     string `json:"revision,omitempty"`      // label org.opencontainers.image.revision
 	Source       string `json:"source,omitempty"`        // label org.opencontainers.image.source
-	ImageURL     string `json:"image_url,omitempty"`     // the image in this engine's API; a path if public_url is not configured
+	ImageURL     string `json:"image_url,omitempty"`     // the image in this engine's API
 }

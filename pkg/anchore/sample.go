@@ -3,9 +3,9 @@ package anchore
 import "time"
 
 // SamplePayload is a payload of the given type as a real one looks, for testing an
-// endpoint: the tag, the digests and everything else in it are made up. It is nil
-// for a type that is never sent.
-func SamplePayload(t SubscriptionType, account, notificationID string, at time.Time) any {
+// endpoint: the tag, the digests and everything else in it are made up, but for
+// baseURL, where this engine is reached. It is nil for a type that is never sent.
+func SamplePayload(t SubscriptionType, account, notificationID, baseURL string, at time.Time) any {
 	const (
 		key    = DefaultRegistry + "/library/webhook-test:" + DefaultTag
 		before = "sha256:0000000000000000000000000000000000000000000000000000000000000001"
@@ -13,7 +13,7 @@ func SamplePayload(t SubscriptionType, account, notificationID string, at time.T
 	)
 	why := Context{
 		Summary: "This is a test: nothing has happened", Cause: "webhook test",
-		DigestAfter: after, Platform: DefaultPlatform.String(), ImageURL: "/v1/images/" + after,
+		DigestAfter: after, Platform: DefaultPlatform.String(), ImageURL: baseURL + "/v1/images/" + after,
 	}
 	switch t {
 	case TagUpdate:
@@ -46,7 +46,7 @@ func SamplePayload(t SubscriptionType, account, notificationID string, at time.T
 		return NewEventPayload(notificationID, Event{
 			ID: "00000000000000000000000000000000", Account: account, Type: EventTypeOfWebhookTest, Level: sampleLevel(t), Message: why.Summary,
 			Resource: Resource{Type: "webhook", ID: string(t)}, Service: "catalog", At: at,
-		}, "", "")
+		}, "", baseURL)
 	}
 	return nil
 }

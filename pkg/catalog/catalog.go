@@ -67,12 +67,11 @@ type Config struct {
 	// none do. It is asked inside a transaction.
 	EventLog func(anchore.Level) bool
 	HostID   string // of this engine, in notifications of events
-	BaseURL  string // where it answers, in notifications of events
-	// PublicURL is where clients reach the engine: the links in notifications begin
-	// with it. Empty leaves them as paths.
-	PublicURL string
-	Log       *slog.Logger // nil discards
-	Random    io.Reader    // of ids and salts; nil is crypto/rand
+	// BaseURL is where clients reach the engine, without a slash at its end: it
+	// stands in notifications of events, and links begin with it.
+	BaseURL string
+	Log     *slog.Logger // nil discards
+	Random  io.Reader    // of ids and salts; nil is crypto/rand
 }
 
 // DefaultSubscriptions is what adding an image by tag creates.
@@ -146,7 +145,7 @@ func New(cfg Config) (*Catalog, error) {
 	c.List = watchlist.New(c.store, c.recorder, cfg.Log, c.subscriptionsChanged, c.deliveryReady)
 	c.Analyses = analysis.New(c.store, c.analysisReady, c.causesReady)
 	c.Announcer = announce.New(announce.Config{
-		Store: c.store, Recorder: c.recorder, Endpoints: cfg.Endpoints, PublicURL: cfg.PublicURL, Causes: c.causesReady, Told: c.deliveryReady, Log: cfg.Log,
+		Store: c.store, Recorder: c.recorder, Endpoints: cfg.Endpoints, BaseURL: cfg.BaseURL, Causes: c.causesReady, Told: c.deliveryReady, Log: cfg.Log,
 	})
 	c.Operations = imports.New(c.store, c.blobs)
 	c.Archive = archive.New(c.store, c.blobs, c.recorder, c.deliveryReady)

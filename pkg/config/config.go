@@ -18,7 +18,7 @@ type Config struct {
 	DataDir   string // holds the store and the blobs
 	Listen    string // host:port; port 0 takes any
 	TLS       TLS
-	PublicURL string // where clients reach this engine, for links; "" if unknown
+	PublicURL string // where clients reach this engine, without a slash at its end; "": where it listens
 	LogLevel  slog.Level
 	LogFormat string // "text" or "json"
 	HostID    string // this engine in events and services

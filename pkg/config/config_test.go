@@ -1,11 +1,18 @@
 package config
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -50,7 +57,7 @@ func TestSample(t *testing.T) {
 	}
 	all := strings.Join(lines, "")
 	env := map[string]string{"ANCHORE_ADMIN_PASSWORD": "foobar"}
-	_, problems := build("config.yaml", []byte(all), env, nil)
+	_, problems := build("config.yaml", []byte(withFiles(t, all)), env, nil)
 	var got []string
 	for _, p := range problems {
 		got = append(got, p.Key+": "+p.Message)
@@ -63,6 +70,30 @@ func TestSample(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(all), new(map[string]any)); err != nil {
 		t.Errorf("the uncommented sample: %v", err)
 	}
+}
+
+// withFiles has files that exist in place of those that the sample names.
+func withFiles(t *testing.T, text string) string {
+	t.Helper()
+	cert, key := writePair(t)
+	return regexp.MustCompile(`/etc/anchore/[a-z.]+`).ReplaceAllStringFunc(text, func(file string) string {
+		if strings.HasSuffix(file, ".key") {
+			return key
+		}
+		return cert
+	})
+}
+
+// writePair writes a certificate and its key.
+func writePair(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	cert, key := pair(t)
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	if err := errors.Join(os.WriteFile(certFile, cert, 0o600), os.WriteFile(keyFile, key, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return certFile, keyFile
 }
 
 // No two keys, nor their variables, may be confused.
@@ -142,6 +173,7 @@ func TestSeedWebhooks(t *testing.T) {
 
 func TestValues(t *testing.T) {
 	hour, never := time.Hour, time.Duration(0)
+	cert, key := writePair(t)
 	tests := []struct {
 		name, file string
 		env        []string
@@ -173,9 +205,10 @@ func TestValues(t *testing.T) {
 		{"bearer over inherited user", "webhooks: {webhook_user: u, general: {url: 'http://h', bearer_token: t}}", nil, nil, func(c *Config) any { return c.Webhooks.Endpoints[0].User }, ""},
 		{"original listen", "services: {apiext: {listen: 0.0.0.0, port: 9000}}", nil, nil, func(c *Config) any { return c.Listen }, "0.0.0.0:9000"},
 		{"own listen wins", "listen: 'h:1'\nservices: {apiext: {listen: 0.0.0.0, port: 9000}}", nil, nil, func(c *Config) any { return c.Listen }, "h:1"},
-		{"TLS of the original", "services: {apiext: {ssl_enable: true, ssl_cert: c, ssl_key: k}}", nil, nil, func(c *Config) any { return c.TLS }, TLS{"c", "k"}},
+		{"TLS of the original", "services: {apiext: {ssl_enable: true, ssl_cert: " + cert + ", ssl_key: " + key + "}}", nil, nil, func(c *Config) any { return c.TLS }, TLS{cert, key}},
 		{"TLS switched off", "services: {apiext: {ssl_enable: false, ssl_cert: c, ssl_key: k}}", nil, nil, func(c *Config) any { return c.TLS }, TLS{}},
 		{"subscriptions", "subscriptions: {default: {policy_eval: true}}", nil, nil, func(c *Config) any { return c.Subscriptions[anchore.PolicyEval] }, true},
+		{"public URL with a slash", "public_url: https://h.test/anchore/", nil, nil, func(c *Config) any { return c.PublicURL }, "https://h.test/anchore"},
 		{"size by variable", "", []string{"ANCHORE_MAX_COMPRESSED_IMAGE_SIZE_MB=700"}, nil, func(c *Config) any { return c.MaxCompressedImageSizeMB }, 700},
 		{"size below zero", "max_compressed_image_size_mb: -5", nil, nil, func(c *Config) any { return c.MaxCompressedImageSizeMB }, -1},
 		{"no layer cache", "analysis: {layer_cache_enable: false, layer_cache_max_gigabytes: 4}", nil, nil, func(c *Config) any { return c.Analysis.LayerCacheBytes }, int64(0)},
@@ -217,9 +250,20 @@ func TestProblems(t *testing.T) {
 		{"unknown", "zzz: 1", `f:1:6: warning: zzz: unknown key, ignored`},
 		{"retired", "credentials: {database: {db_connect: 'postgres://${ANCHORE_DB_HOST}'}}", `f:1:14: warning: credentials: a key of the original without a meaning here, ignored: the engine keeps its data in data_dir`},
 		{"misplaced", "general: {url: 'http://h'}", `f:1:10: general: belongs under webhooks:`},
-		{"secret value hidden", "webhooks: {general: {url: 'ftp://u:hunter2@h'}}", `f:1:27: webhooks.general.url: must be an http or https URL`},
+		{"secret value hidden", "webhooks: {general: {url: 'ftp://u:hunter2@h'}}", `f:1:27: webhooks.general.url: must be an http or https URL, with a port from 1 to 65535 if it has one`},
 		{"unset variable", "host_id: ${ANCHORE_NOPE}", `f:1:10: host_id: the environment variable ANCHORE_NOPE is not set`},
-		{"registry", "watch: {registries: {team: {interval: 1}}}", `f: watch.registries.team: is not the host of a registry; expected host or host:port, e.g. docker.io or localhost:5000`},
+		{"registry", "watch: {registries: {team: {interval: 1}}}", `f:1:22: watch.registries.team: is not the host of a registry; expected host or host:port, e.g. docker.io or localhost:5000`},
+		{"registry with a space", "watch:\n  registries:\n    Bad Host:\n      interval: 1\n      concurrency: 2", `f:3:5: watch.registries.Bad Host: is not the host of a registry; expected host or host:port, e.g. docker.io or localhost:5000`},
+		{"registry of a mirror", "registries: {insecure: {'http://x': true}}", `f:1:25: registries.insecure.http://x: is not the host of a registry; expected host or host:port, e.g. docker.io or localhost:5000`},
+		{"port of a url", "webhooks: {general: {url: 'http://h:99999/t0ken'}}", `f:1:27: webhooks.general.url: must be an http or https URL, with a port from 1 to 65535 if it has one`},
+		{"port of the public url", "public_url: http://h:0", `f:1:13: public_url: "http://h:0": must be an http or https URL, with a port from 1 to 65535 if it has one`},
+		{"placeholder in the host", "webhooks: {general: {url: 'http://<userId>.example.com/t0ken'}}", `f:1:27: webhooks.general.url: has a placeholder in its host; <notification_type> and <userId> are replaced in the path and the query`},
+		{"unknown placeholder in the host", "webhooks: {general: {url: 'http://<bogus>/t0ken'}}", `f:1:27: webhooks.general.url: has <bogus>, which nothing replaces; allowed are <notification_type> and <userId>, written so`},
+		{"name of a header", "webhooks: {general: {url: 'http://h', headers: {bad header: hunter2}}}", `f:1:61: webhooks.general.headers.bad header: is not the name of a header; expected letters, digits and hyphens, e.g. X-Team`},
+		{"header that the engine sets", "webhooks: {tag_update: {url: 'http://h', headers: {content-type: text/plain}}}", `f:1:66: webhooks.tag_update.headers.content-type: is a header that the engine sets; leave it out`},
+		{"value of a header", "webhooks: {general: {url: 'http://h', headers: {X-A: \"hun\\nter2\"}}}", `f:1:54: webhooks.general.headers.X-A: must be text on one line`},
+		{"header of no endpoint", "webhooks: {general: {headers: {bad header: x}}}", `f:1:44: warning: webhooks.general.headers.bad header: has no effect: webhooks.general has no url, so it is no endpoint`},
+		{"host of the original", "services: {apiext: {listen: 'a b'}}", `f:1:29: services.apiext.listen: "a b": must be a host or an IP address`},
 		{"list", "listen: [1]", `f:1:9: listen: must be a single value: host:port with a port from 0 to 65535`},
 		{"section with a value", "watch: 3", `f:1:8: watch: must be a section with keys of its own, or empty`},
 		{"twice", "host_id: a\nhost_id: b", `f:2:1: host_id: stands twice; the first is in line 1`},
@@ -249,6 +293,69 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// What the engine reads of a file at its start is looked at with the configuration.
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	cert, key := pair(t)
+	_, other := pair(t)
+	files := map[string][]byte{"cert": cert, "key": key, "other": other, "text": []byte("hello"), "both": append(slices.Clone(key), cert...)}
+	for name, data := range files {
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir("d", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const url = "url: 'http://h'"
+	tests := []struct{ name, file, want string }{
+		{"all is well", "tls: {cert: cert, key: key}\nregistries: {ca_file: cert, ca_files: {a.io: " + dir + "/both}}\nwebhooks: {ca_file: cert, general: {" + url + ", client_cert: both, client_key: both}}", ``},
+		{"authority of an endpoint", "webhooks: {general: {" + url + ", ca_file: nope}}", `f:1:48: webhooks.general.ca_file: "nope": cannot be read: no such file or directory`},
+		{"a directory", "webhooks: {general: {" + url + ", ca_file: d}}", `f:1:48: webhooks.general.ca_file: "d": cannot be read: it is not a regular file`},
+		{"no certificate in it", "webhooks: {general: {" + url + ", ca_file: key}}", `f:1:48: webhooks.general.ca_file: "key": holds no certificate in PEM`},
+		{"inherited by two", "webhooks: {ca_file: nope, general: {" + url + "}, tag_update: {" + url + "}}", `f:1:21: webhooks.ca_file: "nope": cannot be read: no such file or directory`},
+		{"inherited by none", "webhooks: {ca_file: nope, general: {" + url + ", ca_file: ''}}", ``},
+		{"client certificate", "webhooks: {general: {" + url + ", client_cert: nope, client_key: text}}", `f:1:52: webhooks.general.client_cert: "nope": cannot be read: no such file or directory`},
+		{"client key", "webhooks: {general: {" + url + ", client_cert: cert, client_key: nope}}", `f:1:70: webhooks.general.client_key: "nope": cannot be read: no such file or directory`},
+		{"client certificate and key", "webhooks: {general: {" + url + ", client_cert: text, client_key: nope}}", "f:1:52: webhooks.general.client_cert: \"text\": holds no certificate in PEM\nf:1:70: webhooks.general.client_key: \"nope\": cannot be read: no such file or directory"},
+		{"another's key", "webhooks: {general: {" + url + ", client_cert: cert, client_key: other}}", `f:1:70: webhooks.general.client_key: "other": is not the key of cert: private key does not match public key`},
+		{"key that is none", "tls: {cert: cert, key: text}", `f:1:24: tls.key: "text": is not the key of cert: failed to find any PEM data in key input`},
+		{"certificate of the API", "tls: {cert: nope, key: key}", `f:1:13: tls.cert: "nope": cannot be read: no such file or directory`},
+		{"by the original's name", "services: {apiext: {ssl_cert: nope, ssl_key: key}}", `f:1:31: services.apiext.ssl_cert: "nope": cannot be read: no such file or directory`},
+		{"of an API without TLS", "services: {apiext: {ssl_enable: false, ssl_cert: nope, ssl_key: nope}}", ``},
+		{"authority of all registries", "registries: {ca_file: nope}", `f:1:23: registries.ca_file: "nope": cannot be read: no such file or directory`},
+		{"authority of a registry", "registries: {ca_files: {index.docker.io: text}}", `f:1:42: registries.ca_files.index.docker.io: "text": holds no certificate in PEM`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, problems := build("f", []byte(tt.file), nil, nil)
+			if diff := cmp.Diff(tt.want, problems.String()); diff != "" {
+				t.Errorf("problems of %q (-want +got):\n%s", tt.file, diff)
+			}
+		})
+	}
+}
+
+// pair is a certificate and its key, in PEM.
+func pair(t *testing.T) (cert, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
+}
+
 func TestEnvironmentProblems(t *testing.T) {
 	env := map[string]string{"ANCHORE_WATCH__INTERVALL": "1", "ANCHORE_LOG_LEVEL": "LOUD", "ANCHORE_DB_HOST": "db", "ANCHORE_HOST_ID": "null"}
 	_, problems := build("", nil, env, nil)
@@ -259,6 +366,41 @@ func TestEnvironmentProblems(t *testing.T) {
 	want = "environment variable ANCHORE_WATCH__INTERVALL: warning: names no key, ignored; did you mean ANCHORE_WATCH__INTERVAL?"
 	if got := problems.Warnings().String(); got != want {
 		t.Errorf("warnings = %s, want %s", got, want)
+	}
+}
+
+// The file that ANCHORE_ENV_FILE names stands for variables that are not set.
+func TestEnvironmentFile(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	const vars = "# of the engine\r\n\nANCHORE_HOST_ID = 'it is \"a\"' \r\nANCHORE_LOG_FORMAT=\"json\"\nANCHORE_P=first\nANCHORE_P=a=b'#c\nANCHORE_ADMIN_EMAIL=x\nANCHORE_SERVICE_DIR=/data\nHOME=/other\n"
+	if err := errors.Join(os.WriteFile("vars", []byte(vars), 0o600), os.WriteFile("c.yaml", []byte("default_admin_password: ${ANCHORE_P}"), 0o600),
+		os.WriteFile("wrong", []byte("ANCHORE_HOST_ID=h\nhunter2\nhunter 2=x\nANCHORE_LOG_LEVEL=LOUD"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := Load([]string{"--config=c.yaml"}, []string{"ANCHORE_ENV_FILE=vars", "ANCHORE_ADMIN_EMAIL=y", "ANCHORE_SERVICE_DIR=null", "HOME=/home/me"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{cfg.HostID, cfg.LogFormat, cfg.AdminPassword.Reveal(), cfg.AdminEmail, cfg.DataDir, cfg.Warnings.String()}
+	if diff := cmp.Diff([]string{`it is "a"`, "json", "a=b'#c", "y", "/data", ""}, got); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+	for file, want := range map[string]string{
+		"nope": `environment variable ANCHORE_ENV_FILE: "nope": cannot be read: no such file or directory`,
+		"wrong": "environment variable ANCHORE_LOG_LEVEL: log_level: \"LOUD\": must be one of DEBUG, INFO, WARN, ERROR (or the original's FATAL, SPEW)\n" +
+			"wrong:2:1: must be NAME=value, empty, or a comment that begins with #\nwrong:3:1: must be NAME=value, empty, or a comment that begins with #",
+	} {
+		problems, err := Check("c.yaml", []string{"ANCHORE_ENV_FILE=" + file, "ANCHORE_P=p"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, problems.String()); diff != "" {
+			t.Errorf("problems with %s (-want +got):\n%s", file, diff)
+		}
+		if _, err := Load([]string{"--config=c.yaml"}, []string{"ANCHORE_ENV_FILE=" + file, "ANCHORE_P=p"}); anchore.KindOf(err) != anchore.Invalid {
+			t.Errorf("Load with %s = %v, want Invalid", file, err)
+		}
 	}
 }
 
@@ -343,17 +485,19 @@ func TestRegistryOverrides(t *testing.T) {
 }
 
 func TestRegistryAccess(t *testing.T) {
+	all, _ := writePair(t)
+	one, _ := writePair(t)
 	c := mustBuild(t, `registries:
-  ca_file: /all.pem
+  ca_file: `+all+`
   mirrors: {index.docker.io: [mirror.example.com, 'Harbor.example.com:444/proxy/hub'], quay.io: localhost:5000}
-  ca_files: {registry.example.com: /one.pem}
+  ca_files: {registry.example.com: `+one+`}
   insecure: {'10.0.0.1:5000': true}
 allow_awsecr_iam_auto: True
 `)
-	want := Registries{CAFile: "/all.pem", Ambient: true, Hosts: map[string]RegistryAccess{
+	want := Registries{CAFile: all, Ambient: true, Hosts: map[string]RegistryAccess{
 		"docker.io":            {Mirrors: []string{"mirror.example.com", "harbor.example.com:444/proxy/hub"}},
 		"quay.io":              {Mirrors: []string{"localhost:5000"}},
-		"registry.example.com": {CAFile: "/one.pem"},
+		"registry.example.com": {CAFile: one},
 		"10.0.0.1:5000":        {Insecure: true},
 	}}
 	if diff := cmp.Diff(want, c.Registries); diff != "" {

@@ -138,9 +138,26 @@ func (r *reader) mapping(path []string, node *yaml.Node) {
 			r.report(name, at, false, "stands twice; the first is in line %d", seen[name.Value])
 		default:
 			seen[name.Value] = name.Line
+			if r.free(at) == "<registry>" {
+				if _, ok := referenceHost(name.Value); !ok {
+					r.report(name, at, false, notAHost)
+				}
+			}
 			r.walk(at, below)
 		}
 	}
+}
+
+// free is the part of a key that the last name of path stands for, "" if it is named so.
+func (r *reader) free(path []string) string {
+	for _, k := range r.rows {
+		if pattern := strings.Split(k.name, "."); k.free() && len(pattern) >= len(path) {
+			if _, ok := matchPath(pattern[:len(path)], path); ok && strings.HasPrefix(pattern[len(path)-1], "<") {
+				return pattern[len(path)-1]
+			}
+		}
+	}
+	return ""
 }
 
 // special reports what is neither a key nor unknown, and says whether it did.

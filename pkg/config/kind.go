@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"math"
 	"net"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -45,8 +44,8 @@ var (
 	signingSecret = kind{what: "text on one line; after whsec_ the base64 of 24 to 64 bytes", hidden: true, read: readSigningSecret}
 	boolean       = kind{what: "true or false", read: readBoolean}
 	address       = kind{what: "host:port with a port from 0 to 65535", read: readAddress}
-	httpURL       = kind{what: "an http or https URL", read: readURL}
-	secretURL     = kind{what: "an http or https URL", hidden: true, read: readURL}
+	httpURL       = kind{what: anchore.HTTPURL, read: readURL}
+	secretURL     = kind{what: anchore.HTTPURL, hidden: true, read: readURL}
 	logLevel      = kind{what: "one of DEBUG, INFO, WARN, ERROR (or the original's FATAL, SPEW)", read: readLevel}
 	levels        = kind{what: "a list of info, error and fatal", list: true, read: readLevels}
 	platform      = kind{what: "os/architecture[/variant], e.g. linux/amd64", read: readPlatform}
@@ -87,8 +86,7 @@ func readURL(s string) (value, error) {
 	if s == "" {
 		return value{}, nil
 	}
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+	if _, err := anchore.ParseHTTPURL(s); err != nil {
 		return value{}, errForm
 	}
 	return readText(s)

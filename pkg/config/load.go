@@ -54,12 +54,13 @@ func Load(args, environ []string) (*Config, error) {
 
 // FromFlags is Load for flags that are already parsed.
 func FromFlags(flags *pflag.FlagSet, environ []string) (*Config, error) {
-	env := environment(environ)
+	env, wrong := environment(environ)
 	file, data, err := find(flags, env)
 	if err != nil {
 		return nil, err
 	}
 	cfg, problems := build(file, data, env, flags)
+	problems = append(problems, wrong...)
 	if errs := problems.Errors(); len(errs) > 0 {
 		return nil, anchore.E(anchore.Invalid, "config.Load", "the configuration is not valid:\n%s", errs)
 	}
@@ -75,18 +76,9 @@ func Check(file string, environ []string) (Problems, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, problems := build(file, data, environment(environ), nil)
-	return problems, nil
-}
-
-func environment(environ []string) map[string]string {
-	env := make(map[string]string, len(environ))
-	for _, e := range environ {
-		if name, v, ok := strings.Cut(e, "="); ok {
-			env[name] = v
-		}
-	}
-	return env
+	env, wrong := environment(environ)
+	_, problems := build(file, data, env, nil)
+	return append(problems, wrong...), nil
 }
 
 // find reads the file that flags and environment name, else the first of the usual
@@ -270,6 +262,15 @@ func (l *layers) report(name string, warning bool, message string) {
 	l.problems = append(l.problems, p)
 }
 
+// reportValue is report for an error that shows the value, once for all that inherit it.
+func (l *layers) reportValue(name, value, message string) {
+	p := l.origins[strings.ToLower(name)].origin
+	p.Key, p.Value, p.Message = cmp.Or(p.Key, name), value, message
+	if !slices.Contains(l.problems, p) {
+		l.problems = append(l.problems, p)
+	}
+}
+
 // finish checks what concerns several keys and fills in what follows from others.
 func (d *draft) finish(env map[string]string, l *layers) {
 	if d.DataDir == "" {
@@ -284,6 +285,9 @@ func (d *draft) finish(env map[string]string, l *layers) {
 	}
 	if _, set := l.origins["listen"]; !set && (d.apiListen != "" || d.apiPort != "") {
 		d.Listen = net.JoinHostPort(cmp.Or(strings.Trim(d.apiListen, "[]"), "127.0.0.1"), cmp.Or(d.apiPort, "8228"))
+		if _, err := readAddress(d.Listen); err != nil {
+			l.reportValue("services.apiext.listen", d.apiListen, "must be a host or an IP address")
+		}
 	}
 	if d.MaxCompressedImageSizeMB == 0 && l.viper.GetString("max_compressed_image_size_mb") == "0" {
 		l.report("max_compressed_image_size_mb", true, "0 is no limit, as in the original's code though not its documentation; write -1")
@@ -292,15 +296,6 @@ func (d *draft) finish(env map[string]string, l *layers) {
 		d.MaxCompressedImageSizeMB = -1
 	}
 	d.finishTLS(l)
-	d.Watch.Registries = map[string]Registry{}
-	for _, host := range slices.Sorted(maps.Keys(d.registries)) {
-		name, ok := referenceHost(host)
-		if !ok {
-			l.problems = append(l.problems, Problem{Source: d.File, Key: "watch.registries." + host, Message: notAHost})
-			continue
-		}
-		d.Watch.Registries[name] = *d.registries[host]
-	}
 	d.finishRegistries(l)
 	for _, name := range endpointNames {
 		d.finishEndpoint(d.endpoint(name), l)
@@ -325,6 +320,8 @@ func (d *draft) finishTLS(l *layers) {
 			}
 		}
 		l.report(where, false, "HTTPS needs both tls.cert and tls.key (or services.apiext.ssl_cert and ssl_key)")
+	} else if wanted {
+		l.pair("tls.cert", d.TLS.Cert, "tls.key", d.TLS.Key)
 	}
 }
 
@@ -346,16 +343,17 @@ func (d *draft) finishEndpoint(e *Endpoint, l *layers) {
 		}
 		e.User, e.Password = "", ""
 	}
-	if (e.ClientCert == "") != (e.ClientKey == "") {
-		where := section + ".client_cert"
-		if e.ClientCert == "" {
-			where = section + ".client_key"
-		}
-		l.report(where, false, "a client certificate needs both client_cert and client_key")
-	}
 	if bad := unknownPlaceholder(e.URL); bad != "" {
 		l.report(section+".url", false, "has "+bad+", which nothing replaces; allowed are <notification_type> and <userId>, written so")
+	} else if _, err := anchore.ParseEndpointURL(e.URL); err != nil {
+		l.report(section+".url", false, anchore.MessageOf(err))
 	}
+	for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
+		if err := anchore.CheckEndpointHeader(name, e.Headers[name]); err != nil {
+			l.report(section+".headers."+name, false, anchore.MessageOf(err))
+		}
+	}
+	e.finishFiles(l, section)
 	e.Keys = l.setBy(section)
 	d.Webhooks.Endpoints = append(d.Webhooks.Endpoints, *e)
 	slices.SortFunc(d.Webhooks.Endpoints, func(a, b Endpoint) int { return cmp.Compare(a.Name, b.Name) })

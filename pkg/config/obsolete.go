@@ -60,7 +60,7 @@ func misplaced() []string {
 // little from one that does. Used are those that the file names; the command line
 // client has its own.
 func strays(rows []key, env map[string]string, used []string) Problems {
-	known := []string{"ANCHORE_CONFIG", "ANCHORE_CONFIG_DIR"}
+	known := []string{"ANCHORE_CONFIG", "ANCHORE_CONFIG_DIR", envFile}
 	for _, k := range rows {
 		known = append(known, k.variables()...)
 	}

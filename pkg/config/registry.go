@@ -68,16 +68,21 @@ func (d *draft) access(host string) *RegistryAccess {
 	return d.accesses[host]
 }
 
-// finishRegistries puts hosts in the form of references.
+// finishRegistries puts hosts in the form of references. Those that have none were
+// reported where they stand.
 func (d *draft) finishRegistries(l *layers) {
-	d.Registries.Hosts = map[string]RegistryAccess{}
-	for _, host := range slices.Sorted(maps.Keys(d.accesses)) {
-		name, ok := referenceHost(host)
-		if !ok {
-			l.problems = append(l.problems, Problem{Source: d.File, Key: "registries", Value: host, Message: notAHost})
-			continue
+	d.Watch.Registries, d.Registries.Hosts = map[string]Registry{}, map[string]RegistryAccess{}
+	for _, host := range slices.Sorted(maps.Keys(d.registries)) {
+		if name, ok := referenceHost(host); ok {
+			d.Watch.Registries[name] = *d.registries[host]
 		}
-		d.Registries.Hosts[name] = *d.accesses[host]
+	}
+	l.authorities("registries.ca_file", d.Registries.CAFile)
+	for _, host := range slices.Sorted(maps.Keys(d.accesses)) {
+		if name, ok := referenceHost(host); ok {
+			d.Registries.Hosts[name] = *d.accesses[host]
+			l.authorities("registries.ca_files."+host, d.accesses[host].CAFile)
+		}
 	}
 }
 

@@ -162,10 +162,12 @@ const referenceHead = `# Configuration
 A value is taken from the command line's flag, else from the environment, else from the file, else it is the default.
 
 - **File**: ` + "`--config FILE`, else `--configdir DIR`, else `$ANCHORE_CONFIG`, else `config.yaml` in `$ANCHORE_CONFIG_DIR`, else `./config.yaml`, else `/config/config.yaml`" + `. Without any, the defaults hold. ` + "[config.yaml](../config.yaml)" + ` is a sample with every key commented out.
-- **Environment**: the variable of a key is ` + "`ANCHORE_`" + `, then the key in upper case with two underscores for each dot: ` + "`ANCHORE_WATCH__INTERVAL`" + ` sets ` + "`watch.interval`" + `. Some of the original's names hold as well; they stand beside their key. An empty variable, or one that says ` + "`null`" + `, counts as not set. Keys with a free name (` + "`<registry>`, `<header>`" + `) can be set in the file only.
+- **Environment**: the variable of a key is ` + "`ANCHORE_`" + `, then the key in upper case with two underscores for each dot: ` + "`ANCHORE_WATCH__INTERVAL`" + ` sets ` + "`watch.interval`" + `. Some of the original's names hold as well; they stand beside their key. An empty variable, or one that says ` + "`null`" + `, counts as not set. Keys with a free name (` + "`<registry>`, `<header>`" + `) can be set in the file only. ` + "`ANCHORE_ENV_FILE`" + ` names a file with more variables, one a line as ` + "`NAME=value`" + `, the value bare or in quotes; as in the original, only names that begin with ` + "`ANCHORE`" + ` count, and a variable that is set in the environment itself wins.
 - **` + "`${NAME}`" + ` in the file** is replaced by the environment variable of that name if it begins with ` + "`ANCHORE`" + `; others are left as they are, with a warning. One that is not set is an error. It works on each value after YAML was read, so a password such as ` + "`012345`" + ` or ` + "`yes`" + ` keeps its text.
 
-` + "`engine config check FILE`" + ` reports everything that is wrong, each with file, line, column, key, value and what is allowed. A wrong value keeps the engine from starting. An unknown key is a warning. A key that may hold a secret is reported without its value.
+` + "`engine config check FILE`" + ` reports everything that is wrong, each with file, line, column, key, value and what is allowed. A wrong value keeps the engine from starting. An unknown key is a warning. A key that may hold a secret is reported without its value. Files with certificates and keys are read, as at the start.
+
+Paths are relative to the directory that the engine is started in, for ` + "`config check`" + ` the one that it is called in.
 
 Times are whole seconds, as in the original, or a duration such as ` + "`90s`, `5m`, `72h`" + `.
 

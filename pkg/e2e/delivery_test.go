@@ -100,7 +100,7 @@ func TestStopDrains(t *testing.T) {
 func TestLinksBeginWithThePublicURL(t *testing.T) {
 	t.Parallel()
 	reg, recv := newRegistry(t), newReceiver(t)
-	e := startEngine(t, offline+"public_url: https://anchore.example.com\n"+general(recv))
+	e := startEngine(t, offline+"public_url: https://anchore.example.com/\n"+general(recv))
 	ref := reg.ref("delivery/links", "v1")
 	digest := reg.push(t, ref, "a")
 	e.mustCLI("image", "add", ref)

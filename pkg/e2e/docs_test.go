@@ -45,10 +45,11 @@ func TestLinksOfTheDocumentation(t *testing.T) {
 
 func TestConfigurationsInTheDocumentation(t *testing.T) {
 	block := regexp.MustCompile("(?s)```yaml\n(.*?)\n *```|<<'EOF'\n(watch:.*?)\nEOF")
+	authorities, named := newTLSReceiver(t).caFile(t), regexp.MustCompile(`/etc/anchore/[a-z]+\.pem`)
 	checked := 0
 	for file, text := range pages(t) {
 		for _, m := range block.FindAllStringSubmatch(text, -1) {
-			config := dedent(m[1] + m[2])
+			config := named.ReplaceAllString(dedent(m[1]+m[2]), authorities)
 			name := filepath.Join(t.TempDir(), "config.yaml")
 			if err := os.WriteFile(name, []byte(config), 0o600); err != nil {
 				t.Fatal(err)

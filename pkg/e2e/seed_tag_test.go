@@ -92,8 +92,9 @@ func TestSeedTagUpdates(t *testing.T) {
 		if !strings.Contains(p.Summary, ref) {
 			t.Errorf("the summary %q does not name the tag", p.Summary)
 		}
-		if status, raw := e.call(http.MethodGet, strings.TrimPrefix(p.ImageURL, "/v1"), nil, nil); status != http.StatusOK {
-			t.Errorf("the link %s: %d %s", p.ImageURL, status, raw)
+		link, ok := strings.CutPrefix(p.ImageURL, e.url())
+		if status, raw := e.call(http.MethodGet, link, nil, nil); !ok || status != http.StatusOK {
+			t.Errorf("the link %s, of an engine at %s: %d %s", p.ImageURL, e.url(), status, raw)
 		}
 		if got.Envelope.QueueID != "tag_update" || got.Envelope.UserID != "admin" || got.Envelope.Data.User != "admin" {
 			t.Errorf("envelope %s", got.Raw)

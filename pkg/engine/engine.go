@@ -6,7 +6,6 @@ package engine
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -110,7 +109,7 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 	}
 	if e.catalog, err = catalog.New(catalog.Config{
 		Store: e.store, Blobs: e.blobs, Seal: ring, Endpoints: notify.Route(endpoints), Subscriptions: cfg.Subscriptions,
-		NotifyRebuilds: cfg.Watch.NotifyRebuilds, EventLog: cfg.Events.Notified, HostID: cfg.HostID, BaseURL: e.baseURL(), PublicURL: cfg.PublicURL, Log: e.part("catalog"),
+		NotifyRebuilds: cfg.Watch.NotifyRebuilds, EventLog: cfg.Events.Notified, HostID: cfg.HostID, BaseURL: e.baseURL(), Log: e.part("catalog"),
 	}); err != nil {
 		return e, err
 	}
@@ -241,7 +240,7 @@ func (e *Engine) newWorkers(opt Options, metrics prometheus.Registerer) (err err
 }
 
 func (e *Engine) newRelay(endpoints []notify.Endpoint, opt Options, metrics prometheus.Registerer) (err error) {
-	if e.webhook, err = notify.NewWebhook(notify.WebhookConfig{Endpoints: endpoints, UserAgent: "anchore-engine/" + cmp.Or(opt.Version, "unknown")}); err != nil {
+	if e.webhook, err = notify.NewWebhook(notify.WebhookConfig{Endpoints: endpoints, BaseURL: e.baseURL(), UserAgent: "anchore-engine/" + cmp.Or(opt.Version, "unknown")}); err != nil {
 		return err
 	}
 	e.onClose("webhook connections", func() error { e.webhook.Close(); return nil })
@@ -273,45 +272,12 @@ func (e *Engine) newServer(in *intake.Intake, opt Options, metrics *prometheus.R
 	return nil
 }
 
-// listen binds the address of the REST API.
-func (e *Engine) listen() (err error) {
-	if e.listener, err = net.Listen("tcp", e.cfg.Listen); err != nil {
-		return fmt.Errorf("the REST API cannot listen on %s (key listen): %w", e.cfg.Listen, err)
-	}
-	e.onClose("listener", func() error {
-		if err := e.listener.Close(); !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
-	})
-	if e.cfg.TLS.Cert == "" {
-		return nil
-	}
-	cert, err := tls.LoadX509KeyPair(e.cfg.TLS.Cert, e.cfg.TLS.Key)
-	if err != nil {
-		return fmt.Errorf("the certificate of the REST API cannot be used: %w", err)
-	}
-	e.listener = tls.NewListener(e.listener, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
-	return nil
-}
-
-// URL is where the REST API answers.
-func (e *Engine) URL() string {
-	scheme := "http"
-	if e.cfg.TLS.Cert != "" {
-		scheme = "https"
-	}
-	return scheme + "://" + e.listener.Addr().String()
-}
-
-// baseURL is where clients reach the engine.
-func (e *Engine) baseURL() string { return cmp.Or(e.cfg.PublicURL, e.URL()) }
-
 // Run starts the parts, receivers before senders, and runs until ctx ends. Then it
 // stops them in reverse: no new requests, looks, analyses or deliveries, each with
 // a grace for what is under way; the store is closed last.
 func (e *Engine) Run(ctx context.Context) error {
 	e.log.Info("engine started", "url", e.URL(), "data_dir", e.cfg.DataDir, "config", cmp.Or(e.cfg.File, "defaults"))
+	e.warnOfClearText()
 	err := run.Run(ctx, []run.Part{
 		{Name: "notify", Grace: 10 * time.Second, Run: e.relay.Run},
 		{Name: "fan-out", Grace: 5 * time.Second, Run: e.catalog.RunFanOut},

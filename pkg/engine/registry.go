@@ -14,6 +14,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
 	"github.com/anchore/anchore-engine/pkg/catalog/credential"
+	"github.com/anchore/anchore-engine/pkg/certfile"
 	"github.com/anchore/anchore-engine/pkg/config"
 	"github.com/anchore/anchore-engine/pkg/oci"
 	"github.com/anchore/anchore-engine/pkg/seal"
@@ -146,18 +147,9 @@ func certificates(base *x509.CertPool, file string) (*x509.CertPool, error) {
 	if file == "" {
 		return base, nil
 	}
-	pem, err := os.ReadFile(file)
+	pool, err := certfile.Pool(base, file)
 	if err != nil {
-		return nil, fmt.Errorf("the certificates for registries cannot be read: %w", err)
-	}
-	var pool *x509.CertPool
-	if base != nil {
-		pool = base.Clone()
-	} else if pool, err = x509.SystemCertPool(); err != nil {
-		return nil, fmt.Errorf("the system's certificates cannot be read: %w", err)
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", file)
+		return nil, anchore.E(anchore.Invalid, "engine.certificates", "the certificates for registries: %s %s", file, err)
 	}
 	return pool, nil
 }

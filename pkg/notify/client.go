@@ -4,19 +4,16 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"net"
 	"net/http"
-	"net/textproto"
 	"net/url"
-	"os"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/certfile"
 )
 
 const (
@@ -53,22 +50,16 @@ func newTransport(e Endpoint) (*http.Transport, error) {
 func newTLS(e Endpoint) (*tls.Config, error) {
 	const op = "notify.newTLS"
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: e.Insecure} // #nosec: off unless configured
+	var err error
 	if e.CAFile != "" {
-		pem, err := os.ReadFile(e.CAFile)
-		if err != nil {
-			return nil, anchore.E(anchore.Invalid, op, "webhook %s: the file in ca_file cannot be read", e.Name).Because(err)
-		}
-		if cfg.RootCAs, err = x509.SystemCertPool(); err != nil {
-			cfg.RootCAs = x509.NewCertPool() // a system without certificates trusts the file alone
-		}
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, anchore.E(anchore.Invalid, op, "webhook %s: the file in ca_file holds no PEM certificate", e.Name)
+		if cfg.RootCAs, err = certfile.Pool(nil, e.CAFile); err != nil {
+			return nil, anchore.E(anchore.Invalid, op, "webhook %s: ca_file: %s %s", e.Name, e.CAFile, err)
 		}
 	}
 	if e.CertFile != "" || e.KeyFile != "" {
-		cert, err := tls.LoadX509KeyPair(e.CertFile, e.KeyFile)
+		cert, err := certfile.Pair(e.CertFile, e.KeyFile)
 		if err != nil {
-			return nil, anchore.E(anchore.Invalid, op, "webhook %s: the client certificate and its key cannot be read; both files are needed, in PEM", e.Name).Because(err)
+			return nil, anchore.E(anchore.Invalid, op, "webhook %s: client_key: %s %s", e.Name, e.KeyFile, err)
 		}
 		cfg.Certificates = []tls.Certificate{cert}
 	}
@@ -88,13 +79,9 @@ func newProxy(e Endpoint) (func(*http.Request) (*url.URL, error), error) {
 
 // parseURL checks the endpoint's URL. The error does not show it.
 func parseURL(e Endpoint) (*url.URL, error) {
-	const op = "notify.parseURL"
-	u, err := url.Parse(e.URL.Reveal())
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, anchore.E(anchore.Invalid, op, "webhook %s: url must begin with http:// or https:// and name a host", e.Name)
-	}
-	if strings.ContainsAny(u.Host, "<>") {
-		return nil, anchore.E(anchore.Invalid, op, "webhook %s: <notification_type> and <userId> may stand in the path and query of url, not in its host", e.Name)
+	u, err := anchore.ParseEndpointURL(e.URL)
+	if err != nil {
+		return nil, anchore.E(anchore.Invalid, "notify.parseURL", "webhook %s: url %s", e.Name, anchore.MessageOf(err))
 	}
 	return u, nil
 }
@@ -122,26 +109,10 @@ func placeholders(s string, m Message, escape func(string) string) string {
 	return strings.NewReplacer("<notification_type>", escape(cmp.Or(m.URLType, string(m.Type))), "<userId>", escape(m.Account)).Replace(s)
 }
 
-// ours are the headers that an endpoint's configuration may not set.
-var ours = map[string]bool{
-	"Content-Type": true, "Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Idempotency-Key": true,
-	"Webhook-Id": true, "Webhook-Timestamp": true, "Webhook-Signature": true,
-}
-
-// A field name and a field value that can be sent (RFC 9110 §5.1, §5.5).
-var (
-	headerName  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
-	headerValue = regexp.MustCompile(`^[^\x00-\x08\x0a-\x1f\x7f]*$`)
-)
-
 func checkHeaders(e Endpoint) error {
-	const op = "notify.checkHeaders"
 	for name, value := range e.Headers {
-		if !headerName.MatchString(name) || !headerValue.MatchString(value.Reveal()) {
-			return anchore.E(anchore.Invalid, op, "webhook %s: %q is not a header that can be sent", e.Name, name)
-		}
-		if ours[textproto.CanonicalMIMEHeaderKey(name)] {
-			return anchore.E(anchore.Invalid, op, "webhook %s: the header %q is set by the engine", e.Name, name)
+		if err := anchore.CheckEndpointHeader(name, value); err != nil {
+			return anchore.E(anchore.Invalid, "notify.checkHeaders", "webhook %s: %q %s", e.Name, name, anchore.MessageOf(err))
 		}
 	}
 	return nil

@@ -45,7 +45,7 @@ func TestDocumentShowsTheBodies(t *testing.T) {
 	const before, after = "sha256:69665d02cb32192e52e07644d76bc6f25abeb5410edc1c7a81a10ba3f0efb90a", "sha256:ec14c7992a97fc11425907e908340c6c3d6ff602f5f13d899e6b7027c9b4133a"
 	shared := anchore.Context{
 		DigestBefore: before, DigestAfter: after, Platform: "linux/amd64", Revision: "4bdae1a",
-		Source: "https://github.com/alpinelinux/docker-alpine", ImageURL: "/v1/images/" + after,
+		Source: "https://github.com/alpinelinux/docker-alpine", ImageURL: "http://127.0.0.1:8228/v1/images/" + after,
 	}
 	moved, analyzed := shared, shared
 	moved.Cause, moved.Summary = "watcher", "docker.io/library/alpine:latest moved from "+before[:19]+" to "+after[:19]

@@ -55,7 +55,7 @@ func (w *Webhook) Test(ctx context.Context, endpoint string, t anchore.Subscript
 	}
 	now := time.Now()
 	id := newID()
-	sample := anchore.SamplePayload(t, account.Name, id, now)
+	sample := anchore.SamplePayload(t, account.Name, id, w.baseURL, now)
 	if sample == nil {
 		return Probe{}, anchore.E(anchore.Invalid, op, "notifications of type %q are never sent", t)
 	}

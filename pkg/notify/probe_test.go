@@ -20,7 +20,7 @@ import (
 func probe(t *testing.T, server *httptest.Server, e notify.Endpoint, typ anchore.SubscriptionType) notify.Probe {
 	t.Helper()
 	e.Name, e.URL = notify.General, anchore.Secret(server.URL+"/hook/<notification_type>/<userId>")
-	w, err := notify.NewWebhook(notify.WebhookConfig{Endpoints: []notify.Endpoint{e}})
+	w, err := notify.NewWebhook(notify.WebhookConfig{Endpoints: []notify.Endpoint{e}, BaseURL: "http://engine:8228"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +70,9 @@ func TestSampleIsWellFormed(t *testing.T) {
 		}
 		if payload["notificationId"] != body["dataId"] || payload["userId"] != "alice" {
 			t.Errorf("%s: payload %v", typ, payload)
+		}
+		if link, ok := payload["image_url"].(string); ok && !strings.HasPrefix(link, "http://engine:8228/v1/images/sha256:") {
+			t.Errorf("%s: the link to the image is %s", typ, link)
 		}
 		for _, key := range strings.Fields(keys) {
 			if _, ok := payload[key]; !ok {

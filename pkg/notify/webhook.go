@@ -16,6 +16,7 @@ import (
 // WebhookConfig is what a Webhook is built from.
 type WebhookConfig struct {
 	Endpoints []Endpoint
+	BaseURL   string            // where clients reach the engine, for samples
 	UserAgent string            // "" is "anchore-engine"
 	Transport http.RoundTripper // nil connects to each endpoint as it is configured
 }
@@ -26,6 +27,7 @@ type WebhookConfig struct {
 type Webhook struct {
 	targets   map[string]*target
 	userAgent string
+	baseURL   string
 }
 
 // target is an endpoint made ready to be sent to.
@@ -39,7 +41,7 @@ type target struct {
 // NewWebhook builds the channel. Errors: Invalid, naming the endpoint and the key
 // of its configuration.
 func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
-	w := &Webhook{targets: make(map[string]*target, len(cfg.Endpoints)), userAgent: cfg.UserAgent}
+	w := &Webhook{targets: make(map[string]*target, len(cfg.Endpoints)), userAgent: cfg.UserAgent, baseURL: cfg.BaseURL}
 	if w.userAgent == "" {
 		w.userAgent = "anchore-engine"
 	}

@@ -5,7 +5,6 @@ package announce
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -16,12 +15,12 @@ import (
 	"github.com/anchore/anchore-engine/pkg/store"
 )
 
-// Config is what an Announcer is built from. All but PublicURL are required.
+// Config is what an Announcer is built from. All of it is required.
 type Config struct {
 	Store     *change.Store
 	Recorder  *eventlog.Recorder
 	Endpoints func(anchore.SubscriptionType) []string // asked inside a transaction
-	PublicURL string                                  // that links to images begin with; "" leaves them as paths
+	BaseURL   string                                  // that links to images begin with
 	Causes    change.Hint                             // given when there may be a cause
 	Told      change.Hint                             // to give when there is something to deliver
 	Log       *slog.Logger
@@ -33,7 +32,6 @@ type Announcer struct{ cfg Config }
 
 // New builds an Announcer. It serves nothing yet.
 func New(cfg Config) *Announcer {
-	cfg.PublicURL = strings.TrimSuffix(cfg.PublicURL, "/")
 	return &Announcer{cfg: cfg}
 }
 

@@ -200,7 +200,7 @@ func (f *fanOut) tagMoved() error {
 func (f *fanOut) context(img *image.Row) anchore.Context {
 	return anchore.Context{
 		Cause: f.cause.Why, DigestAfter: img.Digest, Platform: img.Platform().String(),
-		Revision: img.Revision, Source: img.Source, ImageURL: f.cfg.PublicURL + "/v1/images/" + img.Digest,
+		Revision: img.Revision, Source: img.Source, ImageURL: f.cfg.BaseURL + "/v1/images/" + img.Digest,
 	}
 }
 
