@@ -1527,6 +1527,11 @@ type Webhook struct {
 	// Failures Failures in a row
 	Failures int `json:"failures"`
 
+	// HeldUntil Until when nothing is sent, because it failed or asked to wait; null if it is paused or not held
+	//
+	// Example: 2021-06-01T12:05:00Z
+	HeldUntil *string `json:"held_until"`
+
 	// InFlight Attempts under way
 	InFlight int `json:"in_flight"`
 
@@ -2732,7 +2737,9 @@ type ClientInterface interface {
 	// ResumeWebhook Send to a webhook endpoint again
 	//
 	// For users of the admin account. Lifts the pause after a 410 and the waiting after
-	// failures: what waits for the endpoint is sent now.
+	// failures, also a waiting that the endpoint asked for by `Retry-After`: what waits
+	// for the endpoint is due now. One notification is tried first, the others when it
+	// was taken.
 	//
 	// Corresponds with POST /system/webhooks/{webhook_type}/resume (the `ResumeWebhook` operationId).
 	ResumeWebhook(ctx context.Context, webhookType WebhookName, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4210,7 +4217,9 @@ func (c *Client) ListWebhooks(ctx context.Context, reqEditors ...RequestEditorFn
 // ResumeWebhook Send to a webhook endpoint again
 //
 // For users of the admin account. Lifts the pause after a 410 and the waiting after
-// failures: what waits for the endpoint is sent now.
+// failures, also a waiting that the endpoint asked for by `Retry-After`: what waits
+// for the endpoint is due now. One notification is tried first, the others when it
+// was taken.
 //
 // Corresponds with POST /system/webhooks/{webhook_type}/resume (the `ResumeWebhook` operationId).
 func (c *Client) ResumeWebhook(ctx context.Context, webhookType WebhookName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8500,7 +8509,9 @@ type ClientWithResponsesInterface interface {
 	// ResumeWebhookWithResponse Send to a webhook endpoint again
 	//
 	// For users of the admin account. Lifts the pause after a 410 and the waiting after
-	// failures: what waits for the endpoint is sent now.
+	// failures, also a waiting that the endpoint asked for by `Retry-After`: what waits
+	// for the endpoint is due now. One notification is tried first, the others when it
+	// was taken.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -14901,7 +14912,9 @@ func (c *ClientWithResponses) ListWebhooksWithResponse(ctx context.Context, reqE
 // ResumeWebhookWithResponse Send to a webhook endpoint again
 //
 // For users of the admin account. Lifts the pause after a 410 and the waiting after
-// failures: what waits for the endpoint is sent now.
+// failures, also a waiting that the endpoint asked for by `Retry-After`: what waits
+// for the endpoint is due now. One notification is tried first, the others when it
+// was taken.
 //
 // Returns a wrapper object for the known response body format(s).
 //

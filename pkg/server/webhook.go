@@ -18,7 +18,7 @@ type Webhooks interface {
 	// Test sends a sample to an endpoint, once. What the endpoint makes of it is no
 	// error. Errors: Invalid for an endpoint or type that there is not.
 	Test(ctx context.Context, endpoint string, t anchore.SubscriptionType, a anchore.Account) (EndpointTest, error)
-	// Resume sends to an endpoint again that was paused. Errors: NotFound.
+	// Resume sends to an endpoint again that is paused or held. Errors: NotFound.
 	Resume(ctx context.Context, endpoint string) error
 }
 
@@ -32,6 +32,7 @@ type Endpoint struct {
 	InFlight    int
 	Failures    int // in a row
 	Paused      bool
+	HeldUntil   time.Time // zero if it is not held; in the past while one delivery at a time is tried
 	LastSuccess time.Time
 	LastFailure time.Time
 	Reason      string    // of the last failure
@@ -81,6 +82,9 @@ func (s *Server) ListWebhooks(w http.ResponseWriter, r *http.Request) {
 			Name: e.Name, URL: e.URL, ConfigurationKeys: append([]string{}, e.Keys...), State: api.Working,
 			Pending: e.Pending, Parked: e.Parked, InFlight: e.InFlight, Failures: e.Failures,
 			LastSuccess: rest.RecordTimeOrNull(e.LastSuccess), LastFailure: rest.RecordTimeOrNull(e.LastFailure), OldestDue: rest.RecordTimeOrNull(e.OldestDue),
+		}
+		if !e.Paused && e.HeldUntil.After(time.Now()) {
+			hook.HeldUntil = rest.RecordTimeOrNull(e.HeldUntil)
 		}
 		if e.Failures > 0 {
 			hook.State = api.Failing
@@ -160,7 +164,7 @@ func endpointTest(t EndpointTest, kind anchore.SubscriptionType) api.WebhookTest
 	return answer
 }
 
-// ResumeWebhook lets a paused endpoint be sent to again.
+// ResumeWebhook lets an endpoint that is paused or held be sent to again.
 func (s *Server) ResumeWebhook(w http.ResponseWriter, r *http.Request, name string) {
 	if !s.requireAdmin(w, r, "resumeWebhook") {
 		return
