@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -104,6 +105,9 @@ func TestNotificationWithoutAnEndpoint(t *testing.T) {
 // and writes nothing where nothing waits.
 func TestResumeEndpoint(t *testing.T) {
 	w := movedTags(t, 60, "general", "tag_update")
+	if known, err := w.KnownEndpoints(t.Context()); err != nil || !slices.Equal(known, []string{"general", "tag_update"}) {
+		t.Errorf("KnownEndpoints = %v, %v; want both", known, err)
+	}
 	for { // every delivery is to be tried tomorrow, the last claimed
 		claimed, _, err := w.ClaimDeliveries(t.Context(), "general", 1, time.Hour)
 		if err != nil || len(claimed) != 1 {

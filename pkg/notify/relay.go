@@ -198,11 +198,11 @@ type EndpointStatus struct {
 	catalog.EndpointState
 	InFlight int       // attempts that run now
 	LookedAt time.Time // when its loop last looked for work; zero before the first look
-	Removed  bool      // it is not configured any more, but has parked deliveries
+	Removed  bool      // it is not configured any more, but has deliveries
 }
 
 // Status returns the state of every configured endpoint, and of those that were
-// removed from the configuration and have parked deliveries.
+// removed from the configuration and have deliveries, parked or still to be.
 func (r *Relay) Status(ctx context.Context) ([]EndpointStatus, error) {
 	list := make([]EndpointStatus, 0, len(r.senders))
 	for _, s := range r.senders {
@@ -212,11 +212,11 @@ func (r *Relay) Status(ctx context.Context) ([]EndpointStatus, error) {
 		}
 		list = append(list, s.status(state))
 	}
-	parked, err := r.catalog.ParkedEndpoints(ctx)
+	known, err := r.catalog.KnownEndpoints(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range parked {
+	for _, name := range known {
 		if slices.ContainsFunc(list, func(s EndpointStatus) bool { return s.Name == name }) {
 			continue
 		}

@@ -4,6 +4,7 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -320,14 +321,20 @@ func (q *Queue) PendingEndpoints(ctx context.Context) (names []string, err error
 	return names, err
 }
 
-// ParkedEndpoints returns the names of the endpoints that have parked deliveries,
-// in alphabetical order, configured or not.
-func (q *Queue) ParkedEndpoints(ctx context.Context) (names []string, err error) {
+// KnownEndpoints returns the names of the endpoints that have deliveries, waiting or
+// parked, in alphabetical order, configured or not.
+func (q *Queue) KnownEndpoints(ctx context.Context) (names []string, err error) {
 	err = q.store.View(ctx, func(tx store.Tx) error {
-		names, err = outbox.WithParked(tx)
+		pending, err := outbox.WithPending(tx)
+		if err != nil {
+			return err
+		}
+		parked, err := outbox.WithParked(tx)
+		names = append(pending, parked...)
 		return err
 	})
-	return names, err
+	slices.Sort(names)
+	return slices.Compact(names), err
 }
 
 // parkPage is how many deliveries one transaction parks: eight keys each.

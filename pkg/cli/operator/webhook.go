@@ -59,15 +59,23 @@ func webhookTable(list []any, wide bool) render.Table {
 		t.Columns = append(t.Columns, "Under Way", "Failures", "Held Until", "Oldest Due", "Last Error", "Configuration")
 	}
 	for _, e := range list {
-		row := []any{render.At(e, "name"), render.At(e, "url"), render.At(e, "state"), render.At(e, "pending"), render.At(e, "parked"),
+		row := []any{render.At(e, "name"), orDash(render.At(e, "url")), render.At(e, "state"), render.At(e, "pending"), render.At(e, "parked"),
 			render.OrDefault(render.At(e, "last_success"), "-"), render.OrDefault(render.At(e, "last_failure"), "-")}
 		if wide {
 			row = append(row, render.At(e, "in_flight"), render.At(e, "failures"), render.OrDefault(render.At(e, "held_until"), "-"), render.OrDefault(render.At(e, "oldest_due"), "-"),
-				render.OrDefault(render.At(e, "last_error"), "-"), joined(render.At(e, "configuration_keys")))
+				render.OrDefault(render.At(e, "last_error"), "-"), orDash(joined(render.At(e, "configuration_keys"))))
 		}
 		t.Rows = append(t.Rows, row)
 	}
 	return t
+}
+
+// orDash is a dash for what a removed endpoint does not have.
+func orDash(v any) any {
+	if render.IsEmpty(v) {
+		return "-"
+	}
+	return v
 }
 
 // joined is a list of texts with commas between them.
