@@ -396,6 +396,7 @@ func (e UserType) Valid() bool {
 const (
 	Failing WebhookState = "failing"
 	Paused  WebhookState = "paused"
+	Removed WebhookState = "removed"
 	Working WebhookState = "working"
 )
 
@@ -405,6 +406,8 @@ func (e WebhookState) Valid() bool {
 	case Failing:
 		return true
 	case Paused:
+		return true
+	case Removed:
 		return true
 	case Working:
 		return true
@@ -1527,6 +1530,11 @@ type Webhook struct {
 	// Failures Failures in a row
 	Failures int `json:"failures"`
 
+	// HeldUntil Until when nothing is sent, because it failed or asked to wait; null if it is paused, removed or not held
+	//
+	// Example: 2021-06-01T12:05:00Z
+	HeldUntil *string `json:"held_until"`
+
 	// InFlight Attempts under way
 	InFlight int `json:"in_flight"`
 
@@ -1553,16 +1561,18 @@ type Webhook struct {
 	// Pending Deliveries that have not ended
 	Pending int `json:"pending"`
 
-	// State paused: it answered 410 and is sent nothing until it is resumed
+	// State paused: it answered 410 and is sent nothing until it is resumed. removed: it is
+	// not in the configuration any more, and has deliveries that wait or were given up.
 	State WebhookState `json:"state"`
 
-	// URL Scheme and host
+	// URL Scheme and host, empty if the endpoint was removed
 	//
 	// Example: https://hooks.example.com
 	URL string `json:"url"`
 }
 
-// WebhookState paused: it answered 410 and is sent nothing until it is resumed
+// WebhookState paused: it answered 410 and is sent nothing until it is resumed. removed: it is
+// not in the configuration any more, and has deliveries that wait or were given up.
 type WebhookState string
 
 // WebhookList defines model for WebhookList.
@@ -2724,7 +2734,9 @@ type ClientInterface interface {
 
 	// ListWebhooks List the webhook endpoints
 	//
-	// For users of the admin account. Of their URLs only scheme and host are shown.
+	// For users of the admin account. Of their URLs only scheme and host are shown. An
+	// endpoint that was removed from the configuration is listed as long as it has
+	// deliveries.
 	//
 	// Corresponds with GET /system/webhooks (the `ListWebhooks` operationId).
 	ListWebhooks(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2732,7 +2744,9 @@ type ClientInterface interface {
 	// ResumeWebhook Send to a webhook endpoint again
 	//
 	// For users of the admin account. Lifts the pause after a 410 and the waiting after
-	// failures: what waits for the endpoint is sent now.
+	// failures, also a waiting that the endpoint asked for by `Retry-After`: what waits
+	// for the endpoint is due now. One notification is tried first, the others when it
+	// was taken.
 	//
 	// Corresponds with POST /system/webhooks/{webhook_type}/resume (the `ResumeWebhook` operationId).
 	ResumeWebhook(ctx context.Context, webhookType WebhookName, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4192,7 +4206,9 @@ func (c *Client) GetService(ctx context.Context, servicename ServiceName, hostid
 
 // ListWebhooks List the webhook endpoints
 //
-// For users of the admin account. Of their URLs only scheme and host are shown.
+// For users of the admin account. Of their URLs only scheme and host are shown. An
+// endpoint that was removed from the configuration is listed as long as it has
+// deliveries.
 //
 // Corresponds with GET /system/webhooks (the `ListWebhooks` operationId).
 func (c *Client) ListWebhooks(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4210,7 +4226,9 @@ func (c *Client) ListWebhooks(ctx context.Context, reqEditors ...RequestEditorFn
 // ResumeWebhook Send to a webhook endpoint again
 //
 // For users of the admin account. Lifts the pause after a 410 and the waiting after
-// failures: what waits for the endpoint is sent now.
+// failures, also a waiting that the endpoint asked for by `Retry-After`: what waits
+// for the endpoint is due now. One notification is tried first, the others when it
+// was taken.
 //
 // Corresponds with POST /system/webhooks/{webhook_type}/resume (the `ResumeWebhook` operationId).
 func (c *Client) ResumeWebhook(ctx context.Context, webhookType WebhookName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8490,7 +8508,9 @@ type ClientWithResponsesInterface interface {
 
 	// ListWebhooksWithResponse List the webhook endpoints
 	//
-	// For users of the admin account. Of their URLs only scheme and host are shown.
+	// For users of the admin account. Of their URLs only scheme and host are shown. An
+	// endpoint that was removed from the configuration is listed as long as it has
+	// deliveries.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8500,7 +8520,9 @@ type ClientWithResponsesInterface interface {
 	// ResumeWebhookWithResponse Send to a webhook endpoint again
 	//
 	// For users of the admin account. Lifts the pause after a 410 and the waiting after
-	// failures: what waits for the endpoint is sent now.
+	// failures, also a waiting that the endpoint asked for by `Retry-After`: what waits
+	// for the endpoint is due now. One notification is tried first, the others when it
+	// was taken.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -14885,7 +14907,9 @@ func (c *ClientWithResponses) GetServiceWithResponse(ctx context.Context, servic
 
 // ListWebhooksWithResponse List the webhook endpoints
 //
-// For users of the admin account. Of their URLs only scheme and host are shown.
+// For users of the admin account. Of their URLs only scheme and host are shown. An
+// endpoint that was removed from the configuration is listed as long as it has
+// deliveries.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14901,7 +14925,9 @@ func (c *ClientWithResponses) ListWebhooksWithResponse(ctx context.Context, reqE
 // ResumeWebhookWithResponse Send to a webhook endpoint again
 //
 // For users of the admin account. Lifts the pause after a 410 and the waiting after
-// failures: what waits for the endpoint is sent now.
+// failures, also a waiting that the endpoint asked for by `Retry-After`: what waits
+// for the endpoint is due now. One notification is tried first, the others when it
+// was taken.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -446,6 +446,28 @@ func TestAnalysisIsToldToEveryTagOfEveryAccount(t *testing.T) {
 	}, w.told("dev"))
 }
 
+// As docs/webhooks.md says: a tag that moves back is told no analysis again, and one
+// that an image was added under by digest is told of that image.
+func TestWhichAnalysesATagIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.add("admin", "alpine", "A")
+	w.analyze()
+	w.look("admin", "alpine", "B")
+	w.analyze()
+	w.look("admin", "alpine", "A")
+	w.analyze()
+	if _, err := w.AddDigest(t.Context(), catalog.DigestAddition{Account: "admin", Manifest: manifest("alpine", "C"), CreatedAt: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	w.analyze()
+	told := w.told("admin")
+	slices.Sort(told)
+	diff(t, "notifications", []string{
+		"analysis_update " + alpine + " A analyzing→analyzed", "analysis_update " + alpine + " B analyzing→analyzed", "analysis_update " + alpine + " C analyzing→analyzed",
+		"tag_update " + alpine + " A→B", "tag_update " + alpine + " B→A",
+	}, told)
+}
+
 func TestFailedAnalysisIsAnEventAndNoNotification(t *testing.T) {
 	w := newWorld(t)
 	w.add("admin", "alpine", "A")

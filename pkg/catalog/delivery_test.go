@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -97,5 +98,57 @@ func TestNotificationWithoutAnEndpoint(t *testing.T) {
 	list, err := w.Notifications(t.Context(), "account0", "", 10)
 	if err != nil || len(list) != 1 || len(list[0].Deliveries) != 0 {
 		t.Errorf("Notifications = %+v, %v; want one without deliveries", list, err)
+	}
+}
+
+// Resuming an endpoint makes what waits due, page by page, but not what somebody holds,
+// and writes nothing where nothing waits.
+func TestResumeEndpoint(t *testing.T) {
+	w := movedTags(t, 60, "general", "tag_update")
+	if known, err := w.KnownEndpoints(t.Context()); err != nil || !slices.Equal(known, []string{"general", "tag_update"}) {
+		t.Errorf("KnownEndpoints = %v, %v; want both", known, err)
+	}
+	for { // every delivery is to be tried tomorrow, the last claimed
+		claimed, _, err := w.ClaimDeliveries(t.Context(), "general", 1, time.Hour)
+		if err != nil || len(claimed) != 1 {
+			t.Fatalf("ClaimDeliveries = %v, %v", claimed, err)
+		}
+		if s, err := w.EndpointState(t.Context(), "general"); err != nil {
+			t.Fatal(err)
+		} else if s.OldestDue.After(time.Now()) {
+			break // this one stays claimed
+		}
+		again := catalog.DeliveryResult{State: outbox.Waiting, Due: time.Now().Add(24 * time.Hour), Attempt: outbox.Attempt{At: time.Now(), Status: 503}}
+		if err := w.FinishDelivery(t.Context(), claimed[0], again); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.ResumeEndpoint(t.Context(), "general"); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for {
+		claimed, _, err := w.ClaimDeliveries(t.Context(), "general", catalog.MaxClaim, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(claimed) == 0 {
+			break
+		}
+		for _, d := range claimed {
+			got[d.Notification.ID] = true
+		}
+	}
+	if len(got) != 59 {
+		t.Errorf("%d deliveries are due; want 59, all but the one that is claimed", len(got))
+	}
+	writes := w.store.writes.Load()
+	for _, endpoint := range []string{"general", "tag_update", "nowhere"} {
+		if err := w.ResumeEndpoint(t.Context(), endpoint); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := w.store.writes.Load() - writes; n != 0 {
+		t.Errorf("resuming endpoints for which nothing waits made %d changes; want none", n)
 	}
 }

@@ -7,6 +7,9 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/anchore/anchore-engine/pkg/oci/ocitest"
 )
 
 func TestEndpointsAreIndependent(t *testing.T) {
@@ -95,6 +98,44 @@ func TestStopDrains(t *testing.T) {
 	if got := recv.deliveries(of("tag_update", ref)); len(got) != 2 {
 		t.Errorf("%d deliveries of two moves: what was answered during the stop was sent again", len(got))
 	}
+}
+
+// TestStopWithHangingParts: what a request, an analysis and a delivery that all hang are
+// given does not add up to more than ten seconds.
+func TestStopWithHangingParts(t *testing.T) {
+	t.Parallel()
+	reg, recv := newRegistry(t), newReceiver(t)
+	recv.answers(func(delivery) reply { return reply{Hang: true} })
+	e := startEngine(t, offline+general(recv)+"    timeout: 60\n")
+	delivered, fetched, asked := reg.ref("stop/delivered", "v1"), reg.ref("stop/fetched", "v1"), reg.ref("stop/asked", "v1")
+	reg.push(t, delivered, "a")
+	e.mustCLI("image", "add", delivered)
+	recv.wait(t, 1, "the delivery that hangs", of("analysis_update", delivered))
+	image := ocitest.Image(ocitest.Spec{Version: "b"})
+	reg.put(t, fetched, image)
+	layer := reg.path(fetched) + "blobs/" + layers(t, image)[0]
+	t.Cleanup(reg.Inject(ocitest.Fault{Method: "GET", Path: layer, Delay: time.Minute}))
+	e.mustCLI("image", "add", fetched)
+	waitFor(t, "the fetch that hangs", func() bool { return reg.Requests("GET", layer) > 0 })
+	t.Cleanup(reg.Inject(ocitest.Fault{Path: reg.path(asked), Delay: time.Minute}))
+	request := make(chan struct{})
+	go func() {
+		defer close(request)
+		e.cli("image", "add", asked)
+	}()
+	waitFor(t, "the request that hangs", func() bool { return reg.requests(asked) > 0 })
+	began := time.Now()
+	if err := e.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-e.exited
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the engine took %s to stop", took)
+	}
+	if e.waitErr != nil {
+		t.Errorf("the engine ended with %v; its log:\n%s", e.waitErr, e.log)
+	}
+	<-request
 }
 
 func TestLinksBeginWithThePublicURL(t *testing.T) {

@@ -245,7 +245,7 @@ func (e *Engine) newRelay(endpoints []notify.Endpoint, opt Options, metrics prom
 	}
 	e.onClose("webhook connections", func() error { e.webhook.Close(); return nil })
 	e.relay, err = notify.New(notify.Config{
-		Catalog: e.catalog, Channel: e.webhook, Endpoints: endpoints, Log: e.part("notify"), Registerer: metrics,
+		Catalog: e.catalog, Channel: e.webhook, Endpoints: endpoints, Grace: deliveryGrace, Log: e.part("notify"), Registerer: metrics,
 	})
 	return err
 }
@@ -274,31 +274,42 @@ func (e *Engine) newServer(in *intake.Intake, opt Options, metrics *prometheus.R
 
 // Run starts the parts, receivers before senders, and runs until ctx ends. Then it
 // stops them in reverse: no new requests, looks, analyses or deliveries, each with
-// a grace for what is under way; the store is closed last.
+// a grace for what is under way; the store is closed last, within ten seconds.
 func (e *Engine) Run(ctx context.Context) error {
 	e.log.Info("engine started", "url", e.URL(), "data_dir", e.cfg.DataDir, "config", cmp.Or(e.cfg.File, "defaults"))
 	e.warnOfClearText()
-	err := run.Run(ctx, []run.Part{
-		{Name: "notify", Grace: 10 * time.Second, Run: e.relay.Run},
-		{Name: "fan-out", Grace: 5 * time.Second, Run: e.catalog.RunFanOut},
-		{Name: "sweep", Grace: 5 * time.Second, Run: e.sweep},
-		{Name: "alarm", Grace: 20 * time.Second, Run: e.alarms.Run},
-		{Name: "analyze", Grace: analysisGrace + 6*time.Second, Run: e.workers.Run},
-		{Name: "watch", Grace: 10 * time.Second, Run: e.watcher.Run},
-		{Name: "server", Grace: 10 * time.Second, Run: e.serve},
-	})
+	err := run.Run(ctx, drainTime, e.parts())
 	err = errors.Join(err, e.close())
 	e.log.Info("engine stopped")
 	return err
 }
 
-// analysisGrace is how long analyses under way may go on once the engine stops; the
-// rest begin again after the next start. All graces together stay below the ten
-// seconds after which container runtimes kill.
-const analysisGrace = 2 * time.Second
+// drainTime is what all parts together have to stop, so that the store is closed
+// within the ten seconds after which container runtimes kill.
+const drainTime = 8 * time.Second
 
-// requestGrace is how long requests under way may take once the engine stops.
-const requestGrace = 5 * time.Second
+// How long what is under way may go on once its part is stopped: requests, analyses
+// (the rest begin again after the next start) and deliveries (the rest are made again).
+const (
+	requestGrace  = 2 * time.Second
+	analysisGrace = 2 * time.Second
+	deliveryGrace = 2 * time.Second
+)
+
+// parts lists the parts in the order of their start. Their graces add up to drainTime;
+// beyond what is under way, each has time to record what came of it.
+func (e *Engine) parts() []run.Part {
+	const closing = 250 * time.Millisecond
+	return []run.Part{
+		{Name: "notify", Grace: deliveryGrace + 2*closing, Run: e.relay.Run},
+		{Name: "fan-out", Grace: closing, Run: e.catalog.RunFanOut},
+		{Name: "sweep", Grace: closing, Run: e.sweep},
+		{Name: "alarm", Grace: closing, Run: e.alarms.Run},
+		{Name: "analyze", Grace: analysisGrace + closing, Run: e.workers.Run},
+		{Name: "watch", Grace: closing, Run: e.watcher.Run},
+		{Name: "server", Grace: requestGrace + closing, Run: e.serve},
+	}
+}
 
 // serve answers requests until ctx ends.
 func (e *Engine) serve(ctx context.Context) error {

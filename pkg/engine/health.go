@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/notify"
 	"github.com/anchore/anchore-engine/pkg/server"
 	"github.com/anchore/anchore-engine/pkg/watch"
 )
@@ -99,18 +100,33 @@ func (e *Engine) notifyHealth(ctx context.Context) server.PartHealth {
 		})
 		h.Busy = h.Busy || s.InFlight > 0
 		if s.Removed {
-			list[len(list)-1]["removed"] = true // parked deliveries of an endpoint that is not configured any more
-			continue
-		}
-		if !s.PausedAt.IsZero() || s.Failures > 0 {
-			h.Message = fmt.Sprintf("endpoint %s: %s", s.Name, s.Reason)
+			list[len(list)-1]["removed"] = true // it is not configured any more, and has deliveries
 		}
 	}
+	h.Message = endpointTrouble(endpoints)
 	h.Detail = map[string]any{"endpoints": list}
 	if len(list) == 0 {
 		h.Detail["note"] = "no webhook is configured; notifications are recorded and sent nowhere"
 	}
 	return h
+}
+
+// endpointTrouble says why the first of the endpoints fails that do, and counts the
+// others; "" if none does.
+func endpointTrouble(endpoints []notify.EndpointStatus) (text string) {
+	more := -1
+	for _, s := range endpoints {
+		if s.Removed || s.PausedAt.IsZero() && s.Failures == 0 {
+			continue
+		}
+		if more++; more == 0 {
+			text = fmt.Sprintf("endpoint %s: %s", s.Name, s.Reason)
+		}
+	}
+	if more > 0 {
+		text += fmt.Sprintf(" (others that fail: %d)", more)
+	}
+	return text
 }
 
 // stamp is a time for people, nil for the zero time.

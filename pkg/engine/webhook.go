@@ -21,7 +21,7 @@ func (h webhooks) Endpoints(ctx context.Context) ([]server.Endpoint, error) {
 	for _, s := range states {
 		list = append(list, server.Endpoint{
 			Name: s.Name, URL: s.URL, Keys: s.Keys, Pending: s.Pending, Parked: s.Parked, InFlight: s.InFlight, Failures: s.Failures,
-			Paused: !s.PausedAt.IsZero(), LastSuccess: s.LastSuccess, LastFailure: s.LastFailure, Reason: s.Reason, OldestDue: s.OldestDue,
+			Paused: !s.PausedAt.IsZero(), HeldUntil: s.HeldUntil, Removed: s.Removed, LastSuccess: s.LastSuccess, LastFailure: s.LastFailure, Reason: s.Reason, OldestDue: s.OldestDue,
 		})
 	}
 	return list, err

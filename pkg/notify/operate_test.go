@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -35,6 +36,82 @@ func TestResume(t *testing.T) {
 		}
 		if err := e.relay.Resume(t.Context(), "nowhere"); anchore.KindOf(err) != anchore.NotFound {
 			t.Errorf("Resume of an unknown endpoint: %v", err)
+		}
+	})
+}
+
+// TestResumeLiftsAHold: also one that the endpoint asked for, with all that waits for
+// its turn; one delivery is tried first. A restart lifts no hold.
+func TestResumeLiftsAHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asks := true
+		r := &receiver{reply: func(*http.Request, int) *http.Response {
+			if asks {
+				return answer(503, "Retry-After", "86400")
+			}
+			return answer(200)
+		}}
+		e := newEngine(t, openStore(t, t.TempDir()), r, named("general")...)
+		e.put("x", 1)
+		e.start()
+		began := time.Now()
+		pass(time.Minute)
+		for n := range 200 { // lanes of more than one page
+			e.put(fmt.Sprint("tag", n), 1)
+		}
+		e.stop()
+		e.start()
+		defer func() { e.stop() }()
+		pass(time.Hour)
+		e.wantReceived("general", "x-1")
+		resume := func() {
+			t.Helper()
+			if err := e.relay.Resume(t.Context(), "general"); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Second)
+		}
+		resume()
+		if n := len(r.hits()); n != 2 {
+			t.Errorf("%d requests after a resume that did not help; want the first and the one tried", n)
+		}
+		if s := e.status("general"); !s.HeldUntil.After(began.Add(24 * time.Hour)) {
+			t.Errorf("held until %v, although the endpoint asked again", s.HeldUntil)
+		}
+		asks = false
+		resume()
+		pass(time.Minute)
+		if s := e.status("general"); s.Pending != 0 || !s.HeldUntil.IsZero() || s.Failures != 0 || time.Since(began) > 2*time.Hour {
+			t.Errorf("status after Resume: %+v", s)
+		}
+		if n := len(r.hits()); n != 203 {
+			t.Errorf("%d requests; want 203", n)
+		}
+	})
+}
+
+// TestResumeTriesOneFirst: it lifts the wait of each delivery, which are not all sent
+// to an endpoint that still fails.
+func TestResumeTriesOneFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{reply: func(*http.Request, int) *http.Response { return answer(500) }}
+		e := newEngine(t, openStore(t, t.TempDir()), r, named("general")...)
+		for n := range 5 {
+			e.put(fmt.Sprint("tag", n), 1)
+		}
+		e.start()
+		defer e.stop()
+		pass(10 * time.Hour)
+		before := len(r.hits())
+		if err := e.relay.Resume(t.Context(), "general"); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		if got := len(r.hits()) - before; got != 1 {
+			t.Errorf("%d requests after Resume; want 1", got)
+		}
+		if s := e.status("general"); s.FailingSince.IsZero() || s.Failures == 0 {
+			t.Errorf("status after a Resume that did not help: %+v", s)
 		}
 	})
 }

@@ -78,7 +78,7 @@ func New(cfg Config) (*Relay, error) {
 // end within the grace, and records what came of them; an attempt that does not end
 // in time is given back and made again after the next start.
 func (r *Relay) Run(ctx context.Context) error {
-	if err := r.resume(ctx); err != nil {
+	if err := r.liftPauses(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -109,10 +109,12 @@ func (r *Relay) killLate(attempts context.Context, kill context.CancelFunc) {
 	}
 }
 
-// resume lifts pauses: a restart is how an operator says that an endpoint is back.
-func (r *Relay) resume(ctx context.Context) error {
+// liftPauses lifts pauses: a restart is how an operator says that an endpoint is
+// back. Holds stay: that the engine was restarted is no reason to disregard how long
+// an endpoint asked to be left alone.
+func (r *Relay) liftPauses(ctx context.Context) error {
 	for _, s := range r.senders {
-		if err := r.catalog.ResumeEndpoint(ctx, s.endpoint.Name); err != nil {
+		if err := r.catalog.LiftPause(ctx, s.endpoint.Name); err != nil {
 			return fmt.Errorf("notify.Run: %w", err)
 		}
 	}
@@ -196,11 +198,11 @@ type EndpointStatus struct {
 	catalog.EndpointState
 	InFlight int       // attempts that run now
 	LookedAt time.Time // when its loop last looked for work; zero before the first look
-	Removed  bool      // it is not configured any more, but has parked deliveries
+	Removed  bool      // it is not configured any more, but has deliveries
 }
 
 // Status returns the state of every configured endpoint, and of those that were
-// removed from the configuration and have parked deliveries.
+// removed from the configuration and have deliveries, parked or still to be.
 func (r *Relay) Status(ctx context.Context) ([]EndpointStatus, error) {
 	list := make([]EndpointStatus, 0, len(r.senders))
 	for _, s := range r.senders {
@@ -210,11 +212,11 @@ func (r *Relay) Status(ctx context.Context) ([]EndpointStatus, error) {
 		}
 		list = append(list, s.status(state))
 	}
-	parked, err := r.catalog.ParkedEndpoints(ctx)
+	known, err := r.catalog.KnownEndpoints(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range parked {
+	for _, name := range known {
 		if slices.ContainsFunc(list, func(s EndpointStatus) bool { return s.Name == name }) {
 			continue
 		}
@@ -227,8 +229,9 @@ func (r *Relay) Status(ctx context.Context) ([]EndpointStatus, error) {
 	return list, nil
 }
 
-// Resume lifts the pause of an endpoint, and its hold, and looks at once for what
-// waits for it. Errors: NotFound if it is not configured.
+// Resume lifts the pause of an endpoint, and its hold, also one that it asked for, and
+// makes due at once what waits for it. One delivery is tried first. Errors: NotFound
+// if it is not configured.
 func (r *Relay) Resume(ctx context.Context, endpoint string) error {
 	s, err := r.sender(endpoint)
 	if err != nil {

@@ -501,6 +501,9 @@ func TestRelayParksForEndpointsNoLongerConfigured(t *testing.T) {
 		e.wantStates("tag0-0", outbox.Delivered, outbox.Parked)
 		e.wantStates("tag2-29", outbox.Delivered, outbox.Parked)
 		e.wantEvents(anchore.EventDeliveryParked, 1)
+		if s := e.status("tag_update"); !s.Removed || s.Parked != 30 || s.URL != "" {
+			t.Errorf("status of the endpoint that was removed: %+v", s)
+		}
 		e.put("new", 1) // recorded, and delivered where it can be
 		pass(time.Minute)
 		e.wantStates("new-1", outbox.Delivered)

@@ -13,12 +13,13 @@ import (
 
 // Webhooks is what the server asks about the webhook endpoints.
 type Webhooks interface {
-	// Endpoints returns the configured endpoints, by name.
+	// Endpoints returns the configured endpoints, and those that are no longer
+	// configured but have deliveries.
 	Endpoints(ctx context.Context) ([]Endpoint, error)
 	// Test sends a sample to an endpoint, once. What the endpoint makes of it is no
 	// error. Errors: Invalid for an endpoint or type that there is not.
 	Test(ctx context.Context, endpoint string, t anchore.SubscriptionType, a anchore.Account) (EndpointTest, error)
-	// Resume sends to an endpoint again that was paused. Errors: NotFound.
+	// Resume sends to an endpoint again that is paused or held. Errors: NotFound.
 	Resume(ctx context.Context, endpoint string) error
 }
 
@@ -32,6 +33,8 @@ type Endpoint struct {
 	InFlight    int
 	Failures    int // in a row
 	Paused      bool
+	Removed     bool      // it is not configured any more, but has deliveries
+	HeldUntil   time.Time // zero if it is not held; in the past while one delivery at a time is tried
 	LastSuccess time.Time
 	LastFailure time.Time
 	Reason      string    // of the last failure
@@ -78,15 +81,12 @@ func (s *Server) ListWebhooks(w http.ResponseWriter, r *http.Request) {
 	list, err := s.cfg.Webhooks.Endpoints(r.Context())
 	for _, e := range list {
 		hook := api.Webhook{
-			Name: e.Name, URL: e.URL, ConfigurationKeys: append([]string{}, e.Keys...), State: api.Working,
+			Name: e.Name, URL: e.URL, ConfigurationKeys: append([]string{}, e.Keys...), State: stateOf(e),
 			Pending: e.Pending, Parked: e.Parked, InFlight: e.InFlight, Failures: e.Failures,
 			LastSuccess: rest.RecordTimeOrNull(e.LastSuccess), LastFailure: rest.RecordTimeOrNull(e.LastFailure), OldestDue: rest.RecordTimeOrNull(e.OldestDue),
 		}
-		if e.Failures > 0 {
-			hook.State = api.Failing
-		}
-		if e.Paused {
-			hook.State = api.Paused
+		if hook.State != api.Paused && hook.State != api.Removed && e.HeldUntil.After(time.Now()) {
+			hook.HeldUntil = rest.RecordTimeOrNull(e.HeldUntil)
 		}
 		if hook.State != api.Working {
 			hook.LastError = rest.TextOrNull(e.Reason)
@@ -94,6 +94,18 @@ func (s *Server) ListWebhooks(w http.ResponseWriter, r *http.Request) {
 		answer = append(answer, hook)
 	}
 	s.Send(w, r, answer, err)
+}
+
+func stateOf(e Endpoint) api.WebhookState {
+	switch {
+	case e.Removed:
+		return api.Removed
+	case e.Paused:
+		return api.Paused
+	case e.Failures > 0:
+		return api.Failing
+	}
+	return api.Working
 }
 
 // TestWebhook sends a sample to a webhook endpoint and answers with what came of
@@ -160,7 +172,7 @@ func endpointTest(t EndpointTest, kind anchore.SubscriptionType) api.WebhookTest
 	return answer
 }
 
-// ResumeWebhook lets a paused endpoint be sent to again.
+// ResumeWebhook lets an endpoint that is paused or held be sent to again.
 func (s *Server) ResumeWebhook(w http.ResponseWriter, r *http.Request, name string) {
 	if !s.requireAdmin(w, r, "resumeWebhook") {
 		return

@@ -20,8 +20,9 @@ func (h *hooks) Endpoints(context.Context) ([]Endpoint, error) {
 	at := time.Date(2021, 6, 1, 12, 0, 0, 0, time.UTC)
 	return []Endpoint{
 		{Name: "general", URL: "https://hooks.example.com", Keys: []string{"webhooks.general.url (config.yaml line 2)"}, Pending: 2, LastSuccess: at, Reason: "old"},
-		{Name: "gone", URL: "http://gone", Failures: 1, Paused: true, LastFailure: at, OldestDue: at, Reason: "answered 410 Gone"},
-		{Name: "slow", URL: "http://slow", Failures: 3, LastFailure: at, Reason: "no answer in time"},
+		{Name: "gone", URL: "http://gone", Failures: 1, Paused: true, HeldUntil: time.Date(2121, 6, 1, 12, 0, 0, 0, time.UTC), LastFailure: at, OldestDue: at, Reason: "answered 410 Gone"},
+		{Name: "slow", URL: "http://slow", Failures: 3, HeldUntil: time.Date(2121, 6, 1, 12, 0, 0, 0, time.UTC), LastFailure: at, Reason: "no answer in time"},
+		{Name: "was", Removed: true, Parked: 3, Failures: 3, Paused: true, HeldUntil: time.Date(2121, 6, 1, 12, 0, 0, 0, time.UTC), LastFailure: at, Reason: "answered 500"},
 	}, nil
 }
 
@@ -52,16 +53,20 @@ func TestWebhooks(t *testing.T) {
 	want := []any{
 		map[string]any{
 			"name": "general", "url": "https://hooks.example.com", "configuration_keys": []any{"webhooks.general.url (config.yaml line 2)"}, "state": "working",
-			"pending": 2.0, "parked": 0.0, "in_flight": 0.0, "failures": 0.0,
+			"pending": 2.0, "parked": 0.0, "in_flight": 0.0, "failures": 0.0, "held_until": nil,
 			"last_success": "2021-06-01T12:00:00Z", "last_failure": nil, "last_error": nil, "oldest_due": nil,
 		},
 		map[string]any{
-			"name": "gone", "url": "http://gone", "configuration_keys": []any{}, "state": "paused", "pending": 0.0, "parked": 0.0, "in_flight": 0.0, "failures": 1.0,
+			"name": "gone", "url": "http://gone", "configuration_keys": []any{}, "state": "paused", "pending": 0.0, "parked": 0.0, "in_flight": 0.0, "failures": 1.0, "held_until": nil,
 			"last_success": nil, "last_failure": "2021-06-01T12:00:00Z", "last_error": "answered 410 Gone", "oldest_due": "2021-06-01T12:00:00Z",
 		},
 		map[string]any{
-			"name": "slow", "url": "http://slow", "configuration_keys": []any{}, "state": "failing", "pending": 0.0, "parked": 0.0, "in_flight": 0.0, "failures": 3.0,
+			"name": "slow", "url": "http://slow", "configuration_keys": []any{}, "state": "failing", "pending": 0.0, "parked": 0.0, "in_flight": 0.0, "failures": 3.0, "held_until": "2121-06-01T12:00:00Z",
 			"last_success": nil, "last_failure": "2021-06-01T12:00:00Z", "last_error": "no answer in time", "oldest_due": nil,
+		},
+		map[string]any{
+			"name": "was", "url": "", "configuration_keys": []any{}, "state": "removed", "pending": 0.0, "parked": 3.0, "in_flight": 0.0, "failures": 3.0, "held_until": nil,
+			"last_success": nil, "last_failure": "2021-06-01T12:00:00Z", "last_error": "answered 500", "oldest_due": nil,
 		},
 	}
 	if diff := cmp.Diff(want, list); diff != "" {

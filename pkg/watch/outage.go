@@ -67,12 +67,15 @@ func (w *Watcher) tellDown(ctx context.Context, h *host, seen host) {
 }
 
 // tellUp raises the event that a registry answers again, if one told that it did
-// not. What was not recorded is told with the next answer.
+// not, and says so in the log, where its failure was a warning. What was not recorded is told with the next answer.
 func (w *Watcher) tellUp(ctx context.Context, h *host) {
 	_, err := w.cfg.Catalog.TroubleEnded(ctx, anchore.EventRegistryDown, h.name, anchore.Event{
 		Type: anchore.EventRegistryUp, Level: anchore.Info, Service: "catalog", Resource: registryResource(h.name),
 		Message: "Registry answers again",
 	})
+	if err == nil {
+		w.cfg.Log.Info("a registry answers again", "registry", h.name)
+	}
 	w.unrecorded(ctx, h, err, func() { h.stood = true })
 }
 

@@ -2,6 +2,7 @@ package watch_test
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -74,6 +75,9 @@ func TestARegistryThatIsDownOverRestarts(t *testing.T) {
 					if down != s.down || up != s.up {
 						t.Errorf("step %d, %s: down was told %d times and up %d times, want %d and %d", i, s.what, down, up, s.down, s.up)
 					}
+					if n := strings.Count(w.log.String(), "a registry answers again"); n != s.up {
+						t.Errorf("step %d, %s: the log says %d times that it answers again, want %d", i, s.what, n, s.up)
+					}
 				}
 			})
 		})
@@ -123,6 +127,9 @@ func TestWhatTheStoreDidNotTakeIsToldLater(t *testing.T) {
 			down, up := len(w.events("admin", anchore.EventRegistryDown)), len(w.events("admin", anchore.EventRegistryUp))
 			if down != step.down || up != step.up {
 				t.Errorf("step %d: down was told %d times and up %d times, want %d and %d", i, down, up, step.down, step.up)
+			}
+			if n := strings.Count(w.log.String(), "a registry answers again"); n != step.up {
+				t.Errorf("step %d: the log says %d times that it answers again, want %d", i, n, step.up)
 			}
 		}
 	})

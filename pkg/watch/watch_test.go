@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,10 +34,28 @@ type world struct {
 	client     *oci.Client
 	watcher    *watch.Watcher
 	registries map[string]*ocitest.Registry
-	log        strings.Builder
+	log        logged
 	logins     logins
 	config     watch.Config
 	stop       func()
+}
+
+// logged is what was logged, for tests that read it while the watcher runs.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 type logins map[string]oci.Credential
@@ -191,8 +210,8 @@ func TestOneHeadPerCycleAndNoMoreForAnUnchangedTag(t *testing.T) {
 		if heads, all := w.heads(), w.registry().Requests("", ""); heads != 10 || all != 10 {
 			t.Errorf("%d HEAD of %d requests in ten cycles, want 10 of 10", heads, all)
 		}
-		if w.log.Len() != 0 {
-			t.Errorf("an unchanged tag was logged:\n%s", w.log.String())
+		if text := w.log.String(); text != "" {
+			t.Errorf("an unchanged tag was logged:\n%s", text)
 		}
 	})
 }

@@ -4,6 +4,7 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -237,14 +238,75 @@ func (q *Queue) ReleaseDelivery(ctx context.Context, d Delivery) error {
 	})
 }
 
-// ResumeEndpoint lifts a pause. It writes nothing if there is none.
-func (q *Queue) ResumeEndpoint(ctx context.Context, endpoint string) error {
+// LiftPause lifts the pause of an endpoint; a hold without a pause stays. It writes
+// nothing if there is no pause.
+func (q *Queue) LiftPause(ctx context.Context, endpoint string) error {
 	return q.store.Update(ctx, func(tx store.Tx) error {
 		old, ep, err := outbox.FindEndpoint(tx, endpoint)
 		if err != nil || old == nil || old.Paused == 0 {
 			return err
 		}
 		ep.Paused, ep.Failures, ep.Held, ep.Since = 0, 0, 0, 0
+		return outbox.Endpoints.Replace(tx, old, ep)
+	})
+}
+
+// resumePage is how many deliveries one transaction makes due: four keys each.
+const resumePage = 20
+
+// ResumeEndpoint lifts the pause and the hold of an endpoint, and makes due now what
+// waits for it, page by page: one delivery is tried first, the others once one
+// succeeded. It writes nothing if there is nothing to lift and nothing waits.
+func (q *Queue) ResumeEndpoint(ctx context.Context, endpoint string) error {
+	now := time.Now()
+	if err := q.lift(ctx, endpoint, now); err != nil {
+		return err
+	}
+	var from outbox.Cursor
+	for {
+		var late []*outbox.Pending
+		err := q.store.View(ctx, func(tx store.Tx) (err error) {
+			late, from, err = outbox.Late(tx, endpoint, now, from, resumePage)
+			return err
+		})
+		if err == nil && len(late) > 0 {
+			err = q.store.Update(ctx, func(tx store.Tx) error {
+				for _, d := range late {
+					if err := outbox.Hasten(tx, d, now); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		if err != nil || from == nil {
+			return err
+		}
+	}
+}
+
+// lift lets one delivery at a time be tried at an endpoint that is paused or held.
+// The failures after which it is held stay counted until one succeeds: if none does,
+// the next hold is as long as it would have been.
+func (q *Queue) lift(ctx context.Context, endpoint string, now time.Time) error {
+	stopped := func(ep *outbox.Endpoint) bool { return ep.Paused != 0 || ep.Held > table.Nanos(now) }
+	var old *outbox.Endpoint
+	err := q.store.View(ctx, func(tx store.Tx) (err error) {
+		old, _, err = outbox.FindEndpoint(tx, endpoint)
+		return err
+	})
+	if err != nil || old == nil || !stopped(old) {
+		return err
+	}
+	return q.store.Update(ctx, func(tx store.Tx) error {
+		old, ep, err := outbox.FindEndpoint(tx, endpoint)
+		if err != nil || old == nil || !stopped(old) {
+			return err
+		}
+		if ep.Paused != 0 {
+			ep.Paused, ep.Failures, ep.Since = 0, 0, 0
+		}
+		ep.Held = table.Nanos(now)
 		return outbox.Endpoints.Replace(tx, old, ep)
 	})
 }
@@ -259,14 +321,20 @@ func (q *Queue) PendingEndpoints(ctx context.Context) (names []string, err error
 	return names, err
 }
 
-// ParkedEndpoints returns the names of the endpoints that have parked deliveries,
-// in alphabetical order, configured or not.
-func (q *Queue) ParkedEndpoints(ctx context.Context) (names []string, err error) {
+// KnownEndpoints returns the names of the endpoints that have deliveries, waiting or
+// parked, in alphabetical order, configured or not.
+func (q *Queue) KnownEndpoints(ctx context.Context) (names []string, err error) {
 	err = q.store.View(ctx, func(tx store.Tx) error {
-		names, err = outbox.WithParked(tx)
+		pending, err := outbox.WithPending(tx)
+		if err != nil {
+			return err
+		}
+		parked, err := outbox.WithParked(tx)
+		names = append(pending, parked...)
 		return err
 	})
-	return names, err
+	slices.Sort(names)
+	return slices.Compact(names), err
 }
 
 // parkPage is how many deliveries one transaction parks: eight keys each.

@@ -37,9 +37,14 @@ var Deliveries = table.Table[Pending]{
 		if d.Due == 0 {
 			return nil
 		}
-		key := dueKey(d.Endpoint, d.Due).Uint32(d.Account)
-		return [][]byte{append(append(key, d.Subscription...), d.Cause...)}
+		return [][]byte{headKey(d)}
 	}}},
+}
+
+// headKey is the key in ByDue of the head of a lane.
+func headKey(d *Pending) table.Key {
+	key := dueKey(d.Endpoint, d.Due).Uint32(d.Account)
+	return append(append(key, d.Subscription...), d.Cause...)
 }
 
 // laneKey is the start of the keys of a lane.
@@ -107,6 +112,40 @@ func Due(tx store.Tx, endpoint string, now time.Time, limit int) (due []*Pending
 		due = append(due, d)
 	}
 	return due, time.Time{}, nil
+}
+
+// Late reads a page of up to limit heads of the endpoint's lanes that are due after
+// now, the soonest first. It returns those that nobody holds, and the cursor of the
+// next page, nil after the last.
+func Late(tx store.Tx, endpoint string, now time.Time, from Cursor, limit int) (late []*Pending, next Cursor, err error) {
+	if from == nil {
+		from = Cursor(dueKey(endpoint, table.Nanos(now)+1))
+	}
+	page, err := Deliveries.By(tx, ByDue, store.Range{Prefix: endpointKey(endpoint), Start: from, Limit: limit})
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, d := range page {
+		if !d.Leased {
+			late = append(late, d)
+		}
+	}
+	if len(page) == limit {
+		next = table.After(headKey(page[limit-1]))
+	}
+	return late, next, nil
+}
+
+// Hasten makes a delivery that Late returned due at now, unless somebody took it or
+// it ended since. It touches 4 keys.
+func Hasten(tx store.Tx, late *Pending, now time.Time) error {
+	d, err := Deliveries.Find(tx, Deliveries.Key(late))
+	if err != nil || d == nil || d.Leased || d.Due <= table.Nanos(now) {
+		return err
+	}
+	next := *d
+	next.Due = table.Nanos(now)
+	return Deliveries.Replace(tx, d, &next)
 }
 
 // Claim gives a delivery to the caller until the lease ends. It touches 3 keys.

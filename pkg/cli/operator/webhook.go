@@ -20,7 +20,7 @@ func newWebhookCmd(a *session.App) *cobra.Command {
 
 func newWebhookListCmd(a *session.App) *cobra.Command {
 	return session.NewLeaf(a, "list", "List the endpoints with what waits for them",
-		"--output wide shows why the last attempt failed, and the keys of the configuration.",
+		"--output wide shows why the last attempt failed, and the keys of the configuration.\nUntil when an endpoint is held, as it asked or because it fails, is on standard error\nas well.",
 		func(cmd *cobra.Command, _ []string) error { return runWebhookList(cmd.Context(), a) })
 }
 
@@ -34,24 +34,48 @@ func runWebhookList(ctx context.Context, a *session.App) error {
 	if err != nil {
 		return err
 	}
-	return a.Show(got.Value, a.Table(webhookTable(render.Items(got.Value), a.Wide())))
+	list := render.Items(got.Value)
+	err = a.Show(got.Value, a.Table(webhookTable(list, a.Wide())))
+	if err == nil && a.ForPeople() {
+		noteHeld(a, list)
+	}
+	return err
+}
+
+// noteHeld says of each endpoint that is held for how long, and what ends it: the
+// table is too wide for a column that is mostly empty.
+func noteHeld(a *session.App, list []any) {
+	for _, e := range list {
+		if until := render.At(e, "held_until"); until != nil {
+			name := render.Text(render.At(e, "name"))
+			a.Note("%s is sent nothing until %s; at once with: anchore-cli system webhook resume %s", name, render.Text(until), name)
+		}
+	}
 }
 
 func webhookTable(list []any, wide bool) render.Table {
 	t := render.Table{Columns: []string{"Endpoint", "URL", "State", "Waiting", "Given Up", "Last Success", "Last Failure"}}
 	if wide {
-		t.Columns = append(t.Columns, "Under Way", "Failures", "Oldest Due", "Last Error", "Configuration")
+		t.Columns = append(t.Columns, "Under Way", "Failures", "Held Until", "Oldest Due", "Last Error", "Configuration")
 	}
 	for _, e := range list {
-		row := []any{render.At(e, "name"), render.At(e, "url"), render.At(e, "state"), render.At(e, "pending"), render.At(e, "parked"),
+		row := []any{render.At(e, "name"), orDash(render.At(e, "url")), render.At(e, "state"), render.At(e, "pending"), render.At(e, "parked"),
 			render.OrDefault(render.At(e, "last_success"), "-"), render.OrDefault(render.At(e, "last_failure"), "-")}
 		if wide {
-			row = append(row, render.At(e, "in_flight"), render.At(e, "failures"), render.OrDefault(render.At(e, "oldest_due"), "-"),
-				render.OrDefault(render.At(e, "last_error"), "-"), joined(render.At(e, "configuration_keys")))
+			row = append(row, render.At(e, "in_flight"), render.At(e, "failures"), render.OrDefault(render.At(e, "held_until"), "-"), render.OrDefault(render.At(e, "oldest_due"), "-"),
+				render.OrDefault(render.At(e, "last_error"), "-"), orDash(joined(render.At(e, "configuration_keys"))))
 		}
 		t.Rows = append(t.Rows, row)
 	}
 	return t
+}
+
+// orDash is a dash for what a removed endpoint does not have.
+func orDash(v any) any {
+	if render.IsEmpty(v) {
+		return "-"
+	}
+	return v
 }
 
 // joined is a list of texts with commas between them.
@@ -150,8 +174,8 @@ func certificateText(c any) string {
 }
 
 func newWebhookResumeCmd(a *session.App) *cobra.Command {
-	cmd := session.NewLeaf(a, "resume WEBHOOK_TYPE", "Send to an endpoint again that was paused, at once",
-		"An endpoint that answered 410 Gone is paused until then, or until the engine starts.",
+	cmd := session.NewLeaf(a, "resume WEBHOOK_TYPE", "Send to an endpoint again that is paused or held, at once",
+		"An endpoint that answered 410 Gone is paused until then, or until the engine starts.\nOne that fails, or asked to be left alone (Retry-After), is held; a start does not end\nthat. One notification is tried first, the others when it was taken.",
 		func(cmd *cobra.Command, args []string) error { return runWebhookResume(cmd.Context(), a, args[0]) })
 	cmd.ValidArgsFunction = a.Complete(webhooks(a))
 	return cmd
