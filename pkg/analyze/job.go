@@ -19,7 +19,8 @@ const (
 	// maxTries bounds how often a job is tried whose failure is not the image's:
 	// with the back-off, for about three hours.
 	maxTries = 10
-	// maxCrashes bounds it where the failure probably is the image's after all.
+	// maxCrashes bounds it where the failure probably is the image's after all: its
+	// child ends unexpectedly, or the engine does while the child runs.
 	maxCrashes = 3
 	// maxRemembered bounds the memory of failures, in jobs.
 	maxRemembered = 10_000
@@ -31,7 +32,7 @@ const (
 // temporary files are gone when it returns.
 func (w *Workers) carryOut(ctx context.Context, job catalog.Job) (catalog.AnalysisResult, error) {
 	const op = "analyze.carryOut"
-	if job.Attempt > maxCrashes {
+	if job.Crashes >= maxCrashes {
 		return catalog.AnalysisResult{}, anchore.E(anchore.Invalid, op, "the engine was stopped %d times while it analyzed this image", maxCrashes)
 	}
 	work, err := os.MkdirTemp(w.cfg.Dir, "job-")
@@ -42,6 +43,11 @@ func (w *Workers) carryOut(ctx context.Context, job catalog.Job) (catalog.Analys
 	layout, name, err := w.fetch(ctx, job, work)
 	if err != nil {
 		return catalog.AnalysisResult{}, err
+	}
+	if err := w.cfg.Catalog.AnalysisBegun(ctx, job); anchore.KindOf(err) == anchore.Conflict {
+		return catalog.AnalysisResult{}, err
+	} else if err != nil {
+		return catalog.AnalysisResult{}, anchore.E(anchore.Unavailable, op, "the start of the analysis cannot be recorded").Because(err)
 	}
 	w.report(job.Digest, anchore.Progress{Step: anchore.Cataloging})
 	report, err := w.cfg.Analyzer.Analyze(ctx, sbom.Request{

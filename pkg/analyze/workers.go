@@ -28,6 +28,7 @@ type queue interface {
 // outcome is how a claimed analysis goes on. All methods: Conflict if the lease
 // was lost.
 type outcome interface {
+	AnalysisBegun(ctx context.Context, j catalog.Job) error
 	ExtendAnalysis(ctx context.Context, j catalog.Job, lease time.Duration) error
 	FinishAnalysis(ctx context.Context, j catalog.Job, r catalog.AnalysisResult) error
 	FailAnalysis(ctx context.Context, j catalog.Job, reason string) error

@@ -35,6 +35,7 @@ type world struct {
 	mu      sync.Mutex
 	fetched []string // accounts, in order
 	extend  func(catalog.Job) error
+	begin   func() error
 	metrics *prometheus.Registry
 	Workers *Workers
 }
@@ -68,6 +69,14 @@ func (w *world) ExtendAnalysis(ctx context.Context, j catalog.Job, lease time.Du
 		return w.extend(j)
 	}
 	return w.Catalog.ExtendAnalysis(ctx, j, lease)
+}
+
+// AnalysisBegun lets a test fail it.
+func (w *world) AnalysisBegun(ctx context.Context, j catalog.Job) error {
+	if w.begin != nil {
+		return w.begin()
+	}
+	return w.Catalog.AnalysisBegun(ctx, j)
 }
 
 func (w *world) Fetch(ctx context.Context, account string, ref anchore.Reference, dir string, progress func(done, total int64)) error {
@@ -462,17 +471,88 @@ func TestKilledEngines(t *testing.T) {
 		if err := os.MkdirAll(left, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		for range maxCrashes { // engines that took it and were never heard of again
-			if _, ok, _, err := w.ClaimAnalysis(t.Context(), time.Minute); !ok || err != nil {
-				t.Fatal(ok, err)
-			}
-			time.Sleep(2 * time.Minute)
+		for range maxCrashes { // engines that began to analyze it and were never heard of again
+			w.killed(true)
 		}
 		stop := w.run()
 		synctest.Wait()
 		w.expect("a", digest, anchore.AnalysisFailed, "the engine was stopped 3 times while it analyzed this image")
 		if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("what a killed engine left is still there: %v", err)
+		}
+		stop()
+	})
+}
+
+// killed is an engine that took an analysis and was never heard of again, before or
+// after it started the child.
+func (w *world) killed(reached bool) {
+	w.t.Helper()
+	job, ok, _, err := w.ClaimAnalysis(w.t.Context(), time.Minute)
+	if !ok || err != nil {
+		w.t.Fatal(ok, err)
+	}
+	if reached {
+		if err := w.AnalysisBegun(w.t.Context(), job); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	time.Sleep(2 * time.Minute)
+}
+
+func TestEnginesKilledWhileTheyFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		digest := w.add("a", "registry.test/app:1")
+		for range 10 * maxCrashes {
+			w.killed(false)
+		}
+		for range maxCrashes - 1 {
+			w.killed(true)
+		}
+		stop := w.run()
+		synctest.Wait()
+		w.expect("a", digest, anchore.Analyzed, "")
+		stop()
+	})
+}
+
+// The workers tell that the child begins, and only then: who is killed while they
+// fetch has caused nothing.
+func TestBegunBeforeTheChild(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		digest := w.add("a", "registry.test/app:1")
+		var told []string
+		w.begin = func() error {
+			told = append(told, "begun")
+			return anchore.E(anchore.Conflict, "test", "lost")
+		}
+		w.fetch = func(context.Context, string, anchore.Reference) error {
+			told = append(told, "fetched")
+			return nil
+		}
+		w.analyze = func(context.Context, sbom.Request) (sbom.Report, error) {
+			told = append(told, "analyzed")
+			return sbom.Report{}, anchore.E(anchore.Invalid, "test", "no image")
+		}
+		stop := w.run()
+		synctest.Wait()
+		w.counted(lost, 1)
+		w.begin = func() error {
+			told = append(told, "begun")
+			w.begin = nil
+			return errors.New("the disk is full")
+		}
+		time.Sleep(time.Minute) // the lease ends
+		synctest.Wait()
+		w.expect("a", digest, anchore.NotAnalyzed, "the start of the analysis cannot be recorded")
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		w.expect("a", digest, anchore.AnalysisFailed, "no image")
+		want := []string{"fetched", "begun", "fetched", "begun", "fetched", "analyzed"}
+		if diff := cmp.Diff(want, told); diff != "" {
+			t.Errorf("what happened (-want +got):\n%s", diff)
 		}
 		stop()
 	})
