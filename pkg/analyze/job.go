@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -127,15 +129,19 @@ func hope(k anchore.Kind) int {
 // settle tells the catalog of a failure: back into the queue, or the end.
 func (w *Workers) settle(ctx context.Context, log *slog.Logger, job catalog.Job, err error) (outcome string, _ error) {
 	why := reason(err)
+	said := []any{"reason", why}
+	if more := cause(err); more != "" {
+		said = append(said, "cause", more)
+	}
 	wait, again := w.next(job, err)
 	if again {
-		log.Warn("analysis postponed", "reason", why, "wait", wait.Round(time.Second), "error", err)
+		log.Warn("analysis postponed", append(said, "wait", wait.Round(time.Second))...)
 		if anchore.KindOf(err) != anchore.Limited {
-			w.failure("analysis of "+job.Digest, err)
+			w.failed("analysis of "+job.Digest, err)
 		}
 		return postponed, w.cfg.Catalog.PostponeAnalysis(ctx, job, time.Now().Add(wait), why)
 	}
-	log.Warn("analysis failed", "reason", why, "error", err)
+	log.Warn("analysis failed", said...)
 	w.forget(job)
 	return failed, w.cfg.Catalog.FailAnalysis(ctx, job, why)
 }
@@ -161,6 +167,27 @@ func (w *Workers) next(job catalog.Job, err error) (wait time.Duration, again bo
 		return 0, false
 	}
 	return max(jittered(n), anchore.AfterOf(err)), true
+}
+
+// cause is what the errors behind a failure say beside its reason, "" if that is all.
+func cause(err error) string {
+	why := reason(err)
+	var more []string
+	for err != nil {
+		text, next := err.Error(), error(nil)
+		if e, ok := err.(*anchore.Error); ok {
+			text, next = e.Message, e.Err
+		}
+		// The child's cause, being text, is "package.Function: why: more".
+		if _, rest, ok := strings.Cut(": "+text+": ", ": "+why+": "); ok {
+			text = strings.TrimSuffix(rest, ": ")
+		}
+		if text != "" {
+			more = append(more, text)
+		}
+		err = next
+	}
+	return strings.Join(slices.Compact(more), ": ")
 }
 
 // reason is the sentence that the image's status shows. Unlike anchore.MessageOf

@@ -77,6 +77,7 @@ type Workers struct {
 	progress map[string]anchore.Progress // of what runs, by image digest
 	tries    map[string]int              // failures so far that are worth another try, by analysis
 	status   Status
+	told     bool // that there is trouble, since the last success
 }
 
 // New makes Workers. It starts nothing.

@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,6 +40,7 @@ type world struct {
 	extend  func(catalog.Job) error
 	begin   func() error
 	metrics *prometheus.Registry
+	log     bytes.Buffer
 	Workers *Workers
 }
 
@@ -56,6 +60,7 @@ func newWorld(t *testing.T) *world {
 	w.metrics = prometheus.NewPedanticRegistry()
 	w.Workers, err = New(Config{
 		Catalog: w, Fetcher: w, Analyzer: w, Blobs: blobs, Dir: filepath.Join(t.TempDir(), "analyses"), Workers: 2, Registerer: w.metrics,
+		Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -362,6 +367,82 @@ func TestAnalyzerFails(t *testing.T) {
 				stop()
 			})
 		})
+	}
+}
+
+// A failure is one line of the log that says why once, and what else is known of it.
+func TestFailureIsLoggedOnce(t *testing.T) {
+	const why = "registry.test does not answer"
+	tests := []struct {
+		name string
+		err  error
+		line string
+	}{
+		{"postponed", anchore.E(anchore.Unavailable, "oci.Fetch", why).Because(errors.New("dial tcp: refused")),
+			`level=WARN msg="analysis postponed" digest=D attempt=1 reason="registry.test does not answer" cause="dial tcp: refused" wait=W`},
+		{"postponed without a cause", anchore.E(anchore.Unavailable, "oci.Fetch", why),
+			`level=WARN msg="analysis postponed" digest=D attempt=1 reason="registry.test does not answer" wait=W`},
+		{"failed", anchore.E(anchore.Invalid, "oci.Fetch", why), `level=WARN msg="analysis failed" digest=D attempt=1 reason="registry.test does not answer"`},
+		{"failed, told twice", anchore.E(anchore.Invalid, "oci.Fetch", why).Because(anchore.E(anchore.Invalid, "oci.get", why).Because(errors.New("cut"))),
+			`level=WARN msg="analysis failed" digest=D attempt=1 reason="registry.test does not answer" cause=cut`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				digest := w.add("a", "registry.test/app:1")
+				w.fetch = func(context.Context, string, anchore.Reference) error { return test.err }
+				stop := w.run()
+				synctest.Wait()
+				stop()
+				_, line, _ := strings.Cut(w.log.String(), " ") // the time
+				line = regexp.MustCompile(`wait=\w+`).ReplaceAllString(strings.ReplaceAll(line, digest, "D"), "wait=W")
+				if diff := cmp.Diff(test.line+"\n", line); diff != "" {
+					t.Errorf("log (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// Postponed analyses have lines of their own; they do not hide that the catalog has
+// trouble, which is told once.
+func TestTroubleIsLoggedOnce(t *testing.T) {
+	w := newWorld(t)
+	w.Workers.failed("analysis of D", errors.New("down"))
+	for range 3 {
+		w.Workers.failure("claim", errors.New("the disk is full"))
+	}
+	if got := strings.Count(w.log.String(), "the analysis worker has trouble"); got != 1 {
+		t.Errorf("told %d times, want once:\n%s", got, &w.log)
+	}
+	if s := w.Workers.Status(); s.Failures != 4 {
+		t.Errorf("%d failures are counted, want 4", s.Failures)
+	}
+}
+
+func TestCause(t *testing.T) {
+	const why = "the registry refuses"
+	inner := anchore.E(anchore.Invalid, "a", why)
+	tests := map[string]struct {
+		err  error
+		want string
+	}{
+		"a reason alone":          {inner, ""},
+		"the reason again":        {anchore.E(anchore.Invalid, "b", why).Because(inner), ""},
+		"as text":                 {anchore.E(anchore.Invalid, "b", why).Because(errors.New(why)), ""},
+		"as the start of a text":  {anchore.E(anchore.Invalid, "b", why).Because(errors.New(why + ": EOF")), "EOF"},
+		"as the child says it":    {anchore.E(anchore.Invalid, "b", why).Because(errors.New("syft: " + why + ": EOF")), "EOF"},
+		"nothing":                 {anchore.E(anchore.Invalid, "b", why).Because(errors.New("")), ""},
+		"more":                    {anchore.E(anchore.Invalid, "b", why).Because(anchore.E(anchore.Invalid, "c", "status 500").Because(io.EOF)), "status 500: EOF"},
+		"no Error":                {errors.New("boom"), "boom"},
+		"an Error without a text": {(&anchore.Error{}).Because(errors.New("boom")), "boom"},
+		"within another":          {fmt.Errorf("look: %w", inner), ""},
+	}
+	for name, test := range tests {
+		if got := cause(test.err); got != test.want {
+			t.Errorf("%s: cause() = %q, want %q", name, got, test.want)
+		}
 	}
 }
 
