@@ -609,6 +609,25 @@ func TestARefusalShowsAtOnce(t *testing.T) {
 	})
 }
 
+// Docker Hub tells with each answer how many pulls are left, and a look is none.
+func TestAUsedUpAllowanceOfPullsStopsNoLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.registry().Inject(ocitest.Fault{Header: http.Header{
+			"Ratelimit-Limit": {"100;w=21600"}, "Ratelimit-Remaining": {"0;w=21600"}, "Ratelimit-Reset": {"3600"},
+		}})
+		w.run()
+		wait(time.Minute)
+		w.registry().Reset()
+		wait(10 * time.Minute)
+		if n := w.heads(); n != 10 {
+			t.Errorf("%d looks in ten cycles, want 10", n)
+		}
+	})
+}
+
 func TestLooksAreSpreadAndBoundedAndARestartMakesNoBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, watch.Config{Interval: time.Minute, PerHost: 2}, 0)
