@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -19,7 +21,8 @@ const (
 	// maxTries bounds how often a job is tried whose failure is not the image's:
 	// with the back-off, for about three hours.
 	maxTries = 10
-	// maxCrashes bounds it where the failure probably is the image's after all.
+	// maxCrashes bounds it where the failure probably is the image's after all: its
+	// child ends unexpectedly, or the engine does while the child runs.
 	maxCrashes = 3
 	// maxRemembered bounds the memory of failures, in jobs.
 	maxRemembered = 10_000
@@ -31,7 +34,7 @@ const (
 // temporary files are gone when it returns.
 func (w *Workers) carryOut(ctx context.Context, job catalog.Job) (catalog.AnalysisResult, error) {
 	const op = "analyze.carryOut"
-	if job.Attempt > maxCrashes {
+	if job.Crashes >= maxCrashes {
 		return catalog.AnalysisResult{}, anchore.E(anchore.Invalid, op, "the engine was stopped %d times while it analyzed this image", maxCrashes)
 	}
 	work, err := os.MkdirTemp(w.cfg.Dir, "job-")
@@ -42,6 +45,11 @@ func (w *Workers) carryOut(ctx context.Context, job catalog.Job) (catalog.Analys
 	layout, name, err := w.fetch(ctx, job, work)
 	if err != nil {
 		return catalog.AnalysisResult{}, err
+	}
+	if err := w.cfg.Catalog.AnalysisBegun(ctx, job); anchore.KindOf(err) == anchore.Conflict {
+		return catalog.AnalysisResult{}, err
+	} else if err != nil {
+		return catalog.AnalysisResult{}, anchore.E(anchore.Unavailable, op, "the start of the analysis cannot be recorded").Because(err)
 	}
 	w.report(job.Digest, anchore.Progress{Step: anchore.Cataloging})
 	report, err := w.cfg.Analyzer.Analyze(ctx, sbom.Request{
@@ -121,15 +129,19 @@ func hope(k anchore.Kind) int {
 // settle tells the catalog of a failure: back into the queue, or the end.
 func (w *Workers) settle(ctx context.Context, log *slog.Logger, job catalog.Job, err error) (outcome string, _ error) {
 	why := reason(err)
+	said := []any{"reason", why}
+	if more := cause(err); more != "" {
+		said = append(said, "cause", more)
+	}
 	wait, again := w.next(job, err)
 	if again {
-		log.Warn("analysis postponed", "reason", why, "wait", wait.Round(time.Second), "error", err)
+		log.Warn("analysis postponed", append(said, "wait", wait.Round(time.Second))...)
 		if anchore.KindOf(err) != anchore.Limited {
-			w.failure("analysis of "+job.Digest, err)
+			w.failed("analysis of "+job.Digest, err)
 		}
 		return postponed, w.cfg.Catalog.PostponeAnalysis(ctx, job, time.Now().Add(wait), why)
 	}
-	log.Warn("analysis failed", "reason", why, "error", err)
+	log.Warn("analysis failed", said...)
 	w.forget(job)
 	return failed, w.cfg.Catalog.FailAnalysis(ctx, job, why)
 }
@@ -155,6 +167,27 @@ func (w *Workers) next(job catalog.Job, err error) (wait time.Duration, again bo
 		return 0, false
 	}
 	return max(jittered(n), anchore.AfterOf(err)), true
+}
+
+// cause is what the errors behind a failure say beside its reason, "" if that is all.
+func cause(err error) string {
+	why := reason(err)
+	var more []string
+	for err != nil {
+		text, next := err.Error(), error(nil)
+		if e, ok := err.(*anchore.Error); ok {
+			text, next = e.Message, e.Err
+		}
+		// The child's cause, being text, is "package.Function: why: more".
+		if _, rest, ok := strings.Cut(": "+text+": ", ": "+why+": "); ok {
+			text = strings.TrimSuffix(rest, ": ")
+		}
+		if text != "" {
+			more = append(more, text)
+		}
+		err = next
+	}
+	return strings.Join(slices.Compact(more), ": ")
 }
 
 // reason is the sentence that the image's status shows. Unlike anchore.MessageOf

@@ -67,6 +67,7 @@ func (w *Workers) success(job catalog.Job) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.status.Failures, w.status.LastError, w.status.LastSuccess = 0, "", time.Now()
+	w.told = false
 }
 
 func (w *Workers) forget(job catalog.Job) {
@@ -75,13 +76,23 @@ func (w *Workers) forget(job catalog.Job) {
 	delete(w.tries, job.Analysis)
 }
 
-func (w *Workers) failure(what string, err error) {
+// failed counts a turn that did not succeed, and that the log tells of otherwise.
+func (w *Workers) failed(what string, err error) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.status.Failures++
 	w.status.LastError = fmt.Sprintf("%s: %s", what, reason(err))
-	n := w.status.Failures
+}
+
+// failure counts a turn that did not succeed, and logs the first one since the last
+// success.
+func (w *Workers) failure(what string, err error) {
+	w.failed(what, err)
+	w.mu.Lock()
+	told := w.told
+	w.told = true
 	w.mu.Unlock()
-	if n == 1 {
+	if !told {
 		w.cfg.Logger.Error("the analysis worker has trouble", "doing", what, "error", err)
 	}
 }

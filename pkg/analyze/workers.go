@@ -28,6 +28,7 @@ type queue interface {
 // outcome is how a claimed analysis goes on. All methods: Conflict if the lease
 // was lost.
 type outcome interface {
+	AnalysisBegun(ctx context.Context, j catalog.Job) error
 	ExtendAnalysis(ctx context.Context, j catalog.Job, lease time.Duration) error
 	FinishAnalysis(ctx context.Context, j catalog.Job, r catalog.AnalysisResult) error
 	FailAnalysis(ctx context.Context, j catalog.Job, reason string) error
@@ -76,6 +77,7 @@ type Workers struct {
 	progress map[string]anchore.Progress // of what runs, by image digest
 	tries    map[string]int              // failures so far that are worth another try, by analysis
 	status   Status
+	told     bool // that there is trouble, since the last success
 }
 
 // New makes Workers. It starts nothing.

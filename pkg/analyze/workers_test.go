@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -35,7 +38,9 @@ type world struct {
 	mu      sync.Mutex
 	fetched []string // accounts, in order
 	extend  func(catalog.Job) error
+	begin   func() error // instead of telling the catalog
 	metrics *prometheus.Registry
+	log     bytes.Buffer
 	Workers *Workers
 }
 
@@ -55,6 +60,7 @@ func newWorld(t *testing.T) *world {
 	w.metrics = prometheus.NewPedanticRegistry()
 	w.Workers, err = New(Config{
 		Catalog: w, Fetcher: w, Analyzer: w, Blobs: blobs, Dir: filepath.Join(t.TempDir(), "analyses"), Workers: 2, Registerer: w.metrics,
+		Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +74,14 @@ func (w *world) ExtendAnalysis(ctx context.Context, j catalog.Job, lease time.Du
 		return w.extend(j)
 	}
 	return w.Catalog.ExtendAnalysis(ctx, j, lease)
+}
+
+// AnalysisBegun lets a test fail it.
+func (w *world) AnalysisBegun(ctx context.Context, j catalog.Job) error {
+	if w.begin != nil {
+		return w.begin()
+	}
+	return w.Catalog.AnalysisBegun(ctx, j)
 }
 
 func (w *world) Fetch(ctx context.Context, account string, ref anchore.Reference, dir string, progress func(done, total int64)) error {
@@ -356,6 +370,82 @@ func TestAnalyzerFails(t *testing.T) {
 	}
 }
 
+// A failure is one line of the log that says why once, and what else is known of it.
+func TestFailureIsLoggedOnce(t *testing.T) {
+	const why = "registry.test does not answer"
+	tests := []struct {
+		name string
+		err  error
+		line string
+	}{
+		{"postponed", anchore.E(anchore.Unavailable, "oci.Fetch", why).Because(errors.New("dial tcp: refused")),
+			`level=WARN msg="analysis postponed" digest=D attempt=1 reason="registry.test does not answer" cause="dial tcp: refused" wait=W`},
+		{"postponed without a cause", anchore.E(anchore.Unavailable, "oci.Fetch", why),
+			`level=WARN msg="analysis postponed" digest=D attempt=1 reason="registry.test does not answer" wait=W`},
+		{"failed", anchore.E(anchore.Invalid, "oci.Fetch", why), `level=WARN msg="analysis failed" digest=D attempt=1 reason="registry.test does not answer"`},
+		{"failed, told twice", anchore.E(anchore.Invalid, "oci.Fetch", why).Because(anchore.E(anchore.Invalid, "oci.get", why).Because(errors.New("cut"))),
+			`level=WARN msg="analysis failed" digest=D attempt=1 reason="registry.test does not answer" cause=cut`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				digest := w.add("a", "registry.test/app:1")
+				w.fetch = func(context.Context, string, anchore.Reference) error { return test.err }
+				stop := w.run()
+				synctest.Wait()
+				stop()
+				_, line, _ := strings.Cut(w.log.String(), " ") // the time
+				line = regexp.MustCompile(`wait=\w+`).ReplaceAllString(strings.ReplaceAll(line, digest, "D"), "wait=W")
+				if diff := cmp.Diff(test.line+"\n", line); diff != "" {
+					t.Errorf("log (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// Postponed analyses have lines of their own; they do not hide that the catalog has
+// trouble, which is told once.
+func TestTroubleIsLoggedOnce(t *testing.T) {
+	w := newWorld(t)
+	w.Workers.failed("analysis of D", errors.New("down"))
+	for range 3 {
+		w.Workers.failure("claim", errors.New("the disk is full"))
+	}
+	if got := strings.Count(w.log.String(), "the analysis worker has trouble"); got != 1 {
+		t.Errorf("told %d times, want once:\n%s", got, &w.log)
+	}
+	if s := w.Workers.Status(); s.Failures != 4 {
+		t.Errorf("%d failures are counted, want 4", s.Failures)
+	}
+}
+
+func TestCause(t *testing.T) {
+	const why = "the registry refuses"
+	inner := anchore.E(anchore.Invalid, "a", why)
+	tests := map[string]struct {
+		err  error
+		want string
+	}{
+		"a reason alone":          {inner, ""},
+		"the reason again":        {anchore.E(anchore.Invalid, "b", why).Because(inner), ""},
+		"as text":                 {anchore.E(anchore.Invalid, "b", why).Because(errors.New(why)), ""},
+		"as the start of a text":  {anchore.E(anchore.Invalid, "b", why).Because(errors.New(why + ": EOF")), "EOF"},
+		"as the child says it":    {anchore.E(anchore.Invalid, "b", why).Because(errors.New("syft: " + why + ": EOF")), "EOF"},
+		"nothing":                 {anchore.E(anchore.Invalid, "b", why).Because(errors.New("")), ""},
+		"more":                    {anchore.E(anchore.Invalid, "b", why).Because(anchore.E(anchore.Invalid, "c", "status 500").Because(io.EOF)), "status 500: EOF"},
+		"no Error":                {errors.New("boom"), "boom"},
+		"an Error without a text": {(&anchore.Error{}).Because(errors.New("boom")), "boom"},
+		"within another":          {fmt.Errorf("look: %w", inner), ""},
+	}
+	for name, test := range tests {
+		if got := cause(test.err); got != test.want {
+			t.Errorf("%s: cause() = %q, want %q", name, got, test.want)
+		}
+	}
+}
+
 func TestShutdown(t *testing.T) {
 	tests := []struct {
 		name string
@@ -462,11 +552,8 @@ func TestKilledEngines(t *testing.T) {
 		if err := os.MkdirAll(left, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		for range maxCrashes { // engines that took it and were never heard of again
-			if _, ok, _, err := w.ClaimAnalysis(t.Context(), time.Minute); !ok || err != nil {
-				t.Fatal(ok, err)
-			}
-			time.Sleep(2 * time.Minute)
+		for range maxCrashes { // engines that began to analyze it and were never heard of again
+			w.killed(true)
 		}
 		stop := w.run()
 		synctest.Wait()
@@ -475,6 +562,77 @@ func TestKilledEngines(t *testing.T) {
 			t.Errorf("what a killed engine left is still there: %v", err)
 		}
 		stop()
+	})
+}
+
+// killed is an engine that took an analysis and was never heard of again, before or
+// after it started the child.
+func (w *world) killed(reached bool) {
+	w.t.Helper()
+	job, ok, _, err := w.ClaimAnalysis(w.t.Context(), time.Minute)
+	if !ok || err != nil {
+		w.t.Fatal(ok, err)
+	}
+	if reached {
+		if err := w.AnalysisBegun(w.t.Context(), job); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	time.Sleep(2 * time.Minute)
+}
+
+func TestEnginesKilledWhileTheyFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		digest := w.add("a", "registry.test/app:1")
+		for range 10 * maxCrashes {
+			w.killed(false)
+		}
+		for range maxCrashes - 1 {
+			w.killed(true)
+		}
+		stop := w.run()
+		synctest.Wait()
+		w.expect("a", digest, anchore.Analyzed, "")
+		stop()
+	})
+}
+
+// The workers tell that the child begins, and only then: who is killed while they
+// fetch has caused nothing.
+func TestBegunBeforeTheChild(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		digest := w.add("a", "registry.test/app:1")
+		var told []string
+		begins := []error{anchore.E(anchore.Conflict, "test", "lost"), errors.New("the disk is full"), nil}
+		w.begin = func() (err error) {
+			told = append(told, "begun")
+			err, begins = begins[0], begins[1:]
+			return err
+		}
+		w.fetch = func(context.Context, string, anchore.Reference) error {
+			told = append(told, "fetched")
+			return nil
+		}
+		w.analyze = func(context.Context, sbom.Request) (sbom.Report, error) {
+			told = append(told, "analyzed")
+			return sbom.Report{}, anchore.E(anchore.Invalid, "test", "no image")
+		}
+		stop := w.run()
+		synctest.Wait()
+		w.counted(lost, 1)
+		time.Sleep(time.Minute) // the lease ends
+		synctest.Wait()
+		w.expect("a", digest, anchore.NotAnalyzed, "the start of the analysis cannot be recorded")
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		w.expect("a", digest, anchore.AnalysisFailed, "no image")
+		stop()
+		want := []string{"fetched", "begun", "fetched", "begun", "fetched", "begun", "analyzed"}
+		if diff := cmp.Diff(want, told); diff != "" {
+			t.Errorf("what happened (-want +got):\n%s", diff)
+		}
 	})
 }
 

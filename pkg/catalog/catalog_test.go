@@ -559,6 +559,48 @@ func TestLeases(t *testing.T) {
 	}
 }
 
+// Only a lease in which the child was begun, and whose end nobody told, may have
+// been a crash that the image caused.
+func TestCrashesAreCounted(t *testing.T) {
+	w := newWorld(t)
+	w.add("admin", "alpine", "A")
+	killed := func(reached bool) int {
+		t.Helper()
+		job, ok := w.claim()
+		if !ok {
+			t.Fatal("no analysis is due")
+		}
+		if reached {
+			if err := w.AnalysisBegun(t.Context(), job); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.EndLeases(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return job.Crashes
+	}
+	var got []int
+	for _, reached := range []bool{false, false, false, false, true, false, true} {
+		got = append(got, killed(reached))
+	}
+	diff(t, "crashes before each claim", []int{0, 0, 0, 0, 0, 1, 1}, got)
+	job, _ := w.claim()
+	for what, end := range map[string]func() error{
+		"released":  func() error { return w.ReleaseAnalysis(t.Context(), job) },
+		"postponed": func() error { return w.PostponeAnalysis(t.Context(), job, time.Now(), "wait") },
+	} {
+		if err := errors.Join(w.AnalysisBegun(t.Context(), job), end()); err != nil {
+			t.Fatal(err)
+		}
+		if anchore.KindOf(w.AnalysisBegun(t.Context(), job)) != anchore.Conflict {
+			t.Errorf("%s: AnalysisBegun without a lease is no conflict", what)
+		}
+		job, _ = w.claim()
+		diff(t, "crashes after it was "+what, 2, job.Crashes)
+	}
+}
+
 func TestLeasesOfAKilledProcessEndAtStart(t *testing.T) {
 	w := newWorld(t)
 	w.add("admin", "alpine", "A")

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/anchore/anchore-engine/pkg/oci/ocitest"
 )
 
 const (
@@ -66,6 +68,26 @@ func TestKilledEngineLosesNothing(t *testing.T) {
 	t.Logf("killed %d times", rounds)
 	e.start()
 	checkNothingLost(t, e, recv, refs, last)
+}
+
+// TestKilledWhileFetching kills the engine more often than an image may crash it, but
+// while its layers are fetched: that is not the image's doing.
+func TestKilledWhileFetching(t *testing.T) {
+	reg := newRegistry(t)
+	ref := reg.ref("crash/slow", "v1")
+	image := ocitest.Image(ocitest.Spec{Version: "1.0.0"})
+	reg.put(t, ref, image)
+	layer := layers(t, image)[0]
+	const kills = 4
+	reg.Inject(ocitest.Fault{Method: http.MethodGet, Path: layer, Times: kills, Delay: patience})
+	e := startEngine(t, watching)
+	e.mustCLI("image", "add", ref)
+	for n := 1; n <= kills; n++ {
+		waitFor(t, "a fetch", func() bool { return reg.Requests(http.MethodGet, layer) >= n })
+		e.kill()
+		e.start()
+	}
+	e.mustCLI("image", "wait", ref, "--interval", "0.1")
 }
 
 // checkNothingLost waits until the engine has seen the last state of every tag and

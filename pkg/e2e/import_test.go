@@ -31,7 +31,7 @@ func TestImport(t *testing.T) {
 
 	e := startEngine(t, fmt.Sprintf("webhooks: {general: {url: '%s/<notification_type>/<userId>'}}", hook.URL))
 	shown := e.mustCLI("image", "import", "--infile", file, "--tag", "docker.io/team/app:1.0", "--tag", "team/app:latest", "--noautosubscribe")
-	for _, line := range []string{"Image Digest: " + digest, "Analysis Status: analyzed", "Distro: debian", "Layer Count: 2", "Full Tag: docker.io/team/app:1.0", "Full Tag: docker.io/team/app:latest"} {
+	for _, line := range []string{"Image Digest: " + digest, "Parent Digest: " + digest, "Analysis Status: analyzed", "Distro: debian", "Layer Count: 2", "Full Tag: docker.io/team/app:1.0", "Full Tag: docker.io/team/app:latest"} {
 		if !strings.Contains(shown, line+"\n") {
 			t.Errorf("image import shows no line %q:\n%s", line, shown)
 		}

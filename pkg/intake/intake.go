@@ -155,44 +155,46 @@ func (i *Intake) lookupFailed(ctx context.Context, r Request, cause error) {
 // Look takes in what a watched tag names now, tagDigest being what the registry
 // said a moment ago. cause is "watcher" or "hint". It writes nothing, and asks the
 // registry nothing, if that is recorded already or was refused for a reason that
-// still holds. Refusals, an image that is too large or that lacks the platform, are
-// recorded and logged once, and are no error. Errors: those of oci.Client.Resolve
-// and of the catalog.
-func (i *Intake) Look(ctx context.Context, w catalog.WatchedTag, tagDigest, cause string) (seen catalog.Seen, err error) {
+// still holds. A refusal, of an image that is too large or that lacks the platform,
+// is returned as long as it holds, zero if what the tag names is recorded; it is
+// recorded and logged once, and is no error. Errors: those of oci.Client.Resolve and
+// of the catalog; nothing is said of a refusal then.
+func (i *Intake) Look(ctx context.Context, w catalog.WatchedTag, tagDigest, cause string) (refused catalog.Refusal, err error) {
 	platform := i.platform(w.Ref, w.Platform)
 	if i.settled(w, tagDigest, platform) {
-		return catalog.Seen{}, nil
+		return w.Refusal, nil
 	}
 	err = newest(w.Ref, func() (err error) {
-		seen, err = i.look(ctx, w, platform, cause)
+		refused, err = i.look(ctx, w, platform, cause)
 		return err
 	})
-	return seen, err
+	return refused, err
 }
 
-func (i *Intake) look(ctx context.Context, w catalog.WatchedTag, platform anchore.Platform, cause string) (catalog.Seen, error) {
+func (i *Intake) look(ctx context.Context, w catalog.WatchedTag, platform anchore.Platform, cause string) (catalog.Refusal, error) {
 	state, err := i.cfg.Catalog.TagState(ctx, w.Account, w.Ref)
 	if err != nil {
-		return catalog.Seen{}, err
+		return catalog.Refusal{}, err
 	}
 	m, err := i.cfg.Registry.Resolve(ctx, w.Account, w.Ref, platform)
 	if missingPlatform(err) {
-		return catalog.Seen{}, i.refuse(ctx, w, catalog.Refusal{
+		return i.refuse(ctx, w, catalog.Refusal{
 			TagDigest: m.TagDigest, Reason: catalog.RefusedPlatform, Limit: platform.String(),
 			Message: anchore.MessageOf(err), Details: map[string]any{"tag_digest": m.TagDigest, "platform": platform.String()},
 		})
 	}
 	if err != nil {
-		return catalog.Seen{}, err
+		return catalog.Refusal{}, err
 	}
 	if checkSize(m, i.cfg.MaxSizeMB) != nil {
-		return catalog.Seen{}, i.refuse(ctx, w, catalog.Refusal{
+		return i.refuse(ctx, w, catalog.Refusal{
 			TagDigest: m.TagDigest, Digest: m.Digest, Reason: catalog.RefusedSize, Limit: limitText(i.cfg.MaxSizeMB),
 			Message: fmt.Sprintf("Image size is too large based on max size specified in the configuration: %s has %.2f MB, the limit is %s MB", w.Ref, sizeMB(m.Size), limitText(i.cfg.MaxSizeMB)),
 			Details: sizeDetail(m, i.cfg.MaxSizeMB),
 		})
 	}
-	return i.cfg.Catalog.SawTag(ctx, catalog.Sighting{Account: w.Account, Manifest: m, Version: state.Version, Cause: cause})
+	_, err = i.cfg.Catalog.SawTag(ctx, catalog.Sighting{Account: w.Account, Manifest: m, Version: state.Version, Cause: cause})
+	return catalog.Refusal{}, err
 }
 
 // settled reports whether there is nothing to do about what the tag names: it is
@@ -213,12 +215,15 @@ func (i *Intake) settled(w catalog.WatchedTag, tagDigest string, platform anchor
 	return w.Refusal.Reason == "" && w.TagDigest == tagDigest
 }
 
-func (i *Intake) refuse(ctx context.Context, w catalog.WatchedTag, r catalog.Refusal) error {
+func (i *Intake) refuse(ctx context.Context, w catalog.WatchedTag, r catalog.Refusal) (catalog.Refusal, error) {
 	first, err := i.cfg.Catalog.TagRefused(ctx, w.Account, w.Ref, r)
 	if first {
 		i.cfg.Logger.ErrorContext(ctx, r.Message, "service", "catalog", "account", w.Account, "tag", w.Ref.FullTag(), "digest", r.TagDigest, "reason", r.Reason, "limit", r.Limit)
 	}
-	return err
+	if err != nil {
+		return catalog.Refusal{}, err
+	}
+	return r, nil
 }
 
 func missingPlatform(err error) bool {

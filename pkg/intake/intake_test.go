@@ -158,8 +158,9 @@ func TestLook(t *testing.T) {
 	big := ocitest.Image(ocitest.Spec{Padding: 2 << 20})
 	srv.Push(t, "app:latest", big)
 	for range 3 {
-		if seen, err := strict.Look(t.Context(), watched(), big.Digest, "watcher"); err != nil || seen.Moved {
-			t.Fatalf("Look at a too large image = %+v, %v", seen, err)
+		refused, err := strict.Look(t.Context(), watched(), big.Digest, "watcher")
+		if err != nil || refused.Reason != catalog.RefusedSize || refused.TagDigest != big.Digest || refused.Message == "" {
+			t.Fatalf("Look at a too large image = %+v, %v", refused, err)
 		}
 	}
 	if n := srv.Requests("GET", "/manifests/"+"latest"); n != 2 {
@@ -169,15 +170,15 @@ func TestLook(t *testing.T) {
 		t.Errorf("watched tag %+v, want a refusal and the old digest", w)
 	}
 	// A raised limit lets the next look take it.
-	if seen, err := lax.Look(t.Context(), watched(), big.Digest, "watcher"); err != nil || !seen.Moved {
-		t.Fatalf("Look under a raised limit = %+v, %v", seen, err)
+	if refused, err := lax.Look(t.Context(), watched(), big.Digest, "watcher"); err != nil || refused.Reason != "" || watched().Digest != big.Digest {
+		t.Fatalf("Look under a raised limit = %+v, %v; recorded %s", refused, err, watched().Digest)
 	}
 	arm := ocitest.Index(ocitest.Image(ocitest.Spec{Platform: anchore.Platform{OS: "linux", Architecture: "arm64"}}))
 	srv.Push(t, "app:latest", arm)
 	srv.Reset()
 	for range 3 {
-		if _, err := lax.Look(t.Context(), watched(), arm.Digest, "watcher"); err != nil {
-			t.Fatal(err)
+		if refused, err := lax.Look(t.Context(), watched(), arm.Digest, "watcher"); err != nil || refused.Reason != catalog.RefusedPlatform {
+			t.Fatalf("Look at an image without the platform = %+v, %v", refused, err)
 		}
 	}
 	events, _, err := c.Events(t.Context(), "admin", catalog.EventFilter{Type: string(anchore.EventPlatformMissing)}, 1, 10)

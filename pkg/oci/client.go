@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -67,6 +68,9 @@ const (
 	maxManifest = 4 << 20
 	maxConfig   = 8 << 20
 	maxToken    = 64 << 10
+
+	// maxHosts bounds what is kept for hosts, which any user may name.
+	maxHosts = 1024
 )
 
 // Client asks registries. It is safe for concurrent use and keeps connections,
@@ -93,6 +97,7 @@ type host struct {
 	slots chan struct{}  // of short requests
 	bulk  chan struct{}  // of layers, so that they do not hold up the rest
 	links map[bool]*line // by whether they are insecure; under Client.mu
+	asked atomic.Int32   // requests that run or wait; raised under Client.mu
 }
 
 // line is a way to a registry: as the configuration says, or insecure because a
@@ -151,12 +156,16 @@ func (c *Client) Close() {
 	}
 }
 
-func (c *Client) host(registry string, insecure bool) (*host, *line) {
+// enter returns what is kept for the registry, and keeps it until h.asked is lowered.
+func (c *Client) enter(registry string, insecure bool) (*host, *line) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	reg := c.cfg.Registries[registry]
 	h := c.hosts[registry]
 	if h == nil {
+		if len(c.hosts) >= maxHosts {
+			c.dropIdle()
+		}
 		n := cmp.Or(reg.Concurrency, c.cfg.Concurrency)
 		h = &host{slots: make(chan struct{}, n), bulk: make(chan struct{}, n), links: map[bool]*line{}}
 		c.hosts[registry] = h
@@ -171,7 +180,22 @@ func (c *Client) host(registry string, insecure bool) (*host, *line) {
 		l.client = &http.Client{Transport: transport, CheckRedirect: func(req *http.Request, via []*http.Request) error { return c.checkRedirect(l, req, via) }}
 		h.links[insecure] = l
 	}
+	h.asked.Add(1)
 	return h, l
+}
+
+// dropIdle forgets the hosts that nothing is asked of now: all of them, since it is
+// seldom, and who is asked again costs a handshake.
+func (c *Client) dropIdle() {
+	for registry, h := range c.hosts {
+		if h.asked.Load() > 0 {
+			continue
+		}
+		for _, l := range h.links {
+			l.client.CloseIdleConnections()
+		}
+		delete(c.hosts, registry)
+	}
 }
 
 func (c *Client) newTransport(reg Registry, insecure bool) *http.Transport {
@@ -225,16 +249,22 @@ func address(registry string) string {
 	return registry
 }
 
-// take waits for one of the registry's slots.
-func (h *host) take(ctx context.Context, r request) (release func(), err error) {
+// take waits for one of the registry's slots. What it returns is the way there, to
+// be released once.
+func (c *Client) take(ctx context.Context, r request, insecure bool) (l *line, release func(), err error) {
+	h, l := c.enter(r.Ref.Registry, insecure)
 	slots := h.slots
 	if strings.HasPrefix(r.Path, "blobs/") {
 		slots = h.bulk
 	}
 	select {
 	case slots <- struct{}{}:
-		return func() { <-slots }, nil
+		return l, func() {
+			<-slots
+			h.asked.Add(-1)
+		}, nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		h.asked.Add(-1)
+		return nil, nil, ctx.Err()
 	}
 }

@@ -66,8 +66,7 @@ func (c *Client) ask(ctx context.Context, r request) (*http.Response, error) {
 
 // askAs is ask with a given credential.
 func (c *Client) askAs(ctx context.Context, r request, cred Credential) (*http.Response, error) {
-	h, l := c.host(r.Ref.Registry, cred.Insecure)
-	release, err := h.take(ctx, r)
+	l, release, err := c.take(ctx, r, cred.Insecure)
 	if err != nil {
 		return nil, err
 	}

@@ -120,6 +120,9 @@ func (t *target) learn(j job, r result, now time.Time) {
 		if reason, changed := r.failed[tag.Account]; changed {
 			tag.Failed = reason
 		}
+		if refusal, changed := r.refused[tag.Account]; changed {
+			tag.Refusal = refusal
+		}
 		switch {
 		case anchore.KindOf(r.err) == anchore.NotFound && r.err != nil:
 			if tag.GoneSince.IsZero() {

@@ -47,7 +47,7 @@ type Registry interface {
 
 // Intake takes in what changed; see intake.Intake.
 type Intake interface {
-	Look(ctx context.Context, tag catalog.WatchedTag, digest, why string) (catalog.Seen, error)
+	Look(ctx context.Context, tag catalog.WatchedTag, digest, why string) (refused catalog.Refusal, err error)
 	LookRepository(ctx context.Context, w catalog.WatchedRepository, tags []string) (more bool, err error)
 }
 
@@ -171,10 +171,11 @@ func (j job) concerns(i int, account string) bool {
 
 // result is what came of a look.
 type result struct {
-	digest string
-	failed map[string]string // of a tag: what is now recorded in WatchedTag.Failed, by account, where it changed
-	more   bool              // of a repository: there is more to take at once
-	err    error
+	digest  string
+	failed  map[string]string          // of a tag: what is now recorded in WatchedTag.Failed, by account, where it changed
+	refused map[string]catalog.Refusal // the same of WatchedTag.Refusal
+	more    bool                       // of a repository: there is more to take at once
+	err     error
 }
 
 // New builds a Watcher.
@@ -533,16 +534,30 @@ func (w *Watcher) lookAt(ctx context.Context, r *result, j job) error {
 	r.digest = digest
 	for i, tag := range j.tags {
 		if tag.TagDigest != digest || !tag.GoneSince.IsZero() || tag.Refusal.TagDigest != "" {
-			if _, e := w.cfg.Intake.Look(ctx, tag, digest, j.why); e != nil {
+			refused, e := w.cfg.Intake.Look(ctx, tag, digest, j.why)
+			if e != nil {
 				err = errors.Join(err, w.notLookedAt(ctx, r, j.tags[i:i+1], e))
 				continue
 			}
+			r.refuses(tag, refused)
 		}
 		if tag.Failed != "" {
 			w.lookedAt(ctx, r, tag)
 		}
 	}
 	return err
+}
+
+// refuses notes that what a tag names is refused, or, if refused is zero, that it is
+// not.
+func (r *result) refuses(tag catalog.WatchedTag, refused catalog.Refusal) {
+	if refused.Reason == tag.Refusal.Reason && refused.TagDigest == tag.Refusal.TagDigest && refused.Limit == tag.Refusal.Limit {
+		return
+	}
+	if r.refused == nil {
+		r.refused = map[string]catalog.Refusal{}
+	}
+	r.refused[tag.Account] = refused
 }
 
 func (w *Watcher) gone(ctx context.Context, tags []catalog.WatchedTag) error {

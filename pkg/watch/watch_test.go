@@ -696,6 +696,63 @@ func TestHintLooksNow(t *testing.T) {
 	})
 }
 
+// What a look refuses shows at once, to each account, and no longer than it is refused.
+func TestARefusalShowsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: 10 * time.Second}, 1)
+		big, small := ocitest.Image(ocitest.Spec{Padding: 2 << 20}), ocitest.Image(ocitest.Spec{Version: "2"})
+		arm := ocitest.Index(ocitest.Image(ocitest.Spec{Platform: anchore.Platform{OS: "linux", Architecture: "arm64"}}))
+		w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.add("team", "app:latest")
+		w.run()
+		wait(11 * time.Second)
+		for i, step := range []struct {
+			what ocitest.Artifact
+			says string // "" if it is taken
+		}{
+			{big, "Image size is too large"}, {arm, "linux/amd64"}, {big, "Image size is too large"},
+			{small, ""}, {big, "Image size is too large"}, {small, ""},
+		} {
+			w.push("app:latest", step.what)
+			wait(11 * time.Second)
+			for _, account := range []string{"admin", "team"} {
+				look := w.watcher.TagLook(account, "registry.test/app:latest")
+				if (look.Error == "") != (step.says == "") || !strings.Contains(look.Error, step.says) {
+					t.Errorf("step %d: the last error of %s is %q, want %q", i, account, look.Error, step.says)
+				}
+			}
+			w.registry().Reset()
+			wait(20 * time.Second)
+			if n := w.registry().Requests("GET", ""); n != 0 {
+				t.Errorf("step %d: %d pulls for what is settled, want 0", i, n)
+			}
+		}
+		if got := w.events("admin", anchore.EventImageTooLarge); len(got) != 3 {
+			t.Errorf("%d events of images that are too large, want 3", len(got))
+		}
+	})
+}
+
+// Docker Hub tells with each answer how many pulls are left, and a look is none.
+func TestAUsedUpAllowanceOfPullsStopsNoLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.registry().Inject(ocitest.Fault{Header: http.Header{
+			"Ratelimit-Limit": {"100;w=21600"}, "Ratelimit-Remaining": {"0;w=21600"}, "Ratelimit-Reset": {"3600"},
+		}})
+		w.run()
+		wait(time.Minute)
+		w.registry().Reset()
+		wait(10 * time.Minute)
+		if n := w.heads(); n != 10 {
+			t.Errorf("%d looks in ten cycles, want 10", n)
+		}
+	})
+}
+
 func TestLooksAreSpreadAndBoundedAndARestartMakesNoBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, watch.Config{Interval: time.Minute, PerHost: 2}, 0)

@@ -39,6 +39,7 @@ type Job struct {
 	Token    uint64 // of the lease
 	Digest   string // of the image manifest
 	Attempt  int    // 1 for the first; postponements are not counted
+	Crashes  int    // leases before that reached the child, and whose end nobody told
 	Sources  []Source
 }
 
@@ -84,7 +85,7 @@ func (q *Analyses) ClaimAnalysis(ctx context.Context, lease time.Duration) (job 
 		if err != nil {
 			return err
 		}
-		job = Job{Analysis: claimed.ID, Token: claimed.Token, Digest: claimed.Digest, Attempt: claimed.Attempt}
+		job = Job{Analysis: claimed.ID, Token: claimed.Token, Digest: claimed.Digest, Attempt: claimed.Attempt, Crashes: claimed.Crashes}
 		ok = true
 		return nil
 	})
@@ -125,6 +126,16 @@ func (q *Analyses) ExtendAnalysis(ctx context.Context, j Job, lease time.Duratio
 	due := table.Nanos(time.Now().Add(lease))
 	return q.held(ctx, j, func(tx store.Tx, _, next *work.Row) error {
 		next.Due = due
+		return nil
+	})
+}
+
+// AnalysisBegun records that the caller is about to start the child: if nothing more
+// is heard of this lease, the image may be the reason. Errors: Conflict if the lease
+// was lost.
+func (q *Analyses) AnalysisBegun(ctx context.Context, j Job) error {
+	return q.held(ctx, j, func(_ store.Tx, _, next *work.Row) error {
+		next.Begun = true
 		return nil
 	})
 }
@@ -232,6 +243,7 @@ func (q *Analyses) requeue(ctx context.Context, j Job, due time.Time, reason str
 	err := q.held(ctx, j, func(_ store.Tx, _, next *work.Row) error {
 		next.State, next.Reason, next.Due = work.Queued, reason, table.Nanos(due)
 		next.Attempt--
+		next.Begun = false
 		return nil
 	})
 	if err == nil {

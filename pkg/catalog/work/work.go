@@ -43,6 +43,9 @@ type Row struct {
 
 	Manifest store.Digest `cbor:"15,keyasint,omitempty"` // the image manifest, a blob
 	Config   store.Digest `cbor:"16,keyasint,omitempty"` // the image configuration, a blob
+
+	Begun   bool `cbor:"17,keyasint,omitempty"` // Running: this lease has reached the child
+	Crashes int  `cbor:"18,keyasint,omitempty"` // leases that reached the child and ended by themselves
 }
 
 const (
@@ -168,12 +171,18 @@ func Waiting(tx store.Tx) ([]*Row, error) {
 	return Table.By(tx, ByDue, store.Range{Limit: store.MaxPage})
 }
 
-// Claim gives the analysis to the caller until the lease ends.
+// Claim gives the analysis to the caller until the lease ends. If the lease before
+// ended by itself after it had reached the child, that counts as a crash: the image
+// may have caused it. What stopped an engine that only fetched was something else.
 func Claim(tx store.Tx, row *Row, now time.Time, lease time.Duration) (*Row, error) {
 	next := *row
 	next.State, next.Reason = Running, ""
 	next.Token++
 	next.Attempt++
+	if row.Begun {
+		next.Begun = false
+		next.Crashes++
+	}
 	next.Due = table.Nanos(now.Add(lease))
 	return &next, Table.Replace(tx, row, &next)
 }
@@ -218,7 +227,7 @@ func (r *Row) Status() anchore.AnalysisStatus {
 
 // End makes the row that of an analysis that is over.
 func (r *Row) End(state State, now time.Time) {
-	r.State, r.Due, r.Finished = state, 0, table.Nanos(now)
+	r.State, r.Due, r.Finished, r.Begun = state, 0, table.Nanos(now), false
 }
 
 // Summarize records what the analysis found out.

@@ -296,22 +296,28 @@ func analysisState(image any) string {
 	return ""
 }
 
-// stepText is "fetching layers, 3.2 of 29.5 MB (11 %)", or the step's name alone.
+// stepText is "fetching layers, 3.2 of 29.5 MB (11 %)", with kB where there is less
+// than one MB in all, or the step's name alone.
 func stepText(progress any) string {
 	step := render.Text(render.At(progress, "step"))
-	done, total := megabytes(render.At(progress, "done")), megabytes(render.At(progress, "total"))
+	done, total := number(render.At(progress, "done")), number(render.At(progress, "total"))
 	if total == 0 {
 		return step
 	}
-	return fmt.Sprintf("%s, %.1f of %.1f MB (%.0f %%)", step, done, total, 100*done/total)
+	unit, size := "MB", 1e6
+	if total < size {
+		unit, size = "kB", 1e3
+	}
+	return fmt.Sprintf("%s, %.1f of %.1f %s (%.0f %%)", step, done/size, total/size, unit, 100*done/total)
 }
 
-func megabytes(v any) float64 {
+// number is a number of an answer, 0 for anything else.
+func number(v any) float64 {
 	if _, ok := v.(render.Number); !ok {
 		return 0
 	}
 	f, _ := render.Rational(v).Float64()
-	return f / 1e6
+	return f
 }
 
 type listOptions struct {

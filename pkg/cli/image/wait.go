@@ -128,7 +128,7 @@ func (p *progress) show(status string, image any) {
 
 // fetched is the part of the layers that is here, from 0 to 1; -1 if unknown.
 func fetched(image any) float64 {
-	done, total := megabytes(render.At(image, "analysis_progress", "done")), megabytes(render.At(image, "analysis_progress", "total"))
+	done, total := number(render.At(image, "analysis_progress", "done")), number(render.At(image, "analysis_progress", "total"))
 	if total <= 0 || done < 0 {
 		return -1
 	}
