@@ -3,9 +3,12 @@ package catalog_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -235,8 +238,75 @@ func TestPasswordsAreNotInTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	fresh := worldOn(t, s, blobs, func(c *catalog.Config) { c.Seal = w.config.Seal })
-	if _, _, err := fresh.RegistryFor(t.Context(), "alice", manifest("quay.io/a", "x").Ref); anchore.KindOf(err) != anchore.Unavailable {
+	if _, _, err := fresh.RegistryFor(t.Context(), "alice", manifest("quay.io/a", "x").Ref); anchore.KindOf(err) != anchore.Forbidden {
 		t.Errorf("alice got admin's password: %v", err)
+	}
+}
+
+// otherKey is a ring with the ids of the key file at path, whose keys are others.
+func otherKey(t *testing.T, path string) *seal.Ring {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	id, _, _ := strings.Cut(lines[len(lines)-1], " ")
+	other := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(other, []byte(id+" "+base64.StdEncoding.EncodeToString(make([]byte, 32))+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ring, err := seal.Open(other, []string{id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+// TestPasswordThatCannotBeDecrypted: it keeps nothing from working but what needs
+// it, and a new one mends that.
+func TestPasswordThatCannotBeDecrypted(t *testing.T) {
+	s, blobs := openStores(t)
+	path := filepath.Join(t.TempDir(), "key")
+	ring, err := seal.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := worldOn(t, s, blobs, func(c *catalog.Config) { c.Seal = ring })
+	old.addRegistry(anchore.Registry{Account: "admin", Name: "quay.io", User: "u", Password: "horse", Verify: true})
+	old.addRegistry(anchore.Registry{Account: "admin", Name: "quay.io/other/*", User: "u", Password: "horse"})
+	w := worldOn(t, s, blobs, func(c *catalog.Config) { c.Seal = otherKey(t, path) })
+	ctx := t.Context()
+
+	if got := w.credentialFor("admin", "ghcr.io/a"); got != "" {
+		t.Errorf("a registry without a credential is read as %q", got)
+	}
+	_, _, err = w.RegistryFor(ctx, "admin", manifest("quay.io/a", "x").Ref)
+	if anchore.KindOf(err) != anchore.Forbidden || !strings.Contains(anchore.MessageOf(err), "quay.io cannot be decrypted; set it again with anchore-cli registry update quay.io") {
+		t.Errorf("RegistryFor: %v; want what to do", err)
+	}
+	want := anchore.Registry{Account: "admin", Name: "quay.io", Title: "quay.io", Type: anchore.RegistryDocker, User: "u", Verify: true}
+	got, err := w.Registry(ctx, "admin", "quay.io")
+	if diff := cmp.Diff(want, got, withoutTimes); diff != "" || err != nil {
+		t.Errorf("Registry: %v (-want +got):\n%s", err, diff)
+	}
+	if list, err := w.Registries(ctx, "admin"); len(list) != 2 || err != nil {
+		t.Errorf("Registries = %v, %v; want 2", list, err)
+	}
+	if _, err := w.AddRegistry(ctx, want, nil); anchore.KindOf(err) != anchore.Conflict {
+		t.Errorf("adding it again: %v, want conflict", err)
+	}
+	if _, err := w.UpdateRegistry(ctx, "admin", "quay.io", catalog.RegistryUpdate{Title: new("Quay")}, nil); anchore.KindOf(err) != anchore.Forbidden {
+		t.Errorf("an update without a password: %v, want forbidden", err)
+	}
+	if _, err := w.UpdateRegistry(ctx, "admin", "quay.io", catalog.RegistryUpdate{Password: new(anchore.Secret("mule"))}, nil); err != nil {
+		t.Errorf("an update with a password: %v", err)
+	}
+	if got := w.credentialFor("admin", "quay.io/a"); got != "u:mule" {
+		t.Errorf("after the update the credential is %q", got)
+	}
+	if err := w.DeleteRegistry(ctx, "admin", "quay.io/other/*"); err != nil {
+		t.Errorf("DeleteRegistry: %v", err)
 	}
 }
 
