@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -412,6 +413,9 @@ func TestKeyFileCondition(t *testing.T) {
 		t.Fatal(err)
 	}
 	look("the key is gone", 1)
+	if msg, _ := c(t.Context(), stood)[0].Details["msg"].(string); !strings.Contains(msg, path) {
+		t.Errorf("the event says %q, without the file %s", msg, path)
+	}
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}

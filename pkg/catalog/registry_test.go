@@ -310,6 +310,72 @@ func TestPasswordThatCannotBeDecrypted(t *testing.T) {
 	}
 }
 
+// TestLostPasswords: what was under a key that is gone is dropped, and said so where
+// it would be used; all else stays.
+func TestLostPasswords(t *testing.T) {
+	s, blobs := openStores(t)
+	ring, err := seal.Open(filepath.Join(t.TempDir(), "key"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := worldOn(t, s, blobs, func(c *catalog.Config) { c.Seal = ring })
+	old.account("alice", anchore.UserAccount)
+	const many = 60
+	var want []credential.Lost
+	for i := range many {
+		name := fmt.Sprintf("r%02d.test", i)
+		old.addRegistry(anchore.Registry{Account: "admin", Name: name, User: "u", Password: "horse"})
+		want = append(want, credential.Lost{Account: "admin", Registry: name})
+	}
+	old.addRegistry(anchore.Registry{Account: "alice", Name: "quay.io", User: "u", Password: "horse"})
+	old.addRegistry(anchore.Registry{Account: "alice", Name: "open.test"}) // without a login
+	want = append(want, credential.Lost{Account: "alice", Registry: "quay.io"})
+	if n, err := credential.Drop(t.Context(), s, ring); n != 0 || err != nil {
+		t.Fatalf("Drop with the key = %d, %v; want nothing dropped", n, err)
+	}
+	fresh, err := seal.Open(filepath.Join(t.TempDir(), "key"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := worldOn(t, s, blobs, func(c *catalog.Config) { c.Seal = fresh })
+	w.addRegistry(anchore.Registry{Account: "admin", Name: "new.test", User: "u", Password: "mule"})
+	lost, err := credential.Unreadable(t.Context(), s, fresh)
+	if diff := cmp.Diff(want, lost); diff != "" || err != nil {
+		t.Fatalf("Unreadable: %v (-want +got):\n%s", err, diff)
+	}
+	crash := storetest.NewCrash(s, 4, func() {})
+	if _, err := credential.Drop(t.Context(), crash, fresh); err == nil {
+		t.Fatal("Drop outlived the crash")
+	}
+	if n, err := credential.Drop(t.Context(), storetest.Rerun{Store: s}, fresh); n == 0 || n >= many || err != nil {
+		t.Errorf("Drop = %d, %v; want the rest of %d", n, err, many+1)
+	}
+	used, err := credential.SealsInUse(t.Context(), s)
+	if diff := cmp.Diff([]string{fresh.Current()}, used); diff != "" || err != nil {
+		t.Errorf("keys in use: %v (-want +got):\n%s", err, diff)
+	}
+	if n, err := credential.Reseal(t.Context(), s, fresh); n > 1 || err != nil { // that without a login has a seal
+		t.Errorf("Reseal = %d, %v", n, err)
+	}
+	w = worldOn(t, s, blobs, func(c *catalog.Config) { c.Seal = fresh })
+	_, _, err = w.RegistryFor(t.Context(), "alice", manifest("quay.io/a", "x").Ref)
+	if anchore.KindOf(err) != anchore.Forbidden || !strings.Contains(anchore.MessageOf(err), "registry quay.io was lost with the key; set it with anchore-cli registry update quay.io u -") {
+		t.Errorf("RegistryFor: %v; want what to do", err)
+	}
+	if got := w.credentialFor("alice", "open.test/a"); got != ":" {
+		t.Errorf("the record without a login is %q", got)
+	}
+	if got := w.credentialFor("admin", "new.test/a"); got != "u:mule" {
+		t.Errorf("the password under the new key is %q", got)
+	}
+	if _, err := w.UpdateRegistry(t.Context(), "alice", "quay.io", catalog.RegistryUpdate{Password: new(anchore.Secret("ox"))}, nil); err != nil {
+		t.Errorf("UpdateRegistry: %v", err)
+	}
+	if got := w.credentialFor("alice", "quay.io/a"); got != "u:ox" {
+		t.Errorf("after the update the credential is %q", got)
+	}
+}
+
 func TestReseal(t *testing.T) {
 	s, blobs := openStores(t)
 	path := filepath.Join(t.TempDir(), "key")
