@@ -2,7 +2,8 @@
 // FATAL event for each time that it begins: a store that takes no changes, a disk
 // without space, analyses that all fail, an endpoint that takes nothing. What was told
 // is recorded with the event, so that a restart does not tell it again. Where the event
-// cannot even be recorded, it is sent without the store, best effort.
+// cannot even be recorded, it is sent without the store, best effort, and recorded as
+// soon as that is possible.
 package alarm
 
 import (
@@ -36,14 +37,17 @@ type Config struct {
 	Conditions []Condition
 	// Raise records an event with its notifications, and that the trouble stands.
 	Raise func(ctx context.Context, e anchore.Event) error
+	// Record is Raise for an event that Direct has sent: it does not send it again.
+	// Nil is Raise.
+	Record func(ctx context.Context, e anchore.Event) error
 	// Over records that the trouble of that type and resource is over. It may be called
 	// for one that Raise did not record. Nil: nothing is recorded.
 	Over func(ctx context.Context, kind anchore.EventType, resource string) error
 	// Told is what Raise and Over have recorded in earlier runs: what stands is not told
 	// again, and what is over is quiet as it would have been without a restart.
 	Told []anchore.Trouble
-	// Direct sends an event that could not be recorded, without the store. Nil: it is
-	// only logged.
+	// Direct sends an event that could not be recorded, without the store, once. Nil: it
+	// is only logged.
 	Direct   func(ctx context.Context, e anchore.Event) error
 	Wake     <-chan struct{} // hint: look now; nil gives none
 	Interval time.Duration   // between two looks; 0 is half a minute
@@ -67,6 +71,8 @@ type trouble struct {
 type state struct {
 	told    time.Time // by the last event
 	stands  bool      // told, and not over
+	pending bool      // told, and not recorded yet
+	sent    bool      // without the store
 	seen    bool      // by this run, while it stands
 	found   bool      // at the last look
 	unsaved bool      // it is over, which could not be recorded yet
@@ -78,6 +84,9 @@ func New(cfg Config) (*Watch, error) {
 		return nil, errors.New("alarm.New: Conditions and Raise are required")
 	}
 	cfg.Interval = cmp.Or(cfg.Interval, 30*time.Second)
+	if cfg.Record == nil {
+		cfg.Record = cfg.Raise
+	}
 	cfg.Quiet = cmp.Or(cfg.Quiet, time.Hour)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -159,12 +168,14 @@ func (w *Watch) wrong(ctx context.Context, s state, e anchore.Event) state {
 	switch {
 	case s.stands && !s.seen:
 		w.cfg.Log.Error("fatal, as told before the start: "+e.Message, "event", e.Type, "resource", e.Resource.ID, "details", e.Details, "told", s.told.UTC().Format(time.RFC3339))
+	case s.pending:
+		s.pending = w.record(ctx, s, e) != nil
 	case s.stands:
 	case !s.told.IsZero() && now.Sub(s.told) < w.cfg.Quiet:
 		return s // it came back soon; told when the quiet is over, if it lasts
 	default:
 		s.told, s.stands, s.unsaved = now, true, false
-		w.tell(ctx, e)
+		s.pending, s.sent = w.tell(ctx, e)
 	}
 	s.seen = true
 	return s
@@ -174,7 +185,7 @@ func (w *Watch) wrong(ctx context.Context, s state, e anchore.Event) state {
 // at a later look if it cannot be now.
 func (w *Watch) well(ctx context.Context, t trouble, s state) state {
 	ended := s.stands
-	s.stands, s.seen, s.found = false, false, false
+	s.stands, s.seen, s.found, s.pending, s.sent = false, false, false, false, false
 	if ended {
 		s.unsaved = w.cfg.Over != nil
 		w.cfg.Log.Info("a fatal trouble is over", "event", t.kind, "resource", t.resource)
@@ -195,20 +206,41 @@ func (w *Watch) well(ctx context.Context, t trouble, s state) state {
 // tellTime bounds what telling of one trouble, or recording its end, may take.
 const tellTime = 15 * time.Second
 
-func (w *Watch) tell(ctx context.Context, e anchore.Event) {
+// tell logs a trouble that has begun, and raises its event. It says whether that is
+// still to be recorded, and whether it was sent without.
+func (w *Watch) tell(ctx context.Context, e anchore.Event) (pending, sent bool) {
 	e.Level = anchore.Fatal
 	w.cfg.Log.Error("fatal: "+e.Message, "event", e.Type, "resource", e.Resource.ID, "details", e.Details)
 	ctx, cancel := context.WithTimeout(ctx, tellTime)
 	defer cancel()
 	err := w.cfg.Raise(ctx, e)
-	if err == nil || w.cfg.Direct == nil {
-		if err != nil {
-			w.cfg.Log.Error("the fatal event could not be recorded", "event", e.Type, "error", err)
-		}
-		return
+	if err == nil {
+		return false, false
 	}
-	w.cfg.Log.Error("the fatal event could not be recorded; sending it to error_event without the store, once", "event", e.Type, "error", err)
+	if w.cfg.Direct == nil {
+		w.cfg.Log.Error("the fatal event could not be recorded; trying again", "event", e.Type, "error", err)
+		return true, false
+	}
+	w.cfg.Log.Error("the fatal event could not be recorded; sending it to error_event without the store, once, and trying again", "event", e.Type, "error", err)
 	if err := w.cfg.Direct(ctx, e); err != nil {
 		w.cfg.Log.Error("the fatal event could not be sent either", "event", e.Type, "error", err)
+		return true, false
 	}
+	return true, true
+}
+
+// record records a trouble that was told and stands, once that is possible.
+func (w *Watch) record(ctx context.Context, s state, e anchore.Event) error {
+	e.Level = anchore.Fatal
+	ctx, cancel := context.WithTimeout(ctx, tellTime)
+	defer cancel()
+	record := w.cfg.Raise
+	if s.sent {
+		record = w.cfg.Record
+	}
+	err := record(ctx, e)
+	if err == nil {
+		w.cfg.Log.Info("the fatal event is recorded now", "event", e.Type, "resource", e.Resource.ID)
+	}
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -112,6 +113,62 @@ func TestWhatCannotBeRecordedIsSentDirectly(t *testing.T) {
 			t.Errorf("sent directly (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// TestWhatCouldNotBeRecordedIsRecordedLater: once the store serves, for as long as
+// the trouble stands, and without telling again what was sent.
+func TestWhatCouldNotBeRecordedIsRecordedLater(t *testing.T) {
+	type counts struct{ Raised, Recorded, Direct int }
+	for _, tt := range []struct {
+		name   string
+		sends  bool          // the direct send works
+		serves time.Duration // after which the store does
+		over   time.Duration // after which the trouble is
+		want   counts
+	}{
+		{name: "not sent", serves: time.Hour, over: 5 * time.Hour, want: counts{1, 0, 1}},
+		{name: "sent", sends: true, serves: time.Hour, over: 5 * time.Hour, want: counts{0, 1, 1}},
+		{name: "it is over before", serves: time.Hour, over: 30 * time.Minute, want: counts{0, 0, 1}},
+		{name: "the store serves", sends: true, over: 5 * time.Hour, want: counts{1, 0, 0}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				disk, got, begin := trouble{on: true}, counts{}, time.Now()
+				record := func(n *int) func(context.Context, anchore.Event) error {
+					return func(_ context.Context, e anchore.Event) error {
+						if time.Since(begin) < tt.serves {
+							return errors.New("disk full")
+						}
+						if *n++; e.Level != anchore.Fatal {
+							t.Errorf("recorded with level %q", e.Level)
+						}
+						return nil
+					}
+				}
+				w, err := alarm.New(alarm.Config{
+					Conditions: []alarm.Condition{disk.condition}, Raise: record(&got.Raised), Record: record(&got.Recorded),
+					Direct: func(context.Context, anchore.Event) error {
+						if got.Direct++; !tt.sends {
+							return errors.New("refused")
+						}
+						return nil
+					},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.AfterFunc(tt.over, func() { disk.set(false) })
+				ctx, stop := context.WithTimeout(t.Context(), 9*time.Hour)
+				defer stop()
+				if err := w.Run(ctx); err != nil {
+					t.Errorf("Run() = %v", err)
+				}
+				if diff := cmp.Diff(tt.want, got); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
 }
 
 // engine is what an alarm lives in: a store that outlives its runs.
@@ -412,6 +469,9 @@ func TestKeyFileCondition(t *testing.T) {
 		t.Fatal(err)
 	}
 	look("the key is gone", 1)
+	if msg, _ := c(t.Context(), stood)[0].Details["msg"].(string); !strings.Contains(msg, path) {
+		t.Errorf("the event says %q, without the file %s", msg, path)
+	}
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}

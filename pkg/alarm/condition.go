@@ -60,17 +60,9 @@ func KeyFile(path string) Condition {
 		}
 		return []anchore.Event{{
 			Type: anchore.EventKeyUnreadable, Service: "catalog", Message: "The key of the stored secrets cannot be read",
-			Resource: anchore.Resource{Type: "service", ID: id}, Details: map[string]any{"msg": reason(err)},
+			Resource: anchore.Resource{Type: "service", ID: id}, Details: map[string]any{"msg": err.Error()}, // which names the file
 		}}
 	}
-}
-
-// reason is the cause of a file's error without its path.
-func reason(err error) string {
-	if e, ok := err.(*os.PathError); ok {
-		return e.Err.Error()
-	}
-	return err.Error()
 }
 
 // Failures says that something has failed at least limit times in a row, until it

@@ -2482,7 +2482,8 @@ type ClientInterface interface {
 	//
 	// An import adds an image that was analyzed elsewhere: hand its documents in
 	// (`/imports/images/{operation_id}/{part}`), then name them in `POST /images` with
-	// `source.import`. What is not complete within 24 hours is thrown away.
+	// `source.import`. What is not complete within 24 hours is thrown away. An account
+	// may have 100 that are neither complete nor given up; more are refused (429).
 	//
 	// Corresponds with POST /imports/images (the `CreateImport` operationId).
 	CreateImport(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3644,7 +3645,8 @@ func (c *Client) ListImports(ctx context.Context, reqEditors ...RequestEditorFn)
 //
 // An import adds an image that was analyzed elsewhere: hand its documents in
 // (`/imports/images/{operation_id}/{part}`), then name them in `POST /images` with
-// `source.import`. What is not complete within 24 hours is thrown away.
+// `source.import`. What is not complete within 24 hours is thrown away. An account
+// may have 100 that are neither complete nor given up; more are refused (429).
 //
 // Corresponds with POST /imports/images (the `CreateImport` operationId).
 func (c *Client) CreateImport(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8216,7 +8218,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// An import adds an image that was analyzed elsewhere: hand its documents in
 	// (`/imports/images/{operation_id}/{part}`), then name them in `POST /images` with
-	// `source.import`. What is not complete within 24 hours is thrown away.
+	// `source.import`. What is not complete within 24 hours is thrown away. An account
+	// may have 100 that are neither complete nor given up; more are refused (429).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -14429,7 +14432,8 @@ func (c *ClientWithResponses) ListImportsWithResponse(ctx context.Context, reqEd
 //
 // An import adds an image that was analyzed elsewhere: hand its documents in
 // (`/imports/images/{operation_id}/{part}`), then name them in `POST /images` with
-// `source.import`. What is not complete within 24 hours is thrown away.
+// `source.import`. What is not complete within 24 hours is thrown away. An account
+// may have 100 that are neither complete nor given up; more are refused (429).
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -194,6 +196,56 @@ func TestFullImport(t *testing.T) {
 	if list, err := w.Imports(t.Context(), "admin"); err != nil || len(list) != 0 {
 		t.Errorf("Imports = %+v, %v; want none", list, err)
 	}
+}
+
+// TestPendingImportsAreBounded also begins them all at once: none slips through.
+func TestPendingImportsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.account("alice", anchore.UserAccount)
+		var refused atomic.Int32
+		var begun sync.WaitGroup
+		for range imports.MaxPending + 20 {
+			begun.Go(func() {
+				_, err := w.NewImport(t.Context(), "admin")
+				if err == nil {
+					return
+				}
+				if refused.Add(1); anchore.KindOf(err) != anchore.Limited || !strings.Contains(anchore.MessageOf(err), "complete") {
+					t.Errorf("one too many: %v, want limited", err)
+				}
+			})
+		}
+		begun.Wait()
+		if n := refused.Load(); n != 20 {
+			t.Errorf("%d refused, want 20", n)
+		}
+		begin := func(when string, want bool) {
+			t.Helper()
+			if _, err := w.NewImport(t.Context(), "admin"); (err == nil) != want {
+				t.Errorf("%s: %v, want another one: %v", when, err, want)
+			}
+		}
+		if _, err := w.NewImport(t.Context(), "alice"); err != nil {
+			t.Errorf("another account: %v", err)
+		}
+		list, err := w.Imports(t.Context(), "admin")
+		if len(list) != imports.MaxPending || err != nil {
+			t.Fatalf("%d imports, %v; want %d", len(list), err, imports.MaxPending)
+		}
+		begin("at the limit", false)
+		if _, err := w.CancelImport(t.Context(), "admin", list[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		begin("one is given up", true)
+		begin("at the limit again", false)
+		if _, err := w.finishImport("admin", imported{id: list[1].ID, report: "sha256:" + store.Digest(strings.Repeat("0", 64))}, "app", catalog.Addition{}, "quay.io/app:1"); err != nil {
+			t.Fatal(err)
+		}
+		begin("one is complete", true)
+		time.Sleep(imports.Lifetime)
+		begin("all have expired", true)
+	})
 }
 
 func TestImportsEnd(t *testing.T) {

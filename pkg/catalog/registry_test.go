@@ -3,9 +3,12 @@ package catalog_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -235,8 +238,141 @@ func TestPasswordsAreNotInTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	fresh := worldOn(t, s, blobs, func(c *catalog.Config) { c.Seal = w.config.Seal })
-	if _, _, err := fresh.RegistryFor(t.Context(), "alice", manifest("quay.io/a", "x").Ref); anchore.KindOf(err) != anchore.Unavailable {
+	if _, _, err := fresh.RegistryFor(t.Context(), "alice", manifest("quay.io/a", "x").Ref); anchore.KindOf(err) != anchore.Forbidden {
 		t.Errorf("alice got admin's password: %v", err)
+	}
+}
+
+// otherKey is a ring with the ids of the key file at path, whose keys are others.
+func otherKey(t *testing.T, path string) *seal.Ring {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	id, _, _ := strings.Cut(lines[len(lines)-1], " ")
+	other := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(other, []byte(id+" "+base64.StdEncoding.EncodeToString(make([]byte, 32))+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ring, err := seal.Open(other, []string{id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+// TestPasswordThatCannotBeDecrypted: it keeps nothing from working but what needs
+// it, and a new one mends that.
+func TestPasswordThatCannotBeDecrypted(t *testing.T) {
+	s, blobs := openStores(t)
+	path := filepath.Join(t.TempDir(), "key")
+	ring, err := seal.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := worldOn(t, s, blobs, func(c *catalog.Config) { c.Seal = ring })
+	old.addRegistry(anchore.Registry{Account: "admin", Name: "quay.io", User: "u", Password: "horse", Verify: true})
+	old.addRegistry(anchore.Registry{Account: "admin", Name: "quay.io/other/*", User: "u", Password: "horse"})
+	w := worldOn(t, s, blobs, func(c *catalog.Config) { c.Seal = otherKey(t, path) })
+	ctx := t.Context()
+
+	if got := w.credentialFor("admin", "ghcr.io/a"); got != "" {
+		t.Errorf("a registry without a credential is read as %q", got)
+	}
+	_, _, err = w.RegistryFor(ctx, "admin", manifest("quay.io/a", "x").Ref)
+	if anchore.KindOf(err) != anchore.Forbidden || !strings.Contains(anchore.MessageOf(err), "quay.io cannot be decrypted; set it again with anchore-cli registry update quay.io") {
+		t.Errorf("RegistryFor: %v; want what to do", err)
+	}
+	want := anchore.Registry{Account: "admin", Name: "quay.io", Title: "quay.io", Type: anchore.RegistryDocker, User: "u", Verify: true}
+	got, err := w.Registry(ctx, "admin", "quay.io")
+	if diff := cmp.Diff(want, got, withoutTimes); diff != "" || err != nil {
+		t.Errorf("Registry: %v (-want +got):\n%s", err, diff)
+	}
+	if list, err := w.Registries(ctx, "admin"); len(list) != 2 || err != nil {
+		t.Errorf("Registries = %v, %v; want 2", list, err)
+	}
+	if _, err := w.AddRegistry(ctx, want, nil); anchore.KindOf(err) != anchore.Conflict {
+		t.Errorf("adding it again: %v, want conflict", err)
+	}
+	if _, err := w.UpdateRegistry(ctx, "admin", "quay.io", catalog.RegistryUpdate{Title: new("Quay")}, nil); anchore.KindOf(err) != anchore.Forbidden {
+		t.Errorf("an update without a password: %v, want forbidden", err)
+	}
+	if _, err := w.UpdateRegistry(ctx, "admin", "quay.io", catalog.RegistryUpdate{Password: new(anchore.Secret("mule"))}, nil); err != nil {
+		t.Errorf("an update with a password: %v", err)
+	}
+	if got := w.credentialFor("admin", "quay.io/a"); got != "u:mule" {
+		t.Errorf("after the update the credential is %q", got)
+	}
+	if err := w.DeleteRegistry(ctx, "admin", "quay.io/other/*"); err != nil {
+		t.Errorf("DeleteRegistry: %v", err)
+	}
+}
+
+// TestLostPasswords: what was under a key that is gone is dropped, and said so where
+// it would be used; all else stays.
+func TestLostPasswords(t *testing.T) {
+	s, blobs := openStores(t)
+	ring, err := seal.Open(filepath.Join(t.TempDir(), "key"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := worldOn(t, s, blobs, func(c *catalog.Config) { c.Seal = ring })
+	old.account("alice", anchore.UserAccount)
+	const many = 60
+	var want []credential.Lost
+	for i := range many {
+		name := fmt.Sprintf("r%02d.test", i)
+		old.addRegistry(anchore.Registry{Account: "admin", Name: name, User: "u", Password: "horse"})
+		want = append(want, credential.Lost{Account: "admin", Registry: name})
+	}
+	old.addRegistry(anchore.Registry{Account: "alice", Name: "quay.io", User: "u", Password: "horse"})
+	old.addRegistry(anchore.Registry{Account: "alice", Name: "open.test"}) // without a login
+	want = append(want, credential.Lost{Account: "alice", Registry: "quay.io"})
+	if n, err := credential.Drop(t.Context(), s, ring); n != 0 || err != nil {
+		t.Fatalf("Drop with the key = %d, %v; want nothing dropped", n, err)
+	}
+	fresh, err := seal.Open(filepath.Join(t.TempDir(), "key"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := worldOn(t, s, blobs, func(c *catalog.Config) { c.Seal = fresh })
+	w.addRegistry(anchore.Registry{Account: "admin", Name: "new.test", User: "u", Password: "mule"})
+	lost, err := credential.Unreadable(t.Context(), s, fresh)
+	if diff := cmp.Diff(want, lost); diff != "" || err != nil {
+		t.Fatalf("Unreadable: %v (-want +got):\n%s", err, diff)
+	}
+	crash := storetest.NewCrash(s, 4, func() {})
+	if _, err := credential.Drop(t.Context(), crash, fresh); err == nil {
+		t.Fatal("Drop outlived the crash")
+	}
+	if n, err := credential.Drop(t.Context(), storetest.Rerun{Store: s}, fresh); n == 0 || n >= many || err != nil {
+		t.Errorf("Drop = %d, %v; want the rest of %d", n, err, many+1)
+	}
+	used, err := credential.SealsInUse(t.Context(), s)
+	if diff := cmp.Diff([]string{fresh.Current()}, used); diff != "" || err != nil {
+		t.Errorf("keys in use: %v (-want +got):\n%s", err, diff)
+	}
+	if n, err := credential.Reseal(t.Context(), s, fresh); n > 1 || err != nil { // that without a login has a seal
+		t.Errorf("Reseal = %d, %v", n, err)
+	}
+	w = worldOn(t, s, blobs, func(c *catalog.Config) { c.Seal = fresh })
+	_, _, err = w.RegistryFor(t.Context(), "alice", manifest("quay.io/a", "x").Ref)
+	if anchore.KindOf(err) != anchore.Forbidden || !strings.Contains(anchore.MessageOf(err), "registry quay.io was lost with the key; set it with anchore-cli registry update quay.io u -") {
+		t.Errorf("RegistryFor: %v; want what to do", err)
+	}
+	if got := w.credentialFor("alice", "open.test/a"); got != ":" {
+		t.Errorf("the record without a login is %q", got)
+	}
+	if got := w.credentialFor("admin", "new.test/a"); got != "u:mule" {
+		t.Errorf("the password under the new key is %q", got)
+	}
+	if _, err := w.UpdateRegistry(t.Context(), "alice", "quay.io", catalog.RegistryUpdate{Password: new(anchore.Secret("ox"))}, nil); err != nil {
+		t.Errorf("UpdateRegistry: %v", err)
+	}
+	if got := w.credentialFor("alice", "quay.io/a"); got != "u:ox" {
+		t.Errorf("after the update the credential is %q", got)
 	}
 }
 

@@ -70,6 +70,8 @@ func TestATroubleAndItsEventAreOne(t *testing.T) {
 		{ended(silent, anchore.Event{}), true, 1, stored{4, 1, 2}}, // nobody is told
 		{ended(full, anchore.Event{}), true, 1, stored{4, 1, 2}},
 		{began(full), false, 1, stored{5, 2, 2}},
+		{ended(full, anchore.Event{}), true, 1, stored{5, 2, 2}},
+		{func() (bool, error) { return false, w.TroubleSent(t.Context(), full) }, false, 1, stored{6, 2, 2}}, // error_event was told
 	} {
 		before := w.store.writes.Load()
 		got, err := step.do()

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -42,8 +44,7 @@ func TestPrivateRegistry(t *testing.T) {
 	e.stop()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	rotate := exec.CommandContext(ctx, programs.engine, "key", "rotate", "--config", filepath.Join(e.dir, "config.yaml"), "--data-dir", e.dataDir())
-	rotate.Env = e.env
+	rotate := e.key(ctx, "rotate")
 	if out, err := rotate.CombinedOutput(); err != nil || !strings.Contains(string(out), "passwords encrypted anew: 1") {
 		t.Fatalf("engine key rotate: %v\n%s", err, out)
 	}
@@ -57,4 +58,57 @@ func TestPrivateRegistry(t *testing.T) {
 	if r := e.cli("registry", "get", reg.Host()); r.Code == 0 {
 		t.Errorf("the credential is still there:\n%s", r.Stdout)
 	}
+}
+
+// key is the command engine key of this engine's data directory.
+func (e *engine) key(ctx context.Context, args ...string) *exec.Cmd {
+	args = append([]string{"key"}, append(args, "--config", filepath.Join(e.dir, "config.yaml"), "--data-dir", e.dataDir())...)
+	cmd := exec.CommandContext(ctx, programs.engine, args...)
+	cmd.Env = e.env
+	return cmd
+}
+
+// TestLostKey: the engine does not start without its key, and says with exit code 2
+// and the command's name how it does again.
+func TestLostKey(t *testing.T) {
+	t.Parallel()
+	e := startEngine(t, "")
+	e.mustCLI("registry", "add", "--skip-validate", "registry.test", "puller", "correct-horse")
+	e.stop()
+	file := filepath.Join(e.dataDir(), "key")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	refused := func(what string, cmd *exec.Cmd, says string) {
+		t.Helper()
+		cmd.Env = e.env
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), says) {
+			t.Errorf("%s: %v, want exit code 2 and %q\n%s", what, err, says, out)
+		}
+	}
+	serve := func() *exec.Cmd {
+		return exec.CommandContext(ctx, programs.engine, "serve", "--config", filepath.Join(e.dir, "config.yaml"), "--data-dir", e.dataDir())
+	}
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	refused("a key that others may read", serve(), "set it to 0600")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	refused("no key", serve(), "run engine key reset")
+	refused("key reset without --yes", e.key(ctx, "reset"), "--yes")
+	if out, err := e.key(ctx, "reset", "--yes").Output(); err != nil || string(out) != "admin registry.test\n" {
+		t.Fatalf("engine key reset: %v\n%s", err, out)
+	}
+	if out, err := e.key(ctx, "reset").CombinedOutput(); err != nil || !strings.Contains(string(out), "nothing was changed") {
+		t.Errorf("engine key reset again: %v\n%s", err, out)
+	}
+	e.start()
+	if r := e.cli("image", "add", "registry.test/app:1"); r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "was lost with the key; set it with anchore-cli registry update registry.test puller -") {
+		t.Errorf("image add: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	e.mustCLI("registry", "get", "registry.test")
+	e.mustCLI("registry", "update", "--skip-validate", "registry.test", "puller", "other-mule")
 }

@@ -36,7 +36,7 @@ func (e *Engine) newAlarms(watched *alarm.Store, told []anchore.Trouble) (err er
 	}
 	fatal := slices.DeleteFunc(slices.Clone(told), func(t anchore.Trouble) bool { return t.Level != anchore.Fatal })
 	e.alarms, err = alarm.New(alarm.Config{
-		Conditions: conditions, Raise: e.catalog.TroubleBegan, Over: e.troubleOver, Told: fatal, Direct: e.sendDirectly,
+		Conditions: conditions, Raise: e.catalog.TroubleBegan, Record: e.catalog.TroubleSent, Over: e.troubleOver, Told: fatal, Direct: e.sendDirectly,
 		Wake: watched.Failed(), Log: e.part("alarm"),
 	})
 	return err

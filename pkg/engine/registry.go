@@ -39,7 +39,7 @@ func RotateKey(ctx context.Context, dataDir string, log *slog.Logger) (n int, er
 	if _, err := os.Stat(file); err != nil {
 		return 0, anchore.E(anchore.Invalid, "engine.RotateKey", "there is no key to rotate: %s does not exist; is data_dir right?", file).Because(err)
 	}
-	s, err := bolt.Open(bolt.Config{Path: filepath.Join(dataDir, "engine.db"), Logger: log})
+	s, err := bolt.Open(bolt.Config{Path: filepath.Join(dataDir, storeFile), Logger: log})
 	if err != nil {
 		return 0, err
 	}
@@ -59,6 +59,40 @@ func RotateKey(ctx context.Context, dataDir string, log *slog.Logger) (n int, er
 		return n, err
 	}
 	return n, seal.Retire(file)
+}
+
+// ResetKey drops the stored passwords that cannot be decrypted, and returns which
+// those were; it makes a key if there is none. Their records stay, and say so where
+// they are used. If all can be decrypted it changes nothing. confirm is given the
+// passwords before anything is changed; its error ends the reset. The engine of the
+// data directory must not be running. If it fails or is killed it can be called
+// again.
+func ResetKey(ctx context.Context, dataDir string, log *slog.Logger, confirm func([]credential.Lost) error) (lost []credential.Lost, err error) {
+	path := filepath.Join(dataDir, storeFile)
+	if _, err := os.Stat(path); err != nil { // it would be made
+		return nil, anchore.E(anchore.Invalid, "engine.ResetKey", "there is nothing to reset: %s does not exist; is data_dir right?", path).Because(err)
+	}
+	s, err := bolt.Open(bolt.Config{Path: path, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	file := filepath.Join(dataDir, keyFile)
+	ring, err := seal.Existing(file)
+	if err != nil {
+		return nil, err
+	}
+	if lost, err = credential.Unreadable(ctx, s, ring); err != nil || len(lost) == 0 {
+		return nil, err
+	}
+	if err := confirm(lost); err != nil {
+		return nil, err
+	}
+	if ring, err = seal.Open(file, nil); err != nil { // before the passwords go: after a crash in between it is seen what is missing
+		return nil, err
+	}
+	_, err = credential.Drop(ctx, s, ring)
+	return lost, err
 }
 
 // registryLogins are the catalog's credentials for the registry client, which says

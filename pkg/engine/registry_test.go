@@ -5,6 +5,7 @@ import (
 
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -19,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog/credential"
 	"github.com/anchore/anchore-engine/pkg/config"
 	"github.com/anchore/anchore-engine/pkg/engine"
 	"github.com/anchore/anchore-engine/pkg/oci/ocitest"
@@ -351,19 +353,77 @@ func TestKeyRotation(t *testing.T) {
 		"is missing":     func() error { return os.Remove(file) },
 		"lacks the key":  func() error { return os.WriteFile(file, before, 0o600) },
 		"cannot be read": func() error { return os.WriteFile(file, []byte("x"), 0o600) },
+		"set it to 0600": func() error { return errors.Join(os.WriteFile(file, after, 0o600), os.Chmod(file, 0o644)) },
 	} {
 		if err := spoil(); err != nil {
 			t.Fatal(err)
 		}
 		_, err := engine.New(t.Context(), e.load(), engine.Options{})
-		if err == nil || !strings.Contains(anchore.MessageOf(err), name) || !strings.Contains(anchore.MessageOf(err), file) {
+		if anchore.KindOf(err) != anchore.Invalid || !strings.Contains(anchore.MessageOf(err), name) || !strings.Contains(anchore.MessageOf(err), file) {
 			t.Errorf("the engine starts, or says %v; want that %s %s", err, file, name)
 		}
 	}
-	if err := os.WriteFile(file, after, 0o600); err != nil {
+	if err := errors.Join(os.WriteFile(file, after, 0o600), os.Chmod(file, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	e.start()
+}
+
+// TestKeyReset: without its key the engine starts again once the passwords are given
+// up, and all but they is there.
+func TestKeyReset(t *testing.T) {
+	r := ocitest.StartWith(t, ocitest.Config{Auth: ocitest.Basic, User: "user", Password: "correct-horse"})
+	tag := r.Push(t, "team/app:latest", ocitest.Image(ocitest.Spec{}))
+	e := start(t, "")
+	if status, answer := e.addRegistry(r.Host(), "correct-horse", true); status != 200 {
+		t.Fatalf("%d %s", status, answer)
+	}
+	want := []credential.Lost{{Account: anchore.AdminAccount, Registry: r.Host()}}
+	asked := 0
+	reset := func(answer error) ([]credential.Lost, error) {
+		return engine.ResetKey(t.Context(), e.dataDir(), nil, func(lost []credential.Lost) error {
+			asked++
+			if diff := cmp.Diff(want, lost); diff != "" {
+				t.Errorf("asked about (-want +got):\n%s", diff)
+			}
+			return answer
+		})
+	}
+	if _, err := reset(nil); anchore.KindOf(err) != anchore.Conflict {
+		t.Errorf("with the engine running: %v, want conflict", err)
+	}
+	e.stop()
+	if lost, err := reset(nil); len(lost) != 0 || err != nil || asked != 0 {
+		t.Errorf("with its key: %v, %v, asked %d times; want nothing", lost, err, asked)
+	}
+	file := filepath.Join(e.dataDir(), "key")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := engine.New(t.Context(), e.load(), engine.Options{}); anchore.KindOf(err) != anchore.Invalid || !strings.Contains(anchore.MessageOf(err), "engine key reset") {
+		t.Errorf("the engine starts without its key, or says %v; want how to go on", err)
+	}
+	declined := errors.New("no")
+	if _, err := reset(declined); !errors.Is(err, declined) {
+		t.Errorf("declined: %v", err)
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("a key was made although the reset was declined")
+	}
+	lost, err := reset(nil)
+	if diff := cmp.Diff(want, lost); diff != "" || err != nil {
+		t.Fatalf("ResetKey: %v (-want +got):\n%s", err, diff)
+	}
+	e.start()
+	if status, answer := e.call("POST", "/images", map[string]any{"tag": tag}); status != 403 || !strings.Contains(answer, "was lost with the key") {
+		t.Errorf("an image without the password: %d %s", status, answer)
+	}
+	e.must("GET", "/registries/"+url.PathEscape(r.Host()), nil)
+	e.must("PUT", "/registries/"+url.PathEscape(r.Host()), map[string]any{"registry_pass": "correct-horse"})
+	e.must("POST", "/images", map[string]any{"tag": tag})
+	if _, err := engine.ResetKey(t.Context(), t.TempDir(), nil, nil); anchore.KindOf(err) != anchore.Invalid {
+		t.Errorf("in an empty directory: %v, want invalid", err)
+	}
 }
 
 // TestMirrorsOfTheEngine: what the configuration says of mirrors reaches the

@@ -17,13 +17,16 @@ import (
 	"github.com/anchore/anchore-engine/pkg/watch"
 )
 
+// storeFile is the file in the data directory with the store.
+const storeFile = "engine.db"
+
 // openData opens the data directory. The store's lock comes first: it keeps a
 // second engine out of the whole directory.
 func (e *Engine) openData() (store.Store, store.Blobs, error) {
 	if err := os.MkdirAll(e.cfg.DataDir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("the data directory cannot be created (key data_dir): %w", err)
 	}
-	s, err := bolt.Open(bolt.Config{Path: filepath.Join(e.cfg.DataDir, "engine.db"), Logger: e.part("store")})
+	s, err := bolt.Open(bolt.Config{Path: filepath.Join(e.cfg.DataDir, storeFile), Logger: e.part("store")})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -331,6 +331,51 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+// TestIncompleteImage: an image that the registry has in part is no tag that is gone.
+func TestIncompleteImage(t *testing.T) {
+	img := ocitest.Image(ocitest.Spec{})
+	list := ocitest.Index(img)
+	for _, tc := range []struct {
+		name, lacks string // part of the path that is not there
+		push        ocitest.Artifact
+		says        string
+	}{
+		{"configuration", "/blobs/", img, "lacks the configuration sha256:"},
+		{"image of an index", "/manifests/" + img.Digest, list, "lacks the manifest " + img.Digest},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			srv := ocitest.Start(t)
+			ref := mustRef(t, srv.Push(t, "team/app:latest", tc.push))
+			srv.Inject(ocitest.Fault{Path: tc.lacks, Status: 404})
+			_, err := newClient(t, oci.Config{}).Resolve(t.Context(), "admin", ref, anchore.Platform{})
+			incomplete(t, err, tc.says)
+		})
+	}
+	for _, says := range []string{"lacks the configuration sha256:", "lacks the layer sha256:"} {
+		srv := ocitest.Start(t)
+		srv.Push(t, "team/app:latest", img)
+		ref := mustRef(t, srv.Host()+"/team/app@"+img.Digest)
+		c := newClient(t, oci.Config{})
+		m, err := c.Resolve(t.Context(), "admin", ref, anchore.Platform{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fault := ocitest.Fault{Path: "/blobs/", Status: 404}
+		if strings.Contains(says, "layer") {
+			srv.Inject(ocitest.Fault{Path: "/blobs/sha256:" + m.ImageID}) // the configuration is there
+		}
+		srv.Inject(fault)
+		incomplete(t, c.Fetch(t.Context(), "admin", ref, filepath.Join(t.TempDir(), "layout"), nil), says)
+	}
+}
+
+func incomplete(t *testing.T, err error, says string) {
+	t.Helper()
+	if anchore.KindOf(err) != anchore.Invalid || !strings.Contains(anchore.MessageOf(err), says) || strings.Contains(anchore.MessageOf(err), "does not have") {
+		t.Errorf("%v, want invalid with %q", err, says)
+	}
+}
+
 func TestFetchRefuses(t *testing.T) {
 	img, foreign := ocitest.Image(ocitest.Spec{Padding: 4096}), ocitest.Image(ocitest.Spec{Docker: true, Foreign: true})
 	for _, tc := range []struct {

@@ -173,7 +173,7 @@ func (c *Client) download(ctx context.Context, account string, ref anchore.Refer
 	r := request{Question: answer.Question{Op: "oci.Fetch", Ref: ref, Method: http.MethodGet, Path: "blobs/" + l.Digest.String()}, account: account}
 	res, err := c.do(ctx, r)
 	if err != nil {
-		return err
+		return lacking(r.Op, ref, "layer", l, err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)

@@ -88,7 +88,7 @@ func (c *Client) Resolve(ctx context.Context, account string, ref anchore.Refere
 			return m, err
 		}
 		if doc, err = c.manifest(ctx, op, account, ref, next.Digest.String()); err != nil {
-			return m, err
+			return m, lacking(op, ref, "manifest", next, err)
 		}
 	}
 	return c.describe(ctx, account, m, doc)
@@ -317,7 +317,17 @@ func parseImage(op string, ref anchore.Reference, doc document) (v1.Manifest, er
 	return m, nil
 }
 
-// blob fetches a small blob into memory and verifies it.
+// lacking is the error for a part of ref's image that could not be had. That the
+// registry does not have it is no sign that ref is gone: who deletes a tag leaves no
+// manifest that names the part.
+func lacking(op string, ref anchore.Reference, part string, d v1.Descriptor, err error) error {
+	if !slices.Contains(anchore.CodesOf(err), anchore.CodeImageNotFound) {
+		return err
+	}
+	return anchore.E(anchore.Invalid, op, "registry %s lacks the %s %s of %s; push the image again", ref.Registry, part, d.Digest, ref).WithCodes(anchore.CodeManifestUnreadable).Because(err)
+}
+
+// blob fetches the configuration of ref's image into memory and verifies it.
 func (c *Client) blob(ctx context.Context, op, account string, ref anchore.Reference, d v1.Descriptor) ([]byte, error) {
 	if d.Size > maxConfig {
 		return nil, anchore.E(anchore.Invalid, op, "the configuration of %s has %d bytes; at most %d are supported", ref, d.Size, maxConfig)
@@ -325,7 +335,7 @@ func (c *Client) blob(ctx context.Context, op, account string, ref anchore.Refer
 	r := request{Question: answer.Question{Op: op, Ref: ref, Method: http.MethodGet, Path: "blobs/" + d.Digest.String()}, account: account}
 	res, err := c.do(ctx, r)
 	if err != nil {
-		return nil, err
+		return nil, lacking(op, ref, "configuration", d, err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	raw, err := r.Read(ctx, res, maxConfig)

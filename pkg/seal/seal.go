@@ -43,15 +43,15 @@ type key struct {
 }
 
 // Open reads the key file at path. If there is none, it makes one, unless used
-// names keys: then something is sealed under a key that is lost. Errors:
-// Unavailable, saying what to do, for a file that cannot be read or written, that
-// is no key file, or that lacks a key of used.
+// names keys: then something is sealed under a key that is lost. Errors, which say
+// what to do: Invalid for a file that is missing, that is no key file, that others
+// may read, or that lacks a key of used; Unavailable if it cannot be read or written.
 func Open(path string, used []string) (*Ring, error) {
 	const op = "seal.Open"
 	r, err := load(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && len(used) > 0:
-		return nil, anchore.E(anchore.Unavailable, op, "the key file %s is missing, but registry passwords are encrypted under it; restore it from a backup", path)
+		return nil, anchore.E(anchore.Invalid, op, "the key file %s is missing, but registry passwords are encrypted under it; restore it from a backup, or, if it is lost, run engine key reset, which drops those passwords", path)
 	case errors.Is(err, fs.ErrNotExist):
 		if r, err = renewed(nil); err != nil {
 			return nil, err
@@ -61,15 +61,45 @@ func Open(path string, used []string) (*Ring, error) {
 		}
 		return r, nil
 	case err != nil:
-		return nil, anchore.E(anchore.Unavailable, op, "the key file %s cannot be read; it encrypts the passwords of registries", path).Because(err)
+		return nil, unread(op, path, err)
 	}
 	for _, id := range used {
 		if r.find(id) == nil {
-			return nil, anchore.E(anchore.Unavailable, op, "the key file %s lacks the key %.40q, under which registry passwords are encrypted; restore the file that belongs to this data directory", path, id)
+			return nil, anchore.E(anchore.Invalid, op, "the key file %s lacks the key %.40q, under which registry passwords are encrypted; restore the file that belongs to this data directory, or, if it is lost, run engine key reset, which drops those passwords", path, id)
 		}
 	}
 	return r, nil
 }
+
+// Existing reads the key file at path as Open does, but makes none: without one, the
+// Ring has no keys, opens nothing, and must not seal.
+func Existing(path string) (*Ring, error) {
+	r, err := load(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &Ring{}, nil
+	case err != nil:
+		return nil, unread("seal.Existing", path, err)
+	}
+	return r, nil
+}
+
+// unread is the error for a key file that load does not take.
+func unread(op, path string, err error) error {
+	var unfit unfitError
+	if errors.As(err, &unfit) {
+		return anchore.E(anchore.Invalid, op, "the key file %s cannot be read: %s", path, unfit)
+	}
+	return anchore.E(anchore.Unavailable, op, "the key file %s cannot be read; it encrypts the passwords of registries", path).Because(err)
+}
+
+// unfitError says why a file is not taken that can be read. That does not pass.
+type unfitError string
+
+func (e unfitError) Error() string { return string(e) }
+
+// noKeyFile is what to do with a file that is no key file.
+const noKeyFile = "; restore it from a backup, or, if it is lost, move this one away and run engine key reset, which drops the passwords that are encrypted under it"
 
 // Renew puts a new key before those of the file at path, for a rotation: seal
 // everything anew under the ring that it returns, then call Retire. If a rotation
@@ -163,17 +193,18 @@ func newKey(id string, raw []byte) (key, error) {
 // head is the first line of a key file: who finds it should know what it is.
 const head = "# Keys of Anchore Engine: they encrypt the passwords of registries. Keep this file secret, and back it up.\n"
 
-// load reads a file of lines "id base64".
+// load reads a file of lines "id base64". Errors: an unfitError for one that is not
+// taken; else those of the file system.
 func load(path string) (*Ring, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("its mode is %#o, so that others can read it; set it to 0600", info.Mode().Perm())
+		return nil, unfitError(fmt.Sprintf("its mode is %#o, so that others can read it; set it to 0600", info.Mode().Perm()))
 	}
 	if info.Size() > maxFile {
-		return nil, errors.New("it is too large to be a key file")
+		return nil, unfitError("it is too large to be a key file" + noKeyFile)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -194,7 +225,7 @@ func parse(text string) (*Ring, error) {
 		id, encoded, _ := strings.Cut(line, " ")
 		raw, err := base64.StdEncoding.Strict().DecodeString(encoded)
 		if err != nil || len(raw) != keyBytes || !idPattern.MatchString(id) || r.find(id) != nil {
-			return nil, errors.New("it is not a key file, or it was altered")
+			return nil, unfitError("it is not a key file, or it was altered" + noKeyFile)
 		}
 		k, err := newKey(id, raw)
 		if err != nil {
@@ -203,7 +234,7 @@ func parse(text string) (*Ring, error) {
 		r.keys = append(r.keys, k)
 	}
 	if len(r.keys) == 0 {
-		return nil, errors.New("it holds no key")
+		return nil, unfitError("it holds no key" + noKeyFile)
 	}
 	return r, nil
 }

@@ -64,9 +64,9 @@ func TestKeyFileThatDoesNotFit(t *testing.T) {
 	}{
 		{"missing", os.Remove, []string{"0a1b2c3d"}, "is missing"},
 		{"of another engine", nil, []string{"0a1b2c3d"}, "lacks the key"},
-		{"empty", func(p string) error { return os.Truncate(p, 0) }, nil, "cannot be read"},
-		{"garbage", func(p string) error { return os.WriteFile(p, []byte("hello world\n"), 0o600) }, nil, "cannot be read"},
-		{"open to others", func(p string) error { return os.Chmod(p, 0o644) }, nil, "cannot be read"},
+		{"empty", func(p string) error { return os.Truncate(p, 0) }, nil, "it holds no key"},
+		{"garbage", func(p string) error { return os.WriteFile(p, []byte("hello world\n"), 0o600) }, nil, "it is not a key file"},
+		{"open to others", func(p string) error { return os.Chmod(p, 0o644) }, nil, "set it to 0600"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "key")
@@ -77,10 +77,41 @@ func TestKeyFileThatDoesNotFit(t *testing.T) {
 				}
 			}
 			_, err := Open(path, tt.used)
-			if anchore.KindOf(err) != anchore.Unavailable || !strings.Contains(anchore.MessageOf(err), tt.says) || !strings.Contains(anchore.MessageOf(err), path) {
+			if anchore.KindOf(err) != anchore.Invalid || !strings.Contains(anchore.MessageOf(err), tt.says) || !strings.Contains(anchore.MessageOf(err), path) {
 				t.Errorf("Open: %v; want %q with the file's name", err, tt.says)
 			}
 		})
+	}
+}
+
+func TestExisting(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	none, err := Existing(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("Existing made the file")
+	}
+	id, sealed, err := mustOpen(t, path).Seal([]byte("correct-horse"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := none.Open(id, sealed, nil); err == nil {
+		t.Error("a ring without keys opens something")
+	}
+	r, err := Existing(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.Open(id, sealed, nil); err != nil || string(got) != "correct-horse" {
+		t.Errorf("Open = %q, %v", got, err)
+	}
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Existing(path); anchore.KindOf(err) != anchore.Invalid {
+		t.Errorf("Existing of an empty file: %v, want invalid", err)
 	}
 }
 

@@ -129,7 +129,7 @@ func (s *Server) TestWebhook(w http.ResponseWriter, r *http.Request, name string
 		s.Write(w, r, http.StatusOK, answer)
 		return
 	}
-	s.FailAs(w, r, http.StatusBadGateway, &anchore.Error{
+	s.Refuse(w, r, http.StatusBadGateway, &anchore.Error{
 		Kind: anchore.Unavailable, Op: "server.TestWebhook",
 		Message: "the endpoint " + name + " (" + got.URL + ") did not take the sample: " + got.Reason,
 		Detail: map[string]any{

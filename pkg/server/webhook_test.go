@@ -1,7 +1,10 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +47,19 @@ func (h *hooks) Resume(_ context.Context, endpoint string) error {
 	}
 	h.resumed = append(h.resumed, endpoint)
 	return nil
+}
+
+// TestAFailedTestIsNoFailureOfTheEngine: the log says what came of it, but has no
+// error.
+func TestAFailedTestIsNoFailureOfTheEngine(t *testing.T) {
+	var log bytes.Buffer
+	f := newFixture(t, func(cfg *Config) {
+		cfg.Webhooks, cfg.Log = &hooks{}, slog.New(slog.NewTextHandler(&log, nil))
+	})
+	f.call("admin", "POST", "/system/webhooks/gone/test", "").says(502, "did not take the sample")
+	if text := log.String(); strings.Contains(text, "level=ERROR") || !strings.Contains(text, "level=INFO") || !strings.Contains(text, "answered 410 Gone") {
+		t.Errorf("the log has %q, want the outcome, and no error", text)
+	}
 }
 
 func TestWebhooks(t *testing.T) {

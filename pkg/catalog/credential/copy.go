@@ -6,40 +6,48 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 )
 
-// Copy is a copy of the accounts' credentials with their passwords, since
-// one is wanted for each request to a registry. The zero Copy is empty.
+// Copy is a copy of the accounts' credentials, since one is wanted for each request
+// to a registry. The zero Copy is empty.
 type Copy struct {
-	mu    sync.RWMutex
-	lists map[string][]anchore.Registry // by account, as anchore.ForReference wants them
+	mu  sync.RWMutex
+	all map[string]credentials // by account
 }
 
-// list returns the account's credentials, from read the first time.
-func (s *Copy) list(account string, read func() ([]anchore.Registry, error)) ([]anchore.Registry, error) {
+// credentials are those of one account.
+type credentials struct {
+	list []anchore.Registry // without passwords, as anchore.ForReference wants them
+	// open returns one by its name with its password, which is decrypted the first
+	// time: one that cannot be must not keep the others from use.
+	open map[string]func() (anchore.Registry, error)
+}
+
+// of returns the account's credentials, from read the first time.
+func (s *Copy) of(account string, read func() (credentials, error)) (credentials, error) {
 	s.mu.RLock()
-	list, ok := s.lists[account]
+	all, ok := s.all[account]
 	s.mu.RUnlock()
 	if ok {
-		return list, nil
+		return all, nil
 	}
 	// Read under the lock: Forget, which follows each change, waits for it, so that
 	// nothing older than the change stays.
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list, err := read()
+	all, err := read()
 	if err != nil {
-		return nil, err
+		return credentials{}, err
 	}
-	anchore.SortRegistries(list)
-	if s.lists == nil {
-		s.lists = map[string][]anchore.Registry{}
+	anchore.SortRegistries(all.list)
+	if s.all == nil {
+		s.all = map[string]credentials{}
 	}
-	s.lists[account] = list
-	return list, nil
+	s.all[account] = all
+	return all, nil
 }
 
 // Forget drops the copy of the account's credentials, which were changed.
 func (s *Copy) Forget(account string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.lists, account)
+	delete(s.all, account)
 }

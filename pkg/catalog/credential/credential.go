@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -101,10 +102,11 @@ type Update struct {
 
 // UpdateRegistry changes the account's credential of that name, at once for
 // everything that asks the registry. Errors: as of AddRegistry, but NotFound if
-// there is none, and Conflict for another name in u.
+// there is none, Conflict for another name in u, and Forbidden if the password is to
+// stay and cannot be decrypted.
 func (k *Keyring) UpdateRegistry(ctx context.Context, name, what string, u Update, verify Verify) (stored anchore.Registry, err error) {
 	const op = "catalog.UpdateRegistry"
-	r, err := k.credential(ctx, name, what)
+	r, err := k.toUpdate(ctx, name, what, u)
 	if anchore.KindOf(err) == anchore.NotFound {
 		return stored, anchore.E(anchore.NotFound, op, "could not find existing registry to update: %s", what)
 	}
@@ -151,6 +153,19 @@ func (k *Keyring) UpdateRegistry(ctx context.Context, name, what string, u Updat
 	return stored, err
 }
 
+// toUpdate is the credential that u changes, with the password if that stays: one
+// that is replaced need not open.
+func (k *Keyring) toUpdate(ctx context.Context, name, what string, u Update) (anchore.Registry, error) {
+	row, err := k.row(ctx, name, what)
+	switch {
+	case err != nil:
+		return anchore.Registry{}, err
+	case u.Password != nil:
+		return row.Domain(name), nil
+	}
+	return k.openRegistry(name, row)
+}
+
 func set[T any](field, to *T) {
 	if to != nil {
 		*field = *to
@@ -186,51 +201,52 @@ func (k *Keyring) Registries(ctx context.Context, name string) ([]anchore.Regist
 // Registry returns the account's credential of that name without its password.
 // Errors: NotFound.
 func (k *Keyring) Registry(ctx context.Context, name, what string) (anchore.Registry, error) {
-	r, err := k.credential(ctx, name, what)
-	r.Password = ""
-	return r, err
+	row, err := k.row(ctx, name, what)
+	if err != nil {
+		return anchore.Registry{}, err
+	}
+	return row.Domain(name), nil
 }
 
-// credential is Registry with the password.
-func (k *Keyring) credential(ctx context.Context, name, what string) (r anchore.Registry, err error) {
+// row is the account's credential of that name. Errors: NotFound.
+func (k *Keyring) row(ctx context.Context, name, what string) (row *registry.Row, err error) {
 	missing := anchore.E(anchore.NotFound, "catalog.Registry", "registry not found in DB: %s", what)
 	what, err = anchore.ParseRegistryName(what)
 	if err != nil {
-		return r, missing
+		return nil, missing
 	}
-	err = k.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
-		row, err := registry.Find(tx, acct.No, what)
-		if err != nil {
-			return err
-		}
-		if row == nil {
+	err = k.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) (err error) {
+		row, err = registry.Find(tx, acct.No, what)
+		if err == nil && row == nil {
 			return missing
 		}
-		r, err = k.openRegistry(acct.Name, row)
 		return err
 	})
-	return r, err
+	return row, err
 }
 
 // RegistryFor returns the credential, with its password, that the account reads
 // ref's repository with: of those that are for it the one with the longest name.
-// It is answered from memory. Errors: NotFound for the account; Unavailable if the
+// It is answered from memory. Errors: NotFound for the account; Forbidden if that
 // password cannot be decrypted.
 func (k *Keyring) RegistryFor(ctx context.Context, name string, ref anchore.Reference) (r anchore.Registry, found bool, err error) {
-	list, err := k.copy.list(name, func() ([]anchore.Registry, error) {
-		var list []anchore.Registry
-		err := k.eachRegistry(ctx, name, func(row *registry.Row) error {
-			r, err := k.openRegistry(name, row)
-			list = append(list, r)
-			return err
+	all, err := k.copy.of(name, func() (all credentials, err error) {
+		all.open = map[string]func() (anchore.Registry, error){}
+		err = k.eachRegistry(ctx, name, func(row *registry.Row) error {
+			all.list = append(all.list, row.Domain(name))
+			all.open[row.Name] = sync.OnceValues(func() (anchore.Registry, error) { return k.openRegistry(name, row) })
+			return nil
 		})
-		return list, err
+		return all, err
 	})
 	if err != nil {
 		return r, false, err
 	}
-	r, found = anchore.ForReference(list, ref)
-	return r, found, nil
+	if r, found = anchore.ForReference(all.list, ref); !found {
+		return r, false, nil
+	}
+	r, err = all.open[r.Name]()
+	return r, err == nil, err
 }
 
 // RegistryRefused records that the registry refuses the login of r, as RegistryFor
@@ -353,14 +369,23 @@ func (k *Keyring) sealedRegistry(no uint32, r anchore.Registry) (*registry.Row, 
 	return row, err
 }
 
+// openRegistry is the credential with its password. Errors: Forbidden if that cannot
+// be decrypted, or was lost. Not Unavailable: the registry works, and other accounts
+// read it.
 func (k *Keyring) openRegistry(name string, row *registry.Row) (anchore.Registry, error) {
+	const op = "catalog.openRegistry"
 	r := row.Domain(name)
-	if k.seal == nil {
+	switch {
+	case !row.HasPassword():
+		return r, nil
+	case row.Lost():
+		return r, anchore.E(anchore.Forbidden, op, "the password for registry %s was lost with the key; set it with anchore-cli registry update %s %s -", row.Name, row.Name, row.User)
+	case k.seal == nil:
 		return r, errors.New("catalog: Config.Seal is needed to read passwords")
 	}
 	password, err := k.seal.Open(row.Seal, row.Sealed, registry.About(row.Account, row.Name))
 	if err != nil {
-		return r, anchore.E(anchore.Unavailable, "catalog.openRegistry", "the password for registry %s cannot be decrypted; set it again with anchore-cli registry update", row.Name).Because(err)
+		return r, anchore.E(anchore.Forbidden, op, "the password for registry %s cannot be decrypted; set it again with anchore-cli registry update %s %s -", row.Name, row.Name, row.User).Because(err)
 	}
 	r.Password = anchore.Secret(password)
 	return r, nil

@@ -34,19 +34,30 @@ func NewRecorder(cfg Config) *Recorder { return &Recorder{cfg: cfg} }
 // one event is either recorded and told, or neither. It touches 3 keys, and up to
 // 10 for each type of notification that has two endpoints.
 func (r *Recorder) Record(tx store.Tx, acct *account.Row, st change.Stamp, n int, e anchore.Event) error {
-	e.ID, e.At, e.Account = st.EventID(n), st.Now, acct.Name
-	if err := event.Add(tx, acct.No, e); err != nil {
-		return err
-	}
 	if e.Level == anchore.Fatal {
-		if err := r.announce(tx, acct, st, n, e, anchore.ErrorEvent); err != nil {
+		if err := r.announce(tx, acct, st, n, identified(e, acct, st, n), anchore.ErrorEvent); err != nil {
 			return err
 		}
+	}
+	return r.recordSent(tx, acct, st, n, e)
+}
+
+// recordSent is Record for an event that error_event was told of, or need not be.
+func (r *Recorder) recordSent(tx store.Tx, acct *account.Row, st change.Stamp, n int, e anchore.Event) error {
+	e = identified(e, acct, st, n)
+	if err := event.Add(tx, acct.No, e); err != nil {
+		return err
 	}
 	if e.Type.ToldBySubscription() || !r.cfg.EventLog(e.Level) {
 		return nil
 	}
 	return r.announce(tx, acct, st, n, e, anchore.EventLog)
+}
+
+// identified is the nth event of a change.
+func identified(e anchore.Event, acct *account.Row, st change.Stamp, n int) anchore.Event {
+	e.ID, e.At, e.Account = st.EventID(n), st.Now, acct.Name
+	return e
 }
 
 // announce writes the notification of an event, if an endpoint takes its type.

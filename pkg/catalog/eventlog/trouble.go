@@ -7,6 +7,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
+	"github.com/anchore/anchore-engine/pkg/catalog/change"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
 	"github.com/anchore/anchore-engine/pkg/catalog/trouble"
 	"github.com/anchore/anchore-engine/pkg/store"
@@ -25,6 +26,16 @@ func (l *Log) Troubles(ctx context.Context) ([]anchore.Trouble, error) {
 // It does not ask what was told before; its caller knows that from Troubles. Errors:
 // as of Raise.
 func (l *Log) TroubleBegan(ctx context.Context, e anchore.Event) error {
+	return l.troubleBegan(ctx, e, l.recorder.Record)
+}
+
+// TroubleSent is TroubleBegan for an event that was sent to error_event already: it
+// makes no notification for that.
+func (l *Log) TroubleSent(ctx context.Context, e anchore.Event) error {
+	return l.troubleBegan(ctx, e, l.recorder.recordSent)
+}
+
+func (l *Log) troubleBegan(ctx context.Context, e anchore.Event, record func(store.Tx, *account.Row, change.Stamp, int, anchore.Event) error) error {
 	st, err := l.store.Stamp()
 	if err != nil {
 		return err
@@ -38,7 +49,7 @@ func (l *Log) TroubleBegan(ctx context.Context, e anchore.Event) error {
 		if err := trouble.Table.Replace(tx, old, row); err != nil {
 			return err
 		}
-		return l.recorder.Record(tx, acct, st, 0, e)
+		return record(tx, acct, st, 0, e)
 	})
 }
 

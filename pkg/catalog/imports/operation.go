@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -21,18 +22,29 @@ const Lifetime = 24 * time.Hour
 // hands it in again.
 const MaxDocuments = 20 // with four imports, a transaction stays below store.MaxKeys
 
+// MaxPending is how many imports an account may have that are neither complete nor
+// given up nor expired: each holds its documents.
+const MaxPending = 100
+
 // Operations are the imports of all accounts. Its methods may be called from many
 // goroutines.
 type Operations struct {
 	store *change.Store
 	blobs store.Blobs
+	begin sync.Mutex // from the count of the pending imports to the next one
 }
 
 // New builds the Operations.
 func New(s *change.Store, blobs store.Blobs) *Operations { return &Operations{store: s, blobs: blobs} }
 
-// NewImport begins an import. Errors: NotFound for the account.
+// NewImport begins an import. Errors: NotFound for the account; Limited if it has
+// MaxPending of them.
 func (o *Operations) NewImport(ctx context.Context, name string) (imp anchore.Import, err error) {
+	o.begin.Lock() // they are counted outside the transaction, which cannot read as many keys
+	defer o.begin.Unlock()
+	if err := o.hasRoom(ctx, name); err != nil {
+		return imp, err
+	}
 	st, err := o.store.Stamp()
 	if err != nil {
 		return imp, err
@@ -46,6 +58,20 @@ func (o *Operations) NewImport(ctx context.Context, name string) (imp anchore.Im
 		return Table.Insert(tx, row)
 	})
 	return imp, err
+}
+
+// hasRoom says whether the account may begin another import.
+func (o *Operations) hasRoom(ctx context.Context, name string) error {
+	now, pending := time.Now(), 0
+	err := o.each(ctx, name, func(_ *account.Row, row *Row) {
+		if row.status(now) == anchore.ImportPending {
+			pending++
+		}
+	})
+	if err == nil && pending >= MaxPending {
+		err = anchore.E(anchore.Limited, "imports.NewImport", "account %s has %d imports that are not complete, the most that it may have; complete some, or give them up with DELETE /imports/images/{id}", name, pending)
+	}
+	return err
 }
 
 // Import returns an import of the account. Errors: NotFound.
@@ -65,22 +91,28 @@ func (o *Operations) Import(ctx context.Context, name, id string) (imp anchore.I
 // account.
 func (o *Operations) Imports(ctx context.Context, name string) (list []anchore.Import, err error) {
 	now := time.Now()
+	err = o.each(ctx, name, func(acct *account.Row, row *Row) { list = append(list, row.domain(acct, now)) })
+	return list, err
+}
+
+// each calls fn with the imports of the account, by id.
+func (o *Operations) each(ctx context.Context, name string, fn func(*account.Row, *Row)) error {
 	var start []byte
 	for more := true; more; {
 		err := o.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 			page, err := Table.Scan(tx, store.Range{Prefix: table.Key{}.Uint32(acct.No), Start: start})
 			for _, row := range page {
-				list = append(list, row.domain(acct, now))
+				fn(acct, row)
 				start = table.After(Table.Key(row))
 			}
 			more = len(page) == store.MaxPage
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return list, nil
+	return nil
 }
 
 // AddImportContent stores a document of an import; the same one twice is one.

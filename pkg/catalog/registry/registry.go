@@ -9,7 +9,7 @@ import (
 )
 
 // Row is a stored credential. Sealed is its password, encrypted under the key Seal
-// for About.
+// for About; without Seal, it was lost with its key.
 type Row struct {
 	Account uint32 `cbor:"1,keyasint"`
 	Name    string `cbor:"2,keyasint"`
@@ -55,6 +55,13 @@ func Prefix(account uint32) []byte { return table.Key{}.Uint32(account) }
 func About(account uint32, name string) []byte {
 	return append([]byte("registry\x00"), Key(account, name)...)
 }
+
+// HasPassword reports whether the credential has a password that must be decrypted:
+// there is none without a user, whatever is sealed.
+func (r *Row) HasPassword() bool { return r.User != "" }
+
+// Lost reports whether the password was lost with its key.
+func (r *Row) Lost() bool { return r.HasPassword() && r.Seal == "" }
 
 // Find returns the account's credential of that name, or nil.
 func Find(tx store.Tx, account uint32, name string) (*Row, error) {

@@ -60,6 +60,19 @@ func (s *Responder) FailAs(w http.ResponseWriter, r *http.Request, status int, e
 		s.log.Error("request failed", "method", r.Method, "route", r.Pattern, "status", status,
 			"request_id", requestID(r.Context()), "err", err)
 	}
+	s.answer(w, r, status, err)
+}
+
+// Refuse answers with err as FailAs does, where that is the outcome that was asked
+// for, and no failure of the engine whatever the status: the log has it as news.
+func (s *Responder) Refuse(w http.ResponseWriter, r *http.Request, status int, err error) {
+	s.log.Info("request answered", "method", r.Method, "route", r.Pattern, "status", status,
+		"request_id", requestID(r.Context()), "outcome", anchore.MessageOf(err))
+	s.answer(w, r, status, err)
+}
+
+// answer writes the form that errors have.
+func (s *Responder) answer(w http.ResponseWriter, r *http.Request, status int, err error) {
 	if after := anchore.AfterOf(err); after > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
 	}
