@@ -2,6 +2,9 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -70,4 +73,19 @@ func fullKey(typ, typed string) string {
 // shortKey is a key without what Docker Hub's names may be written without.
 func shortKey(key string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(key, "docker.io/"), "library/")
+}
+
+// hintType adds to a refusal the types of subscriptions that there are, if typ is
+// none of them.
+func hintType(err error, typ string) error {
+	f := session.AsFailure(err)
+	types := subscriptionTypes(nil, nil)
+	if f == nil || f.Status != http.StatusBadRequest || typ == "" || slices.Contains(types, typ) {
+		return err
+	}
+	hint := "the types are " + strings.Join(types, ", ")
+	if near := session.Nearest(typ, types, 1); len(near) > 0 {
+		hint += fmt.Sprintf("; did you mean %s?", near[0])
+	}
+	return f.Hint("%s", hint)
 }

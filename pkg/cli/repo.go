@@ -70,7 +70,7 @@ func (o repoAddOptions) run(ctx context.Context, input string) error {
 	response, err := c.AddRepository(ctx, o.params(repository))
 	got, err := c.Do(ctx, response, err)
 	if err != nil {
-		return err
+		return session.HintRegistry(err)
 	}
 	err = o.app.Show(got.Value, func(w io.Writer) error {
 		if o.dryRun {

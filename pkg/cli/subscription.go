@@ -69,7 +69,7 @@ func (o subscriptionListOptions) run(ctx context.Context) error {
 	}
 	list, err := listSubscriptions(ctx, o.app, &params)
 	if err != nil {
-		return err
+		return hintType(err, o.typ)
 	}
 	records := o.matching(list, patterns)
 	return o.app.Show(records, o.app.Table(o.table(render.Items(records))))
@@ -175,7 +175,7 @@ func newSubscriptionAddCmd(a *session.App) *cobra.Command {
 func (o subscriptionAddOptions) run(ctx context.Context, typ, key string) error {
 	got, err := addSubscription(ctx, o.app, typ, key, o.value, !o.inactive)
 	if err != nil {
-		return err
+		return hintType(err, typ)
 	}
 	if err := o.app.Show(got, o.app.Table(subscriptionTable(got))); err != nil {
 		return err
