@@ -48,6 +48,9 @@ func newEventListCmd(a *session.App) *cobra.Command {
 	cmd.Flags().StringVar(&opts.kind, "resource-type", "", "only about this type of resource")
 	cmd.Flags().BoolVar(&opts.all, "all", false, "every page, not the first only")
 	cmd.Flags().BoolVar(&opts.full, "full", false, "show where each event comes from")
+	a.CompleteFlag(cmd, "level", session.OneOf("info", "error", "fatal"))
+	a.CompleteFlag(cmd, "event-type", eventTypes)
+	a.CompleteFlag(cmd, "resource-type", resourceTypes)
 	return cmd
 }
 

@@ -47,6 +47,8 @@ func newSubscriptionListCmd(a *session.App) *cobra.Command {
 	cmd.Flags().StringVar(&opts.filter, "filter", "", "only keys that match this pattern")
 	cmd.Flags().BoolVar(&opts.active, "active", false, "only active ones")
 	cmd.Flags().BoolVar(&opts.inactive, "inactive", false, "only inactive ones")
+	a.CompleteFlag(cmd, "type", subscriptionTypes)
+	a.CompleteFlag(cmd, "filter", func(cmd *cobra.Command, _ []string) []string { return subscriptionKeys(a)(cmd, nil) })
 	return cmd
 }
 
