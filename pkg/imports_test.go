@@ -88,7 +88,7 @@ var may = map[string][]string{
 	"cli":             {"anchore", "api", "cli/archive", "cli/image", "cli/operator", "cli/render", "cli/session", "github.com/spf13/cobra"},
 	"cli/operator":    {"anchore", "api", "cli/render", "cli/session", "github.com/spf13/cobra"},
 	"cli/archive":     {"api", "cli/image", "cli/render", "cli/session", "github.com/spf13/cobra"},
-	"cli/image":       {"api", "cli/render", "cli/session", "github.com/spf13/cobra"},
+	"cli/image":       {"anchore", "api", "cli/render", "cli/session", "github.com/spf13/cobra"},
 	"cli/session":     {"anchore", "api", "cli/render", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "gopkg.in/yaml.v3"},
 	"cli/render":      {"github.com/olekukonko/tablewriter"},
 	// root

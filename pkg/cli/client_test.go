@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
 
@@ -108,5 +110,55 @@ func TestWaitOutlivesASilentEngine(t *testing.T) {
 		if code, out, talk := run(t, server.URL, nil, args...); code != 2 || !strings.HasPrefix(out, want) {
 			t.Errorf("%v: code %d, %q %q", args, code, out, talk)
 		}
+	}
+}
+
+// A password in the URL is not shown, whatever goes wrong and whatever is asked for.
+func TestPasswordInURLIsNotShown(t *testing.T) {
+	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+	defer refuses.Close()
+	cuts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		w.Write([]byte("["))
+	}))
+	defer cuts.Close()
+	for name, address := range map[string]string{
+		"refused":        strings.TrimPrefix(refuses.URL, "http://"),
+		"cut off":        strings.TrimPrefix(cuts.URL, "http://"),
+		"nobody there":   "127.0.0.1:1",
+		"no host at all": "",
+		"no port":        "127.0.0.1:x",
+	} {
+		for _, user := range []string{"admin:hunter2", "admin:hunter2/x", "admin:hunter2 x", "admin:%zzhunter2", "hunter2", "a@b:hunter2"} {
+			for _, args := range [][]string{{"image", "list"}, {"--debug", "image", "list"}, {"--debug", "--output", "yaml", "repo", "get", "x"}, {"--debug", "system", "wait", "--timeout", "0.1"}} {
+				for _, scheme := range []string{"http://", "ftp://", ""} {
+					code, out, talk := run(t, scheme+user+"@"+address+"/v1", nil, args...)
+					if code == 0 || strings.Contains(out+talk, "hunter2") {
+						t.Errorf("%s, %s%s, %v: code %d\n%s%s", name, scheme, user, args, code, out, talk)
+					}
+				}
+			}
+		}
+	}
+}
+
+// The user in the URL is whom the engine sees, unless another is given.
+func TestUserInURL(t *testing.T) {
+	var seen []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, pass, _ := r.BasicAuth()
+		seen = append(seen, user+":"+pass)
+		w.Write([]byte("[]"))
+	}))
+	defer server.Close()
+	for _, args := range [][]string{{"image", "list"}, {"--u", "admin", "--p", "foobar", "image", "list"}} {
+		var out bytes.Buffer
+		address := strings.Replace(server.URL, "http://", "http://bob:hunter2@", 1)
+		if code := Main(t.Context(), session.Config{Args: append([]string{"--url", address + "/v1"}, args...), In: strings.NewReader(""), Out: &out, Err: &out}); code != 0 {
+			t.Fatalf("%v: code %d, %s", args, code, out.String())
+		}
+	}
+	if diff := cmp.Diff([]string{"bob:hunter2", "admin:foobar"}, seen); diff != "" {
+		t.Errorf("users (-want +got):\n%s", diff)
 	}
 }

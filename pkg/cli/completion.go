@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,7 +16,7 @@ func shells() []string { return []string{"bash", "fish", "powershell", "zsh"} }
 
 func newCompletionCmd(a *session.App) *cobra.Command {
 	cmd := session.NewLeaf(a, "completion SHELL", "Write a completion script for bash, fish, powershell or zsh",
-		"For example, in ~/.bashrc:\n\n    source <(anchore-cli completion bash)\n\nTags and subscription types are completed by asking the engine.",
+		"For example, in ~/.bashrc:\n\n    source <(anchore-cli completion bash)\n\nTags, registries and accounts are completed by asking the engine.",
 		func(cmd *cobra.Command, args []string) error { return runCompletion(a, cmd.Root(), args[0]) })
 	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return shells(), cobra.ShellCompDirectiveNoFileComp
@@ -43,6 +44,24 @@ func subscriptionTypes(*cobra.Command, []string) []string {
 		names = append(names, string(t))
 	}
 	return names
+}
+
+func eventTypes(*cobra.Command, []string) []string {
+	var names []string
+	for _, k := range anchore.EventKinds() {
+		names = append(names, string(k.Type))
+	}
+	return names
+}
+
+// resourceTypes are what events are about.
+func resourceTypes(*cobra.Command, []string) []string {
+	var names []string
+	for _, k := range anchore.EventKinds() {
+		names = append(names, k.Resource)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // subscriptionKeys asks the engine for the keys of the type that was typed.

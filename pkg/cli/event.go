@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -47,6 +48,9 @@ func newEventListCmd(a *session.App) *cobra.Command {
 	cmd.Flags().StringVar(&opts.kind, "resource-type", "", "only about this type of resource")
 	cmd.Flags().BoolVar(&opts.all, "all", false, "every page, not the first only")
 	cmd.Flags().BoolVar(&opts.full, "full", false, "show where each event comes from")
+	a.CompleteFlag(cmd, "level", session.OneOf("info", "error", "fatal"))
+	a.CompleteFlag(cmd, "event-type", eventTypes)
+	a.CompleteFlag(cmd, "resource-type", resourceTypes)
 	return cmd
 }
 
@@ -85,9 +89,19 @@ func (o eventListOptions) run(ctx context.Context) error {
 }
 
 // rest joins the pages that follow the first. It ends at the first page that
-// does not say that there is another, or has nothing in it.
+// does not say that there is another, or has nothing new. Pages are counted from
+// the newest event on, so those that arrive meanwhile are left out: they would move
+// the others to later pages. What still comes twice is shown once, and an engine that
+// has nothing else to say is asked no more.
 func (o eventListOptions) rest(ctx context.Context, c *session.Client, params api.ListEventsParams, page render.Object) (render.Object, error) {
 	results := render.Items(page.Get("results"))
+	if len(results) > 0 {
+		params.Before = cmp.Or(justAfter(results[0]), params.Before)
+	}
+	seen := map[string]bool{}
+	for _, e := range results {
+		seen[render.Text(render.At(e, "generated_uuid"))] = true
+	}
 	for n := 2; page.Get("next_page") == true; n++ {
 		params.Page = &n
 		response, err := c.ListEvents(ctx, &params)
@@ -96,13 +110,30 @@ func (o eventListOptions) rest(ctx context.Context, c *session.Client, params ap
 			return nil, err
 		}
 		next, _ := got.Value.(render.Object)
-		if len(render.Items(next.Get("results"))) == 0 {
+		before := len(results)
+		for _, e := range render.Items(next.Get("results")) {
+			if id := render.Text(render.At(e, "generated_uuid")); !seen[id] {
+				seen[id] = true
+				results = append(results, e)
+			}
+		}
+		if len(results) == before {
 			break
 		}
 		page = next
-		results = append(results, render.Items(page.Get("results"))...)
 	}
 	return page.Set("results", results), nil
+}
+
+// justAfter is the first time as events show it, in microseconds, that the event is
+// before; nil if the event does not say when it was.
+func justAfter(e any) *string {
+	at, err := time.Parse(time.RFC3339Nano, render.Text(render.At(e, "event", "timestamp")))
+	if err != nil {
+		return nil
+	}
+	text := at.UTC().Add(time.Microsecond).Format("2006-01-02T15:04:05.000000Z")
+	return &text
 }
 
 func (o eventListOptions) table(events []any) render.Table {

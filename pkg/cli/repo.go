@@ -70,7 +70,7 @@ func (o repoAddOptions) run(ctx context.Context, input string) error {
 	response, err := c.AddRepository(ctx, o.params(repository))
 	got, err := c.Do(ctx, response, err)
 	if err != nil {
-		return err
+		return session.HintRegistry(err)
 	}
 	err = o.app.Show(got.Value, func(w io.Writer) error {
 		if o.dryRun {
@@ -187,6 +187,19 @@ func findRepository(ctx context.Context, a *session.App, input string) (reposito
 	return repository, list, err
 }
 
+// unknownRepository adds to f what the user may have meant, and how to add the
+// repository if it is wanted.
+func unknownRepository(ctx context.Context, a *session.App, f *session.Failure, repository string, wanted bool) error {
+	near := hintNear(ctx, a, f, string(anchore.RepoUpdate), repository)
+	switch {
+	case wanted:
+		f.Hint("add it with: anchore-cli repo add %s", repository)
+	case !near:
+		f.Hint("'anchore-cli repo list' shows what there is")
+	}
+	return f
+}
+
 func newRepoGetCmd(a *session.App) *cobra.Command {
 	cmd := session.NewLeaf(a, "get INPUT_REPO", "Show a watched repository", "",
 		func(cmd *cobra.Command, args []string) error { return runRepoGet(cmd.Context(), a, args[0]) })
@@ -200,7 +213,7 @@ func runRepoGet(ctx context.Context, a *session.App, input string) error {
 		return err
 	}
 	if len(list) == 0 { // the original printed an empty line and exited with 0
-		return session.Failf("repository %s is not known", repository).Exit(1).Hint("add it with: anchore-cli repo add %s", repository)
+		return unknownRepository(ctx, a, session.Failf("repository %s is not known", repository).Exit(1), repository, true)
 	}
 	return a.Show(list, a.Table(repoTable(list)))
 }
@@ -230,7 +243,7 @@ func (o subscriptionSwitchOptions) runRepo(ctx context.Context, input string) er
 		return err
 	}
 	if len(found) == 0 {
-		return o.cannotLocate(kind, repository).Hint("add it with: anchore-cli repo add %s", repository)
+		return unknownRepository(ctx, o.app, o.cannotLocate(kind, repository), repository, o.active)
 	}
 	got, err := o.update(ctx, found[0], kind, repository)
 	if err != nil {
@@ -252,7 +265,8 @@ func runRepoDel(ctx context.Context, a *session.App, input string) error {
 		return err
 	}
 	if len(list) == 0 {
-		return session.Failf("cannot locate subscription record using specified input (subscription_type=repo_update, subscription_key=%s needs to exist before deletion)", repository)
+		f := session.Failf("cannot locate subscription record using specified input (subscription_type=repo_update, subscription_key=%s needs to exist before deletion)", repository)
+		return unknownRepository(ctx, a, f, repository, false)
 	}
 	id, ok := render.At(list[0], "subscription_id").(string)
 	if !ok {

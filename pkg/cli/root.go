@@ -25,5 +25,6 @@ func newRootCmd(a *session.App) *cobra.Command {
 	root := session.NewRoot(a, "anchore-cli", "Watch container images by tag and see what they contain")
 	root.AddCommand(newSubscriptionCmd(a), image.NewCmd(a), newRepoCmd(a), operator.NewRegistryCmd(a), newEventCmd(a), operator.NewSystemCmd(a), operator.NewAccountCmd(a), archive.NewCmd(a),
 		newVersionCmd(a), newCompletionCmd(a))
+	session.CompleteRest(root)
 	return root
 }

@@ -2,9 +2,9 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +47,8 @@ func newSubscriptionListCmd(a *session.App) *cobra.Command {
 	cmd.Flags().StringVar(&opts.filter, "filter", "", "only keys that match this pattern")
 	cmd.Flags().BoolVar(&opts.active, "active", false, "only active ones")
 	cmd.Flags().BoolVar(&opts.inactive, "inactive", false, "only inactive ones")
+	a.CompleteFlag(cmd, "type", subscriptionTypes)
+	a.CompleteFlag(cmd, "filter", func(cmd *cobra.Command, _ []string) []string { return subscriptionKeys(a)(cmd, nil) })
 	return cmd
 }
 
@@ -59,42 +61,37 @@ func (o subscriptionListOptions) run(ctx context.Context) error {
 	if o.typ != "" {
 		params.SubscriptionType = &o.typ
 	}
-	pattern := o.filter
+	patterns := []string{o.filter}
 	if len(o.arguments) > 0 {
 		if isPattern(o.arguments[0]) {
-			pattern = o.arguments[0]
+			patterns = append(patterns, o.arguments[0])
 		} else {
 			params.SubscriptionKey = &o.arguments[0]
 		}
 	}
 	list, err := listSubscriptions(ctx, o.app, &params)
 	if err != nil {
-		return err
+		return hintType(err, o.typ)
 	}
-	records, err := o.matching(list, pattern)
-	if err != nil {
-		return err
-	}
+	records := o.matching(list, patterns)
 	return o.app.Show(records, o.app.Table(o.table(render.Items(records))))
 }
 
-// matching applies the filters that the API does not have.
-func (o subscriptionListOptions) matching(list any, pattern string) (any, error) {
-	if pattern == "" && !o.active && !o.inactive {
-		return list, nil
+// matching applies the filters that the API does not have: keys match all patterns.
+func (o subscriptionListOptions) matching(list any, patterns []string) any {
+	if len(patterns) == 1 && patterns[0] == "" && !o.active && !o.inactive {
+		return list
 	}
 	kept := []any{}
 	for _, s := range render.Items(list) {
 		active, _ := render.At(s, "active").(bool)
-		ok, err := matchKey(pattern, render.Text(render.At(s, "subscription_key")))
-		if err != nil {
-			return nil, err
-		}
-		if ok && (!o.active || active) && (!o.inactive || !active) {
+		key := render.Text(render.At(s, "subscription_key"))
+		other := func(pattern string) bool { return !matchKey(pattern, key) }
+		if !slices.ContainsFunc(patterns, other) && (!o.active || active) && (!o.inactive || !active) {
 			kept = append(kept, s)
 		}
 	}
-	return kept, nil
+	return kept
 }
 
 func (o subscriptionListOptions) table(records []any) render.Table {
@@ -180,7 +177,7 @@ func newSubscriptionAddCmd(a *session.App) *cobra.Command {
 func (o subscriptionAddOptions) run(ctx context.Context, typ, key string) error {
 	got, err := addSubscription(ctx, o.app, typ, key, o.value, !o.inactive)
 	if err != nil {
-		return err
+		return hintType(err, typ)
 	}
 	if err := o.app.Show(got, o.app.Table(subscriptionTable(got))); err != nil {
 		return err
@@ -290,19 +287,18 @@ func (o subscriptionSwitchOptions) find(ctx context.Context, typ, key string) ([
 		params.SubscriptionKey = &key
 	}
 	list, err := listSubscriptions(ctx, o.app, &params)
-	if f := session.AsFailure(err); f != nil && (f.Status == http.StatusNotFound || f.Status == http.StatusBadRequest) {
+	f := session.AsFailure(err)
+	switch {
+	case f != nil && f.Status == http.StatusNotFound:
+		return nil, nil
+	case f != nil && f.Status == http.StatusBadRequest:
 		return nil, o.cannotLocate(typ, key).Hint("%s", f.Error())
-	}
-	if err != nil || !isPattern(key) {
+	case err != nil || !isPattern(key):
 		return render.Items(list)[:min(1, len(render.Items(list)))], err
 	}
 	var found []any
 	for _, s := range render.Items(list) {
-		ok, err := matchKey(key, render.Text(render.At(s, "subscription_key")))
-		if err != nil {
-			return nil, err
-		}
-		if ok {
+		if matchKey(key, render.Text(render.At(s, "subscription_key"))) {
 			found = append(found, s)
 		}
 	}
@@ -349,19 +345,12 @@ func (o subscriptionSwitchOptions) missing(ctx context.Context, typ, key string)
 	if _, err := anchore.ParseSubscriptionType(typ); err != nil {
 		return f.Hint("%s", anchore.MessageOf(err))
 	}
-	list, err := listSubscriptions(ctx, o.app, &api.ListSubscriptionsParams{SubscriptionType: &typ})
-	if err != nil {
-		return f
-	}
-	var keys []string
-	for _, s := range render.Items(list) {
-		keys = append(keys, render.Text(render.At(s, "subscription_key")))
-	}
-	if near := session.Nearest(key, keys, 3); len(near) > 0 {
-		f = f.Hint("did you mean %s?", strings.Join(near, ", or "))
-	}
-	if o.active && !isPattern(key) {
-		f = f.Hint("add the image first (anchore-cli image add %s), or subscribe before it is there with --create", key)
+	near := hintNear(ctx, o.app, f, typ, key)
+	switch {
+	case o.active && !isPattern(key):
+		return f.Hint("add the image first (anchore-cli image add %s), or subscribe before it is there with --create", key)
+	case !near:
+		return f.Hint("'anchore-cli subscription list --type %s' shows what there is", typ)
 	}
 	return f
 }
@@ -376,25 +365,23 @@ func listSubscriptions(ctx context.Context, a *session.App, params *api.ListSubs
 	return got.Value, err
 }
 
-func isPattern(key string) bool { return strings.ContainsAny(key, "*?[") }
+// isPattern tells whether key stands for many. Brackets are no pattern: they are in
+// the names of registries whose host is an IPv6 address.
+func isPattern(key string) bool { return strings.ContainsAny(key, "*?") }
 
 // matchKey tells whether pattern matches key, or the short form in which Docker
 // Hub's images are written; * matches slashes too. An empty pattern matches every
 // key.
-func matchKey(pattern, key string) (bool, error) {
+func matchKey(pattern, key string) bool {
 	if pattern == "" {
-		return true, nil
+		return true
 	}
 	const slash = "\x00" // path.Match stops * at slashes: hide them
-	hidden := strings.ReplaceAll(pattern, "/", slash)
+	literal := strings.NewReplacer("/", slash, "[", `\[`, `\`, `\\`).Replace(pattern)
 	for _, form := range []string{key, strings.TrimPrefix(key, "docker.io/"), strings.TrimPrefix(key, "docker.io/library/")} {
-		ok, err := path.Match(hidden, strings.ReplaceAll(form, "/", slash))
-		if err != nil {
-			return false, fmt.Errorf("%q is not a pattern: %w", pattern, err)
-		}
-		if ok {
-			return true, nil
+		if ok, err := path.Match(literal, strings.ReplaceAll(form, "/", slash)); ok && err == nil {
+			return true
 		}
 	}
-	return false, nil
+	return false
 }

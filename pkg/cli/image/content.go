@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,7 +26,8 @@ func newContentCmd(a *session.App) *cobra.Command {
 
 func runContent(ctx context.Context, a *session.App, args []string) error {
 	return documents{
-		list: func(c *session.Client, digest string) (*http.Response, error) { return c.ListImageContent(ctx, digest) },
+		command: "anchore-cli image content",
+		list:    func(c *session.Client, digest string) (*http.Response, error) { return c.ListImageContent(ctx, digest) },
 		get: func(c *session.Client, digest, kind string) (*http.Response, error) {
 			return c.GetImageContent(ctx, digest, kind)
 		},
@@ -37,9 +39,10 @@ func runContent(ctx context.Context, a *session.App, args []string) error {
 
 // documents is what the engine has of an image under several names.
 type documents struct {
-	list  func(c *session.Client, digest string) (*http.Response, error)       // the names that there are
-	get   func(c *session.Client, digest, kind string) (*http.Response, error) // the one of that name
-	write func(w io.Writer, answer any, image, kind string) error
+	command string                                                               // that shows them
+	list    func(c *session.Client, digest string) (*http.Response, error)       // the names that there are
+	get     func(c *session.Client, digest, kind string) (*http.Response, error) // the one of that name
+	write   func(w io.Writer, answer any, image, kind string) error
 }
 
 // run shows the names that there are for an image, or the document of the name that
@@ -63,10 +66,20 @@ func (d documents) run(ctx context.Context, a *session.App, args []string) error
 	}
 	response, err := d.get(c, digest, args[1])
 	got, err := c.Do(ctx, response, err)
+	if f := session.AsFailure(err); f != nil && (f.Status == http.StatusNotFound || f.Status == http.StatusBadRequest) && d.lacks(ctx, c, digest, args[1]) {
+		return f.Hint("'%s %s' lists the types that there are", d.command, args[0])
+	}
 	if err != nil {
 		return err
 	}
 	return a.Show(got.Value, func(w io.Writer) error { return d.write(w, got.Value, args[0], args[1]) })
+}
+
+// lacks tells whether the engine knows the image and has nothing of that name for it.
+func (d documents) lacks(ctx context.Context, c *session.Client, digest, kind string) bool {
+	response, err := d.list(c, digest)
+	got, err := c.Do(ctx, response, err)
+	return err == nil && !slices.Contains(render.Items(got.Value), any(kind))
 }
 
 func availableTypes(list any) *render.KeyLines {

@@ -170,7 +170,7 @@ func (o *addition) post(ctx context.Context, c *session.Client, body api.AddImag
 	response, err := c.AddImage(ctx, &params, body)
 	got, err := c.Do(ctx, response, err)
 	if err != nil {
-		return err
+		return session.HintRegistry(err)
 	}
 	return Show(o.app, got.Value)
 }
@@ -483,9 +483,26 @@ func (o delOptions) delete(ctx context.Context, c *session.Client, digest string
 		if render.IsEmpty(detail) {
 			detail = "cannot delete image"
 		}
-		return nil, session.Failf("%s", render.Text(detail)).Exit(1)
+		f := session.Failf("%s", render.Text(detail)).Exit(1)
+		if result.Get("status") == "delete_failed" && !o.force { // every refusal yields to it
+			f.Hint("--force deletes it all the same, and deactivates the subscriptions of its tags")
+		}
+		return nil, f
 	}
 	return got.Value, nil
+}
+
+// named is an image's digest with its tags.
+func named(image any) string {
+	name := render.Text(render.At(image, "imageDigest"))
+	var tags []string
+	for _, d := range render.Items(render.At(image, "image_detail")) {
+		tags = append(tags, fullTag(d))
+	}
+	if len(tags) > 0 {
+		name += " (" + strings.Join(tags, ", ") + ")"
+	}
+	return name
 }
 
 func (o delOptions) runAll(ctx context.Context, c *session.Client) error {
@@ -506,7 +523,7 @@ func (o delOptions) runAll(ctx context.Context, c *session.Client) error {
 	for _, image := range render.Items(got.Value) {
 		if _, err := o.delete(ctx, c, render.Text(render.At(image, "imageDigest"))); err != nil {
 			if f := session.AsFailure(err); f != nil {
-				return f.Exit(2)
+				return f.Exit(2).Hint("it stopped at the image %s", named(image))
 			}
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/cli/render"
 	"github.com/anchore/anchore-engine/pkg/cli/session"
 )
@@ -70,10 +71,11 @@ func (o waitOptions) run(ctx context.Context, name string) error {
 }
 
 // pause says how things are and sleeps, not longer than there is time left. The
-// lines on standard output are the original's, but only where it is read as text.
+// lines on standard output are the original's, but only where it is read as text,
+// and not by a person who sees the progress beside them.
 func (o waitOptions) pause(ctx context.Context, bar *progress, image any, status string, start time.Time) error {
 	left := o.timeout - time.Since(start).Seconds()
-	if o.app.Historical() && o.app.ForPeople() {
+	if o.app.Historical() && o.app.ForPeople() && !o.app.Alone() {
 		line := fmt.Sprintf("Status: %s\nWaiting %s seconds for next retry.", render.Clean(status, false), render.Float(o.interval))
 		if o.timeout > 0 {
 			line += fmt.Sprintf(" Total timeout remaining: %d", int(left))
@@ -116,23 +118,37 @@ func (p *progress) show(status string, image any) {
 		p.last = text
 		return
 	}
-	if share := fetched(image); share >= 0 {
-		const width = 30
-		full := int(share * width)
-		text = "[" + strings.Repeat("#", full) + strings.Repeat(" ", width-full) + "] " + text
-	}
 	p.clear()
-	fmt.Fprint(p.app.Err, text)
+	fmt.Fprint(p.app.Err, liveLine(text, share(image), p.app.Columns()))
 	p.drawn = true
 }
 
-// fetched is the part of the layers that is here, from 0 to 1; -1 if unknown.
-func fetched(image any) float64 {
-	done, total := number(render.At(image, "analysis_progress", "done")), number(render.At(image, "analysis_progress", "total"))
-	if total <= 0 || done < 0 {
-		return -1
+// liveLine is text with a bar before it, in at most so many columns: what wraps
+// cannot be drawn over. Share is from 0 to 1, below 0 for no bar.
+func liveLine(text string, share float64, columns int) string {
+	const shortest, longest = 10, 30
+	runes := []rune(text)
+	if room := min(longest, columns-len(runes)-len("[] ")); share >= 0 && room >= shortest {
+		full := int(share * float64(room))
+		return "[" + strings.Repeat("#", full) + strings.Repeat(" ", room-full) + "] " + text
 	}
-	return min(1, done/total)
+	return string(runes[:max(0, min(len(runes), columns))])
+}
+
+// share is the part of the layers that is here, from 0 to 1; all of them are once
+// another step has begun. It is -1 where no analysis runs.
+func share(image any) float64 {
+	progress := render.At(image, "analysis_progress")
+	done, total := number(render.At(progress, "done")), number(render.At(progress, "total"))
+	switch {
+	case progress == nil:
+		return -1
+	case total > 0:
+		return max(0, min(1, done/total))
+	case render.At(progress, "step") == string(anchore.Fetching):
+		return 0
+	}
+	return 1
 }
 
 // clear removes the drawn line, so that another may take its place.

@@ -83,15 +83,6 @@ func runAccountList(ctx context.Context, a *session.App) error {
 	return a.Show(got.Value, a.Table(t))
 }
 
-// accounts asks the engine for the names of accounts.
-func accounts(a *session.App) session.Completer {
-	return func(cmd *cobra.Command, _ []string) []string {
-		return a.Column(cmd, "name", func(ctx context.Context, c *session.Client) (*http.Response, error) {
-			return c.ListAccounts(ctx, nil)
-		})
-	}
-}
-
 // showRecord prints one record as key lines; a key that is not there is None.
 func showRecord(a *session.App, v any, lines [][2]string) error {
 	return a.Show(v, func(w io.Writer) error {
@@ -111,7 +102,7 @@ func showAccount(a *session.App, v any) error {
 func newAccountGetCmd(a *session.App) *cobra.Command {
 	cmd := session.NewLeaf(a, "get ACCOUNT_NAME", "Show an account", "",
 		func(cmd *cobra.Command, args []string) error { return runAccountGet(cmd.Context(), a, args[0]) })
-	cmd.ValidArgsFunction = a.Complete(accounts(a))
+	cmd.ValidArgsFunction = a.Complete(a.Accounts)
 	return cmd
 }
 
@@ -159,7 +150,7 @@ func newAccountDelCmd(a *session.App) *cobra.Command {
 	cmd := session.NewLeaf(a, "del ACCOUNT_NAME", "Delete an account with all that belongs to it",
 		"Its users, images, subscriptions, registries and events are removed. The account must be\ndisabled: 'anchore-cli account disable ACCOUNT_NAME' does that.",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
-	cmd.ValidArgsFunction = a.Complete(accounts(a))
+	cmd.ValidArgsFunction = a.Complete(a.Accounts)
 	cmd.Flags().BoolVar(&opts.dontAsk, "dontask", false, "do not ask for confirmation")
 	return cmd
 }
@@ -208,7 +199,7 @@ func newAccountStateCmd(a *session.App, name, short string) *cobra.Command {
 		func(cmd *cobra.Command, args []string) error {
 			return runAccountState(cmd.Context(), a, args[0], name+"d")
 		})
-	cmd.ValidArgsFunction = a.Complete(accounts(a))
+	cmd.ValidArgsFunction = a.Complete(a.Accounts)
 	return cmd
 }
 

@@ -133,6 +133,7 @@ func newRegistryUpdateCmd(a *session.App) *cobra.Command {
 func (o *registryOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "the engine does not verify the registry's TLS certificate, and may use plain HTTP")
 	cmd.Flags().StringVar(&o.typ, "registry-type", "", "docker_v2 or awsecr")
+	o.app.CompleteFlag(cmd, "registry-type", session.OneOf(string(anchore.RegistryDocker), string(anchore.RegistryECR)))
 	cmd.Flags().BoolVar(&o.skipValidate, "skip-validate", false, "do not try the credentials first")
 	cmd.Flags().StringVar(&o.name, "registry-name", "", "a name for people")
 }

@@ -28,6 +28,7 @@ type userOptions struct {
 
 func (o *userOptions) flags(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().StringVar(&o.account, "account", "", "the account, instead of the one of this command line")
+	o.app.CompleteFlag(cmd, "account", o.app.Accounts)
 	return cmd
 }
 

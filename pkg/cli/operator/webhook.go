@@ -110,6 +110,7 @@ func newWebhookTestCmd(a *session.App) *cobra.Command {
 		})
 	cmd.ValidArgsFunction = a.Complete(webhooks(a))
 	cmd.Flags().StringVar(&kind, "ntype", "", "type of the sample: tag_update, analysis_update, vuln_update, policy_eval, error_event or event_log (default: the endpoint's own, or tag_update)")
+	a.CompleteFlag(cmd, "ntype", session.OneOf("tag_update", "analysis_update", "vuln_update", "policy_eval", "error_event", "event_log"))
 	return cmd
 }
 

@@ -185,3 +185,17 @@ func (a *App) Interactive() bool { return isTerminal(a.in) }
 
 // Redrawable tells whether a line on standard error can be drawn over.
 func (a *App) Redrawable() bool { return isTerminal(a.Err) && a.env("TERM") != "dumb" }
+
+// Alone tells whether a person sees both answers and talk on a terminal, where one
+// line that is drawn over tells how things go.
+func (a *App) Alone() bool { return a.Redrawable() && isTerminal(a.rawOut) }
+
+// Columns is how wide a line may be to be drawn over on standard error.
+func (a *App) Columns() int {
+	if f, ok := a.Err.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width - 1 // the last column may wrap
+		}
+	}
+	return 79
+}

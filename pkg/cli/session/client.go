@@ -35,7 +35,7 @@ const (
 type Client struct {
 	*api.Client
 	set   settings
-	Root  string // the configured URL, as it was written
+	Root  string // the configured URL, as it was written but for a user in it
 	debug func(format string, args ...any)
 }
 
@@ -50,7 +50,11 @@ func newClient(set settings, program string, debug func(string, ...any)) (*Clien
 	c := &Client{set: set, Root: set.url, debug: debug}
 	u, err := url.Parse(set.url)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, c.noAccess("the URL must begin with http:// or https:// and name a host", errors.Join(errors.New("bad URL"), err))
+		return nil, c.badURL(err)
+	}
+	if u.User != nil {
+		c.takeUser(u)
+		set = c.set
 	}
 	transport, err := newTransport(set)
 	if err != nil {
@@ -71,6 +75,35 @@ func newClient(set settings, program string, debug func(string, ...any)) (*Clien
 		}))
 	return c, err
 }
+
+// takeUser moves the user in the URL to where users are, unless one was given, so
+// that no message about the URL shows a password.
+func (c *Client) takeUser(u *url.URL) {
+	if c.set.user == "" && c.set.pass == "" {
+		c.set.user = u.User.Username()
+		c.set.pass, _ = u.User.Password()
+	}
+	u.User = nil
+	c.Root = u.String()
+	c.set.url = c.Root
+}
+
+// badURL is the failure of a URL that cannot be used, shown without what stands
+// before an @: that may be a password, and the cause then quotes parts of it.
+func (c *Client) badURL(cause error) error {
+	if at := strings.LastIndexByte(c.Root, '@'); at >= 0 {
+		start := 0
+		if i := strings.Index(c.Root[:at], "://"); i >= 0 {
+			start = i + len("://")
+		}
+		c.Root = c.Root[:start] + c.Root[at+1:]
+		return c.noAccess(needsHost, errors.New("bad URL")).
+			Hint("give the user name and the password with --u and --p, not in the URL")
+	}
+	return c.noAccess(needsHost, errors.Join(errors.New("bad URL"), cause))
+}
+
+const needsHost = "the URL must begin with http:// or https:// and name a host"
 
 func newTransport(set settings) (*http.Transport, error) {
 	trust := &tls.Config{InsecureSkipVerify: !set.verify, MinVersion: tls.VersionTLS12} //nolint:gosec // --insecure asks for it

@@ -66,6 +66,20 @@ func (e *Failure) Hint(format string, args ...any) *Failure {
 	return e
 }
 
+// HintRegistry adds to err what to do about a name that its registry does not have,
+// if that is what err says.
+func HintRegistry(err error) error {
+	f := AsFailure(err)
+	if f == nil {
+		return err
+	}
+	codes := render.Text(render.At(f.Answer, "detail", "error_codes"))
+	if f.Status == http.StatusNotFound || strings.Contains(codes, "_NOT_FOUND") {
+		f.Hint("check the name; if the registry asks for a credential, 'anchore-cli registry list' shows the stored ones and 'anchore-cli registry add' adds one")
+	}
+	return err
+}
+
 // ExitSilently ends the program with a code, with nothing left to say.
 func ExitSilently(code int) error { return &Failure{silent: true, code: code} }
 

@@ -3,9 +3,11 @@ package session
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
@@ -18,15 +20,53 @@ type Completer func(cmd *cobra.Command, before []string) []string
 // Complete makes cobra's completion of one completer for each argument.
 func (a *App) Complete(each ...Completer) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-		var out []string
-		if len(args) < len(each) {
-			for _, s := range each[len(args)](cmd, args) {
-				if strings.HasPrefix(s, prefix) && render.Clean(s, false) == s {
-					out = append(out, s)
-				}
-			}
+		if len(args) >= len(each) {
+			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return out, cobra.ShellCompDirectiveNoFileComp
+		return beginning(each[len(args)](cmd, args), prefix), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// beginning returns the values that begin with prefix and that a terminal shows as
+// they are.
+func beginning(values []string, prefix string) []string {
+	var out []string
+	for _, s := range values {
+		if strings.HasPrefix(s, prefix) && render.Clean(s, false) == s {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// CompleteFlag suggests values for a flag of cmd.
+func (a *App) CompleteFlag(cmd *cobra.Command, flag string, values Completer) {
+	err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		return beginning(values(cmd, args), prefix), cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil {
+		panic(err) // cmd has no such flag
+	}
+}
+
+// OneOf suggests the same values whatever was typed before.
+func OneOf(values ...string) Completer {
+	return func(*cobra.Command, []string) []string { return values }
+}
+
+// CompleteRest keeps a shell from suggesting files for the flags of cmd and of the
+// commands below it, but for those that name one and those that have suggestions.
+func CompleteRest(cmd *cobra.Command) {
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if _, has := cmd.GetFlagCompletionFunc(f.Name); has || slices.Contains([]string{"config", "dockerfile", "infile"}, f.Name) {
+			return
+		}
+		if err := cmd.RegisterFlagCompletionFunc(f.Name, cobra.NoFileCompletions); err != nil {
+			panic(err) // there is the flag, and it had none
+		}
+	})
+	for _, c := range cmd.Commands() {
+		CompleteRest(c)
 	}
 }
 
@@ -60,6 +100,13 @@ func (a *App) Column(cmd *cobra.Command, key string, ask func(context.Context, *
 func (a *App) Tags(cmd *cobra.Command, _ []string) []string {
 	kind := string(anchore.TagUpdate)
 	return a.SubscriptionColumn(cmd, &api.ListSubscriptionsParams{SubscriptionType: &kind}, "subscription_key")
+}
+
+// Accounts asks the engine for the names of accounts. It is a Completer.
+func (a *App) Accounts(cmd *cobra.Command, _ []string) []string {
+	return a.Column(cmd, "name", func(ctx context.Context, c *Client) (*http.Response, error) {
+		return c.ListAccounts(ctx, nil)
+	})
 }
 
 // SubscriptionColumn is Column of the subscriptions that params select.

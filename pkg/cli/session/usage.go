@@ -24,6 +24,8 @@ func NewRoot(a *App, name, short string) *cobra.Command {
 		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-")) // the original has both spellings
 	})
 	a.addGlobalFlags(root.PersistentFlags())
+	a.CompleteFlag(root, "output", OneOf(outputForms()...))
+	a.CompleteFlag(root, "as-account", a.Accounts)
 	root.SetHelpCommand(newHelpCmd(a, root))
 	return root
 }
