@@ -106,7 +106,11 @@ func serve(cmd *cobra.Command, _ []string) error {
 	for _, w := range cfg.Warnings {
 		log.Warn("configuration", "problem", w.String())
 	}
-	e, err := engine.New(cmd.Context(), cfg, engine.Options{Version: cmp.Or(version, "unknown"), Log: log})
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = "" // it only helps anchore-cli
+	}
+	e, err := engine.New(cmd.Context(), cfg, engine.Options{Version: cmp.Or(version, "unknown"), Log: log, CacheDir: cache})
 	if err != nil {
 		return err
 	}

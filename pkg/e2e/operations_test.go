@@ -59,6 +59,27 @@ func TestFirstStart(t *testing.T) {
 	}
 }
 
+// A CLI on the engine's host finds the password's file wherever the data is, as long
+// as the engine runs.
+func TestPasswordFileIsFound(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, offline)
+	e.env = nil
+	e.start()
+	file := filepath.Join(e.dataDir(), "admin-password")
+	if r := whoami(t, e, "foobar"); r.Code != 2 || !strings.Contains(r.Stdout, file) {
+		t.Errorf("with a wrong password: exit code %d, want 2 and a word of %s\n%s", r.Code, file, r.Stdout)
+	}
+	notes := filepath.Join(e.dir, ".cache", "anchore-engine")
+	if list, err := os.ReadDir(notes); err != nil || len(list) != 1 {
+		t.Errorf("notes while the engine runs: %v, %v; want one", list, err)
+	}
+	e.stop()
+	if list, err := os.ReadDir(notes); err != nil || len(list) > 0 {
+		t.Errorf("notes of a stopped engine: %v, %v; want none", list, err)
+	}
+}
+
 // whoami asks with the given password, named by flags.
 func whoami(t *testing.T, e *engine, password string) result {
 	t.Helper()

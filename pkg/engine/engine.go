@@ -45,6 +45,9 @@ type Options struct {
 	// AnalysisCommand is the program, with its arguments, that carries one analysis
 	// out; nil is this program with analyze.AnalyzeChild.
 	AnalysisCommand []string
+	// CacheDir is the user's cache directory, where anchore-cli finds the admin
+	// password's file while the engine runs; "" for no note of it.
+	CacheDir string
 }
 
 // Engine is one engine: its parts, not yet started. Several fit in one process.
@@ -116,6 +119,7 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 	if err = e.bootstrap(ctx); err != nil {
 		return e, err
 	}
+	e.leaveNote(opt.CacheDir)
 	if err = e.catalog.EndLeases(ctx); err != nil { // the data directory's lock says that nobody else has any
 		return e, err
 	}

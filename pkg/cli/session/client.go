@@ -240,10 +240,15 @@ func unreachableHint(target string, cause error) string {
 		return fmt.Sprintf("its certificate is not trusted (%v); name the CA's file in SSL_CERT_FILE, or give --insecure", untrusted.Err)
 	}
 	u, err := url.Parse(target)
-	if err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()) {
+	if err == nil && isLoopback(u) {
 		return "is the engine running? Start it with: engine serve"
 	}
 	return "is the engine running, and can this host reach it? --url or ANCHORE_CLI_URL names its address"
+}
+
+// isLoopback tells whether u is on this host whatever its network is.
+func isLoopback(u *url.URL) bool {
+	return u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
 }
 
 // Optional is nil for a flag that was not given.

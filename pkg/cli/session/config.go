@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
 )
 
 const (
@@ -35,7 +39,7 @@ type settings struct {
 	account    string // "" for the user's own
 	verify     bool   // TLS certificates
 	caFile     string // certificates to trust instead of the system's, "" for those
-	adminFile  string // where an engine on this host, on its defaults, wrote its first password; "" if it did not
+	adminFile  string // where an engine on this host wrote its first password; "" if none is known
 	json       bool   // the original's JSON mode
 	debug      bool
 	output     outputForm
@@ -93,19 +97,76 @@ func loadSettings(f globalFlags, env environment) (settings, error) {
 		json:       f.json || isOneOf(env("ANCHORE_CLI_JSON"), "y", "yes", "true", "1"),
 		debug:      f.debug || isOneOf(env("ANCHORE_CLI_DEBUG"), "y", "yes", "true", "1"),
 		caFile:     cmp.Or(env("REQUESTS_CA_BUNDLE"), env("CURL_CA_BUNDLE")),
-		adminFile:  adminFile(env),
 		output:     outputForm(cmp.Or(f.output, string(tableOutput))),
 		noHeaders:  f.noHeaders,
 		warnings:   warnings,
 	}
+	s.adminFile = adminFile(s.url, env)
 	if !slices.Contains(outputForms(), string(s.output)) {
 		return s, Usagef("Invalid value for '--output': '%s' is not one of '%s'.", s.output, strings.Join(outputForms(), "', '"))
 	}
 	return s, nil
 }
 
-func adminFile(env environment) string {
-	path := filepath.Join(env("HOME"), ".anchore_engine", "admin-password")
+// adminFile is the file with the first admin password of the engine at address: the
+// one that an engine on this host left a note of, or that of an engine on its
+// defaults.
+func adminFile(address string, env environment) string {
+	if noted := notedFile(address, env); noted != "" {
+		return noted
+	}
+	home := env("HOME")
+	if home == "" {
+		return ""
+	}
+	return ifRegular(filepath.Join(home, ".anchore_engine", "admin-password"))
+}
+
+// notedFile is the file that the note of the engine at address names, "" if address
+// is not on this host or there is no such file.
+func notedFile(address string, env environment) string {
+	u, err := url.Parse(address)
+	cache := userCacheDir(env, runtime.GOOS)
+	if err != nil || !isLoopback(u) || cache == "" {
+		return ""
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	if port == "" {
+		return ""
+	}
+	text, err := os.ReadFile(anchore.PasswordNote(cache, port))
+	file := strings.TrimSuffix(string(text), "\n")
+	if err != nil || !filepath.IsAbs(file) {
+		return ""
+	}
+	return ifRegular(file)
+}
+
+// userCacheDir is os.UserCacheDir in the given environment, "" if there is none.
+func userCacheDir(env environment, system string) string {
+	under := func(variable string, names ...string) string {
+		if dir := env(variable); filepath.IsAbs(dir) {
+			return filepath.Join(append([]string{dir}, names...)...)
+		}
+		return ""
+	}
+	switch system {
+	case "windows":
+		return under("LocalAppData")
+	case "darwin", "ios":
+		return under("HOME", "Library", "Caches")
+	}
+	if env("XDG_CACHE_HOME") != "" {
+		return under("XDG_CACHE_HOME")
+	}
+	return under("HOME", ".cache")
+}
+
+// ifRegular is path if there is a file, else "".
+func ifRegular(path string) string {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return ""
 	}

@@ -1,10 +1,15 @@
 package session
 
 import (
+	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
 )
 
 func TestSettings(t *testing.T) {
@@ -57,5 +62,49 @@ func TestParseCredentialsKeepsWhatIsWritten(t *testing.T) {
 	want := map[string]string{"ANCHORE_CLI_PASS": "0123", "ANCHORE_CLI_USER": "1e3", "ANCHORE_CLI_SSL_VERIFY": "no"}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("parseCredentials: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// The note of an engine is found where the engine, which asks os.UserCacheDir, leaves
+// it, and only for an address on this host.
+func TestNotedFile(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "data", "admin-password")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(file, "secret")
+	t.Setenv("HOME", dir)
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "xdg"))
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(anchore.PasswordNote(cache, "8228"), file+"\n")
+	write(anchore.PasswordNote(cache, "443"), file+"\n")
+	write(anchore.PasswordNote(cache, "1"), filepath.Join(dir, "gone")+"\n")
+	write(anchore.PasswordNote(cache, "2"), "admin-password\n")
+	for address, want := range map[string]string{
+		"http://localhost:8228/v1": file, "http://127.0.0.1:8228/v1": file, "http://[::1]:8228": file, "https://localhost": file,
+		"http://localhost": "", "http://engine.example:8228/v1": "", "http://127.0.0.1:8229/v1": "", "http://localhost:1": "", "http://localhost:2": "",
+		"": "", "http://%": "", "http://localhost:..%2F8228": "", "ftp://localhost": "",
+	} {
+		if got := adminFile(address, newEnvironment(os.Environ())); got != want {
+			t.Errorf("adminFile(%q) = %q; want %q", address, got, want)
+		}
+	}
+	t.Setenv("XDG_CACHE_HOME", "")
+	if want, err := os.UserCacheDir(); err != nil || userCacheDir(newEnvironment(os.Environ()), runtime.GOOS) != want {
+		t.Errorf("userCacheDir is not os.UserCacheDir, %q, %v", want, err)
+	}
+	t.Setenv("XDG_CACHE_HOME", "relative")
+	if got := userCacheDir(newEnvironment(os.Environ()), runtime.GOOS); runtime.GOOS == "linux" && got != "" {
+		t.Errorf("userCacheDir of a relative directory = %q", got)
 	}
 }
