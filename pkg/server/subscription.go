@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -97,7 +96,7 @@ func (s *Server) UpdateSubscription(w http.ResponseWriter, r *http.Request, id s
 		return
 	}
 	sub, err := s.cfg.Catalog.UpdateSubscription(r.Context(), account(r), id, catalog.SubscriptionUpdate{
-		Active: body.Active, Value: body.Value.given(),
+		Active: body.Active, Value: body.Value.Given(),
 		Key: rest.Given(body.SubscriptionKey), Type: rest.Given(body.SubscriptionType),
 	})
 	s.sendSubscription(w, r, sub, false, err)
@@ -172,25 +171,5 @@ func lookStatus(look Look) *api.SubscriptionStatus {
 // and one that is absent leaves it.
 type subscriptionUpdate struct {
 	api.SubscriptionUpdate
-	Value optionalText `json:"subscription_value"`
-}
-
-// optionalText is a text that may be null or absent.
-type optionalText struct {
-	there bool
-	text  string // "" for null
-}
-
-// UnmarshalJSON is called for what is there, null too.
-func (t *optionalText) UnmarshalJSON(data []byte) error {
-	t.there = true
-	return json.Unmarshal(data, &t.text) // null leaves the empty text
-}
-
-// given is nil for what is absent.
-func (t optionalText) given() *string {
-	if !t.there {
-		return nil
-	}
-	return &t.text
+	Value rest.OptionalText `json:"subscription_value"`
 }

@@ -1,6 +1,9 @@
 package rest
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // The original's forms of a time: of records, and of events.
 const (
@@ -45,4 +48,25 @@ func Given[T any](p *T) T {
 		return zero
 	}
 	return *p
+}
+
+// OptionalText is a property that may be a text, null, or absent, where the last two
+// differ.
+type OptionalText struct {
+	there bool
+	text  string // "" for null
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It is called for what is there, null too.
+func (t *OptionalText) UnmarshalJSON(data []byte) error {
+	t.there = true
+	return json.Unmarshal(data, &t.text) // null leaves the empty text
+}
+
+// Given is nil for what is absent, and the empty text for null.
+func (t OptionalText) Given() *string {
+	if !t.there {
+		return nil
+	}
+	return &t.text
 }
