@@ -452,7 +452,7 @@ func TestDiskIsWellWithATenthMore(t *testing.T) {
 
 func TestKeyFileCondition(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
-	c := alarm.KeyFile(path)
+	c := alarm.KeyFile(path, nil)
 	var stood alarm.Standing
 	look := func(what string, want int) {
 		t.Helper()
@@ -479,7 +479,7 @@ func TestKeyFileCondition(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	c = alarm.KeyFile(path)
+	c = alarm.KeyFile(path, nil)
 	look("no key after a restart", 0)
 	stood = alarm.Standing{anchore.EventKeyUnreadable: {"key"}}
 	look("no key after a restart, and it was gone before", 1)

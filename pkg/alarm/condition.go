@@ -2,6 +2,7 @@ package alarm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -43,9 +44,10 @@ func diskEvent(message string, details map[string]any) anchore.Event {
 	}
 }
 
-// KeyFile says that the file of the key of stored secrets cannot be read, once it
-// was there: an engine that has no secrets needs none.
-func KeyFile(path string) Condition {
+// KeyFile says that the file of the key of stored secrets cannot be read, or that the
+// next start would not take it as fit says (nil: it takes all), once it was there: an
+// engine that has no secrets needs none.
+func KeyFile(path string, fit func() error) Condition {
 	const id = "key"
 	var seen atomic.Bool
 	return func(_ context.Context, stood Standing) []anchore.Event {
@@ -55,14 +57,25 @@ func KeyFile(path string) Condition {
 			_, err = f.Read(make([]byte, 1))
 			_ = f.Close() // it was only read
 		}
+		if err == nil && fit != nil {
+			err = fit()
+		}
 		if err == nil || !seen.Load() && !stood.has(anchore.EventKeyUnreadable, id) && os.IsNotExist(err) {
 			return nil
 		}
 		return []anchore.Event{{
 			Type: anchore.EventKeyUnreadable, Service: "catalog", Message: "The key of the stored secrets cannot be read",
-			Resource: anchore.Resource{Type: "service", ID: id}, Details: map[string]any{"msg": err.Error()}, // which names the file
+			Resource: anchore.Resource{Type: "service", ID: id}, Details: map[string]any{"msg": keyReason(err)}, // which names the file
 		}}
 	}
+}
+
+func keyReason(err error) string {
+	var known *anchore.Error
+	if errors.As(err, &known) {
+		return known.Message
+	}
+	return err.Error()
 }
 
 // Failures says that something has failed at least limit times in a row, until it

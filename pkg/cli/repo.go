@@ -119,7 +119,7 @@ func (o repoAddOptions) summary(value any) {
 			o.app.Note("  %s", render.Text(tag))
 		}
 	}
-	if n, ok := matching.(render.Number); ok && !o.excludeExisting && render.Rational(n).Cmp(render.Rational(len(add))) > 0 {
+	if n, ok := matching.(render.Number); ok && !o.excludeExisting && !o.all && len(add) > 0 && render.Rational(n).Cmp(render.Rational(len(add))) > 0 {
 		o.app.Hint("--all adds every tag that matches, --max-tags so many; --tags says which match")
 	}
 }

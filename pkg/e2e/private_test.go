@@ -15,9 +15,16 @@ import (
 // TestPrivateRegistry goes the operator's way with both programs: a credential that
 // is tried out, an image that needs it, its tag watched, a new password, a new key.
 func TestPrivateRegistry(t *testing.T) {
+	t.Run("basic", func(t *testing.T) { privateRegistry(t, ocitest.Config{Auth: ocitest.Basic}) })
+	t.Run("token", func(t *testing.T) { privateRegistry(t, ocitest.Config{Auth: ocitest.Token}) })
+}
+
+// privateRegistry is the test with a registry that authenticates so.
+func privateRegistry(t *testing.T, cfg ocitest.Config) {
 	t.Parallel()
 	const password = "correct-horse"
-	reg := registry{ocitest.StartWith(t, ocitest.Config{Auth: ocitest.Token, User: "puller", Password: password})}
+	cfg.User, cfg.Password = "puller", password
+	reg := registry{ocitest.StartWith(t, cfg)}
 	recv := newReceiver(t)
 	e := startEngine(t, watching+general(recv))
 	ref := reg.ref("private/app", "v1")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/alarm"
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/seal"
 )
 
 // keyFile is the file in the data directory with the key of stored secrets.
@@ -20,9 +21,10 @@ const keyFile = "key"
 // newAlarms lists what is so wrong that an operator must be told. told is what
 // earlier runs told of.
 func (e *Engine) newAlarms(watched *alarm.Store, told []anchore.Trouble) (err error) {
+	key := filepath.Join(e.cfg.DataDir, keyFile)
 	conditions := []alarm.Condition{
 		watched.Condition,
-		alarm.KeyFile(filepath.Join(e.cfg.DataDir, keyFile)),
+		alarm.KeyFile(key, func() error { _, err := seal.Existing(key); return err }),
 		alarm.Failures(troubledAfter, func() (int, string, bool) {
 			s := e.workers.Status()
 			return s.Failures, s.LastError, !s.LastSuccess.IsZero()

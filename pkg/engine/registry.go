@@ -22,13 +22,22 @@ import (
 )
 
 // openKey opens the file with the key of stored secrets, which the first start
-// makes. An engine that could not read what it has stored does not start.
+// makes. An engine that has not the keys of what it has stored does not start. One
+// whose keys do not fit says what it cannot read, and serves the rest.
 func (e *Engine) openKey(ctx context.Context) (*seal.Ring, error) {
 	used, err := credential.SealsInUse(ctx, e.store)
 	if err != nil {
 		return nil, err
 	}
-	return seal.Open(filepath.Join(e.cfg.DataDir, keyFile), used)
+	ring, err := seal.Open(filepath.Join(e.cfg.DataDir, keyFile), used)
+	if err != nil {
+		return nil, err
+	}
+	lost, err := credential.Unreadable(ctx, e.store, ring)
+	for _, l := range lost {
+		e.log.Error("the password of a registry cannot be decrypted: the key file has another key under its name; restore it, set the password with anchore-cli registry update, or run engine key reset", "account", l.Account, "registry", l.Registry)
+	}
+	return ring, err
 }
 
 // RotateKey encrypts all stored secrets under a new key and removes the old one. It

@@ -114,6 +114,14 @@ func checkArgs(cmd *cobra.Command, args []string) error {
 			return &usageError{cmd: cmd, message: fmt.Sprintf("Missing argument '%s'.", strings.TrimSuffix(name, "..."))}
 		}
 	}
+	for i, arg := range args {
+		if len(wanted) == 0 {
+			break
+		}
+		if name := wanted[min(i, len(wanted)-1)]; namesNothing(arg) && !mayBeEmpty(name) {
+			return &usageError{cmd: cmd, message: fmt.Sprintf("Invalid value for '%s': %q names nothing; is a variable of a script empty?", strings.Trim(name, "[]."), arg)}
+		}
+	}
 	variadic := len(wanted) > 0 && strings.Contains(wanted[len(wanted)-1], "...")
 	switch extra := len(args) - len(wanted); {
 	case extra <= 0 || variadic:
@@ -123,6 +131,19 @@ func checkArgs(cmd *cobra.Command, args []string) error {
 	default:
 		return &usageError{cmd: cmd, message: fmt.Sprintf("Got unexpected extra arguments (%s)", strings.Join(args[len(wanted):], " "))}
 	}
+}
+
+// namesNothing reports whether an argument would, as a filter, name everything, or, as
+// the end of a path, what is above it.
+func namesNothing(arg string) bool {
+	arg = strings.TrimSpace(arg)
+	return arg == "" || arg == "." || arg == ".."
+}
+
+// mayBeEmpty tells of the arguments that name nothing in the first place: users and
+// passwords of registries.
+func mayBeEmpty(argument string) bool {
+	return strings.Contains(argument, "REGISTRY_") || strings.Contains(argument, "PASSWORD")
 }
 
 func noSuchCommand(cmd *cobra.Command, name string) error {
