@@ -83,8 +83,9 @@ func platforms(w config.Watch) map[string]anchore.Platform {
 	return list
 }
 
-// hinting is the intake of the API: an image that was added with force is also
-// looked at by the watcher at once.
+// hinting is the intake of the API: a tag that was added with force, or that could not
+// be added, is also looked at by the watcher at once, if it is watched, which then
+// shows how it is.
 type hinting struct {
 	*intake.Intake
 	watcher *watch.Watcher
@@ -93,7 +94,7 @@ type hinting struct {
 // Add implements the server's Intake.
 func (h hinting) Add(ctx context.Context, r intake.Request) (anchore.Image, error) {
 	img, err := h.Intake.Add(ctx, r)
-	if err == nil && r.Force {
+	if err != nil || r.Force {
 		h.watcher.Hint(r.Account, r.Ref)
 	}
 	return img, err

@@ -96,10 +96,47 @@ func (i *Intake) Add(ctx context.Context, r Request) (anchore.Image, error) {
 			i.lookupFailed(ctx, r, err)
 			return err
 		}
-		img, err = i.commit(ctx, r, m, state.Version)
+		if img, err = i.commit(ctx, r, m, state.Version); errors.Is(err, errTooLarge) {
+			i.addTooLarge(ctx, r, m)
+		}
 		return err
 	})
 	return img, err
+}
+
+// addTooLarge tells of an image that somebody adds and that is too large: as a look
+// does, once, if the configured limit says so; else for this request.
+func (i *Intake) addTooLarge(ctx context.Context, r Request, m anchore.Manifest) {
+	var err error
+	if r.MaxSizeMB == nil && r.Ref.Digest == "" {
+		_, err = i.refuse(ctx, catalog.WatchedTag{Account: r.Account, Ref: r.Ref}, i.largeRefusal(r.Ref, m))
+	} else {
+		limit := i.cfg.MaxSizeMB
+		if r.MaxSizeMB != nil {
+			limit = *r.MaxSizeMB
+		}
+		message := largeMessage(r.Ref, m, limit)
+		i.cfg.Logger.ErrorContext(ctx, message, "service", "catalog", "account", r.Account, "tag", r.Ref.FullTag(), "digest", m.Digest)
+		err = i.cfg.Catalog.Raise(ctx, anchore.Event{
+			Type: anchore.EventImageTooLarge, Level: anchore.Failure, Service: "catalog", Account: r.Account,
+			Message: message, Resource: anchore.Resource{Type: "image_tag", ID: r.Ref.FullTag()}, Details: sizeDetail(m, limit),
+		})
+	}
+	if err != nil && ctx.Err() == nil {
+		i.cfg.Logger.ErrorContext(ctx, "event not recorded", "event", anchore.EventImageTooLarge, "err", err)
+	}
+}
+
+// largeRefusal is what is recorded of an image that exceeds the configured limit.
+func (i *Intake) largeRefusal(ref anchore.Reference, m anchore.Manifest) catalog.Refusal {
+	return catalog.Refusal{
+		TagDigest: m.TagDigest, Digest: m.Digest, Reason: catalog.RefusedSize, Limit: limitText(i.cfg.MaxSizeMB),
+		Message: largeMessage(ref, m, i.cfg.MaxSizeMB), Details: sizeDetail(m, i.cfg.MaxSizeMB),
+	}
+}
+
+func largeMessage(ref anchore.Reference, m anchore.Manifest, limit float64) string {
+	return fmt.Sprintf("%s: %s has %.2f MB, the limit is %s MB", tooLarge, ref, sizeMB(m.Size), limitText(limit))
 }
 
 // maxAsks is how often a registry is asked what a tag names, while others record
@@ -187,11 +224,7 @@ func (i *Intake) look(ctx context.Context, w catalog.WatchedTag, platform anchor
 		return catalog.Refusal{}, err
 	}
 	if checkSize(m, i.cfg.MaxSizeMB) != nil {
-		return i.refuse(ctx, w, catalog.Refusal{
-			TagDigest: m.TagDigest, Digest: m.Digest, Reason: catalog.RefusedSize, Limit: limitText(i.cfg.MaxSizeMB),
-			Message: fmt.Sprintf("Image size is too large based on max size specified in the configuration: %s has %.2f MB, the limit is %s MB", w.Ref, sizeMB(m.Size), limitText(i.cfg.MaxSizeMB)),
-			Details: sizeDetail(m, i.cfg.MaxSizeMB),
-		})
+		return i.refuse(ctx, w, i.largeRefusal(w.Ref, m))
 	}
 	_, err = i.cfg.Catalog.SawTag(ctx, catalog.Sighting{Account: w.Account, Manifest: m, Version: state.Version, Cause: cause})
 	return catalog.Refusal{}, err
@@ -241,6 +274,8 @@ func (i *Intake) platform(ref anchore.Reference, asked ...anchore.Platform) anch
 	return i.cfg.Platform
 }
 
+var errTooLarge = errors.New("intake: the image exceeds a limit")
+
 // tooLarge is the original's message.
 const tooLarge = "Image size is too large based on max size specified in the configuration"
 
@@ -250,7 +285,7 @@ func checkSize(m anchore.Manifest, limit float64) error {
 	if limit <= 0 || sizeMB(m.Size) <= limit {
 		return nil
 	}
-	e := anchore.E(anchore.Invalid, "intake.checkSize", tooLarge)
+	e := anchore.E(anchore.Invalid, "intake.checkSize", tooLarge).Because(errTooLarge)
 	e.Detail = sizeDetail(m, limit)
 	return e
 }

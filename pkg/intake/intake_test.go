@@ -95,9 +95,10 @@ func TestAddRefuses(t *testing.T) {
 		kind   anchore.Kind // Internal: taken
 		code   string
 		events int
+		large  int // events of an image that is too large, after two attempts
 	}{
-		{name: "configured limit", what: big, kind: anchore.Invalid},
-		{name: "limit of the request", what: ocitest.Image(ocitest.Spec{Padding: 1 << 20}), max: &half, kind: anchore.Invalid},
+		{name: "configured limit", what: big, kind: anchore.Invalid, large: 1},
+		{name: "limit of the request", what: ocitest.Image(ocitest.Spec{Padding: 1 << 20}), max: &half, kind: anchore.Invalid, large: 2},
 		{name: "no limit", what: big, max: &none},
 		{name: "small", what: ocitest.Image(ocitest.Spec{})},
 		{name: "no such tag", what: big, tag: "none", kind: anchore.NotFound, code: anchore.CodeImageNotFound, events: 1},
@@ -109,7 +110,8 @@ func TestAddRefuses(t *testing.T) {
 			if tc.tag != "" {
 				ref.Tag = tc.tag
 			}
-			_, err := newIntake(t, c, intake.Config{MaxSizeMB: 2}).Add(t.Context(), intake.Request{Account: "admin", Ref: ref, MaxSizeMB: tc.max})
+			in, request := newIntake(t, c, intake.Config{MaxSizeMB: 2}), intake.Request{Account: "admin", Ref: ref, MaxSizeMB: tc.max}
+			_, err := in.Add(t.Context(), request)
 			if tc.kind == anchore.Internal && err != nil || tc.kind != anchore.Internal && anchore.KindOf(err) != tc.kind {
 				t.Fatalf("Add: %v, want kind %v", err, tc.kind)
 			}
@@ -120,6 +122,13 @@ func TestAddRefuses(t *testing.T) {
 			events, _, err := c.Events(t.Context(), "admin", catalog.EventFilter{Type: string(anchore.EventRegistryLookupFailed)}, 1, 10)
 			if err != nil || len(events) != tc.events {
 				t.Errorf("%d events of a failed look-up, %v; want %d", len(events), err, tc.events)
+			}
+			if _, again := in.Add(t.Context(), request); anchore.KindOf(again) != tc.kind {
+				t.Errorf("Add again: %v, want kind %v", again, tc.kind)
+			}
+			large, _, err := c.Events(t.Context(), "admin", catalog.EventFilter{Type: string(anchore.EventImageTooLarge)}, 1, 10)
+			if err != nil || len(large) != tc.large {
+				t.Errorf("%d events of a too large image, %v; want %d", len(large), err, tc.large)
 			}
 		})
 	}
