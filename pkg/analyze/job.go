@@ -82,9 +82,7 @@ func (w *Workers) fetch(ctx context.Context, job catalog.Job, work string) (layo
 		ref := source.Ref
 		ref.Digest = job.Digest
 		layout = filepath.Join(work, "layout-"+strconv.Itoa(i))
-		err := w.cfg.Fetcher.Fetch(ctx, source.Account, ref, layout, func(done, total int64) {
-			w.report(job.Digest, anchore.Progress{Step: anchore.Fetching, Done: done, Total: total})
-		})
+		err := w.pull(ctx, source.Account, ref, layout)
 		if err == nil {
 			return layout, ref.RepositoryName() + "@" + job.Digest, nil
 		}

@@ -39,8 +39,9 @@ type outcome interface {
 
 // fetcher writes the image that ref.Digest names into a new OCI layout in dir,
 // with the account's credentials, its digests verified. It tells progress the
-// bytes fetched and their total.
+// bytes fetched and their total. Identity names those credentials.
 type fetcher interface {
+	Identity(ctx context.Context, account string, ref anchore.Reference) (string, error)
 	Fetch(ctx context.Context, account string, ref anchore.Reference, dir string, progress func(done, total int64)) error
 }
 
@@ -72,6 +73,7 @@ type Config struct {
 type Workers struct {
 	cfg     Config
 	metrics *metrics
+	pauses  pauses
 
 	mu       sync.Mutex
 	progress map[string]anchore.Progress // of what runs, by image digest

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -84,6 +85,11 @@ func (w *world) AnalysisBegun(ctx context.Context, j catalog.Job) error {
 	return w.Catalog.AnalysisBegun(ctx, j)
 }
 
+// Identity is the account's own.
+func (w *world) Identity(_ context.Context, account string, _ anchore.Reference) (string, error) {
+	return account, nil
+}
+
 func (w *world) Fetch(ctx context.Context, account string, ref anchore.Reference, dir string, progress func(done, total int64)) error {
 	w.mu.Lock()
 	w.fetched = append(w.fetched, account)
@@ -96,6 +102,13 @@ func (w *world) Fetch(ctx context.Context, account string, ref anchore.Reference
 		return w.fetch(ctx, account, ref)
 	}
 	return nil
+}
+
+// fetches returns the accounts that images were fetched with, sorted.
+func (w *world) fetches() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Sorted(slices.Values(w.fetched))
 }
 
 func (w *world) Analyze(ctx context.Context, req sbom.Request) (sbom.Report, error) {
@@ -332,6 +345,46 @@ func TestLimitedWaitsAsTold(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		w.expect("a", digest, anchore.Analyzed, "")
+		stop()
+	})
+}
+
+// TestLimitHoldsTheOthers: what would be fetched with the credentials that a registry
+// allows no more for now is not asked for either, and everything else is.
+func TestLimitHoldsTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.Workers.cfg.Workers = 1
+		first := w.add("a", "registry.test/app:1")
+		second := w.add("a", "registry.test/app:2")
+		elsewhere := w.add("a", "other.test/app:3")
+		other := w.add("b", "registry.test/app:4")
+		limited := anchore.E(anchore.Limited, "oci.Fetch", "registry.test limits our requests")
+		limited.After = 90 * time.Second
+		begin := time.Now()
+		w.fetch = func(_ context.Context, account string, ref anchore.Reference) error {
+			if account == "a" && ref.Registry == "registry.test" && time.Since(begin) < limited.After {
+				return limited
+			}
+			return nil
+		}
+		stop := w.run()
+		synctest.Wait()
+		for _, digest := range []string{first, second} {
+			w.expect("a", digest, anchore.NotAnalyzed, "registry.test limits our requests")
+			if got := w.image("a", digest).RetryAt.Sub(begin); got != limited.After {
+				t.Errorf("%s is tried again after %v, want %v", digest, got, limited.After)
+			}
+		}
+		w.expect("a", elsewhere, anchore.Analyzed, "")
+		w.expect("b", other, anchore.Analyzed, "")
+		if diff := cmp.Diff([]string{"a", "a", "b"}, w.fetches()); diff != "" {
+			t.Errorf("fetches while the registry limits one account (-want +got):\n%s", diff)
+		}
+		time.Sleep(limited.After)
+		synctest.Wait()
+		w.expect("a", first, anchore.Analyzed, "")
+		w.expect("a", second, anchore.Analyzed, "")
 		stop()
 	})
 }

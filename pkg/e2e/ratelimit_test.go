@@ -162,28 +162,40 @@ func (e *engine) checkTold(l *limiter) {
 }
 
 // TestPullsThatAreLimited: an image that a registry refuses for now waits, for as
-// long as the registry asks, and is analyzed then.
+// long as the registry asks, and is analyzed then. Another image of that registry
+// waits with it.
 func TestPullsThatAreLimited(t *testing.T) {
 	t.Parallel()
 	reg := newRegistry(t)
 	front := newFront(t, reg)
-	image := ocitest.Image(ocitest.Spec{Version: "a"})
-	reg.Push(t, "limited/pull:v1", image)
-	layer := "/blobs/" + layers(t, image)[0]
-	limited := ocitest.TooMany(2 * time.Second)
-	limited.Path, limited.Times = layer, 1
+	first, second := ocitest.Image(ocitest.Spec{Version: "a"}), ocitest.Image(ocitest.Spec{Version: "b"})
+	reg.Push(t, "limited/pull:v1", first)
+	reg.Push(t, "limited/pull:v2", second)
+	refused, unasked := "/blobs/"+layers(t, first)[0], "/blobs/"+layers(t, second)[0]
+	pause := 3 * time.Second
+	limited := ocitest.TooMany(pause)
+	limited.Path, limited.Times = refused, 1
 	reg.Inject(limited)
+	pulls := func(layer string) []request {
+		return front.requests(func(r request) bool { return strings.HasSuffix(r.Path, layer) })
+	}
 	e := startEngine(t, offline)
-	ref := front.ref("limited/pull", "v1")
-	e.mustCLI("image", "add", ref)
-	if out := e.mustCLI("image", "wait", ref, "--interval", "0.1", "--timeout", "90"); !strings.Contains(out, "Analysis Status: analyzed") {
-		t.Errorf("image wait:\n%s", out)
+	e.mustCLI("image", "add", front.ref("limited/pull", "v1"))
+	waitFor(t, "the refusal", func() bool { return len(pulls(refused)) == 1 })
+	for _, tag := range []string{"v2", "v1"} {
+		ref := front.ref("limited/pull", tag)
+		e.mustCLI("image", "add", ref)
+		if out := e.mustCLI("image", "wait", ref, "--interval", "0.1", "--timeout", "90"); !strings.Contains(out, "Analysis Status: analyzed") {
+			t.Errorf("image wait:\n%s", out)
+		}
 	}
-	pulls := front.requests(func(r request) bool { return strings.HasSuffix(r.Path, layer) })
-	if len(pulls) != 2 {
-		t.Fatalf("%d pulls of a layer that was refused once, want 2", len(pulls))
+	again, other := pulls(refused), pulls(unasked)
+	if len(again) != 2 || len(other) != 1 {
+		t.Fatalf("%d pulls of a layer that was refused once, want 2, and %d of another image's, want 1", len(again), len(other))
 	}
-	if wait := pulls[1].At.Sub(pulls[0].At); wait < 2*time.Second || wait > 30*time.Second { // a minute would be the engine's own pause
-		t.Errorf("pulls of a layer that was refused for two seconds: %+v", pulls)
+	for _, next := range []request{again[1], other[0]} {
+		if wait := next.At.Sub(again[0].At); wait < pause || wait > 30*time.Second { // a minute would be the engine's own pause
+			t.Errorf("a pull %v after one that was refused for %v", wait, pause)
+		}
 	}
 }
