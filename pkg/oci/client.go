@@ -69,7 +69,8 @@ const (
 	maxConfig   = 8 << 20
 	maxToken    = 64 << 10
 
-	// maxHosts bounds what is kept for hosts, which any user may name.
+	// maxHosts bounds what is kept for hosts, and for credentials there, which any
+	// user may name.
 	maxHosts = 1024
 )
 

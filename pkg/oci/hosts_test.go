@@ -9,6 +9,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/oci/answer"
+	"github.com/anchore/anchore-engine/pkg/oci/challenge"
 )
 
 // everywhere is a network in which each host answers, and counts what is closed.
@@ -61,4 +62,25 @@ func TestHostsAreBounded(t *testing.T) {
 		t.Error("a host whose request has ended is still kept")
 	}
 	_ = ask("runs.test").Body.Close()
+}
+
+// Users name registries and credentials; how each wants to be asked, and the logins
+// that were made, are bounded too. What is known stays known when it is said again.
+func TestCredentialsAreBounded(t *testing.T) {
+	c, err := New(Config{Transport: &everywhere{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants := challenge.Challenge{Scheme: challenge.Basic}
+	for i := range 3 * maxHosts {
+		key := loginKey{fmt.Sprintf("r%d.test", i), Credential{Username: "user"}}
+		c.auth.remember(key, wants)
+		c.auth.remember(key, wants)
+		if _, known := c.auth.challenges[key]; !known || len(c.auth.challenges) != i%maxHosts+1 {
+			t.Fatalf("%d challenges are kept after %d, the last one among them: %t", len(c.auth.challenges), i+1, known)
+		}
+		if made := c.logins.of(key); made != c.logins.of(key) || len(c.logins.known) != i%maxHosts+1 {
+			t.Fatalf("%d logins are kept after %d", len(c.logins.known), i+1)
+		}
+	}
 }

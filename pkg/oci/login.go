@@ -31,6 +31,21 @@ type login struct {
 	useTil time.Time
 }
 
+// of returns the login that was or is to be made of a credential.
+func (s *logins) of(key loginKey) *login {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := s.known[key]
+	if known == nil {
+		if len(s.known) >= maxHosts {
+			clear(s.known) // seldom; those in use are made once more
+		}
+		known = &login{}
+		s.known[key] = known
+	}
+	return known
+}
+
 // ambientFor is how long a login of the engine's host is used before its helpers
 // are asked again: they are programs, and their tokens live for an hour or more.
 const ambientFor = 10 * time.Minute
@@ -41,14 +56,7 @@ func (c *Client) login(ctx context.Context, l *line, r request, cred Credential)
 	if cred.Kind == PasswordLogin {
 		return cred, nil
 	}
-	key := loginKey{r.Ref.Registry, cred}
-	c.logins.mu.Lock()
-	known := c.logins.known[key]
-	if known == nil {
-		known = &login{}
-		c.logins.known[key] = known
-	}
-	c.logins.mu.Unlock()
+	known := c.logins.of(loginKey{r.Ref.Registry, cred})
 	known.mu.Lock()
 	defer known.mu.Unlock()
 	if time.Now().Before(known.useTil) {

@@ -60,12 +60,19 @@ func (a *auth) learn(r request, cred Credential, header http.Header, refused str
 	if !ok || ch.Scheme == challenge.Basic && (cred.anonymous() || refused != "") {
 		return nil, false
 	}
-	a.mu.Lock()
-	a.challenges[loginKey{r.Ref.Registry, cred}] = ch
-	a.mu.Unlock()
+	a.remember(loginKey{r.Ref.Registry, cred}, ch)
 	return func(ctx context.Context, c *Client, l *line) (string, error) {
 		return a.answer(ctx, c, l, r, cred, ch, strings.TrimPrefix(refused, "Bearer "))
 	}, true
+}
+
+func (a *auth) remember(key loginKey, ch challenge.Challenge) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, known := a.challenges[key]; !known && len(a.challenges) >= maxHosts {
+		clear(a.challenges) // seldom; who is asked again says again how
+	}
+	a.challenges[key] = ch
 }
 
 func (a *auth) answer(ctx context.Context, c *Client, l *line, r request, cred Credential, ch challenge.Challenge, refused string) (string, error) {

@@ -97,8 +97,15 @@ func registryResource(registry string) anchore.Resource {
 }
 
 // forgetAfter is how long nothing must be watched at a registry before what was told
-// of it is forgotten: longer than somebody takes who changes subscriptions.
+// of it, and then all that is known of it, is forgotten: longer than somebody takes
+// who changes subscriptions.
 const forgetAfter = time.Hour
+
+// idle reports whether nothing has been watched at the registry for so long, and
+// nothing is to be told of it.
+func (h *host) idle(now time.Time) bool {
+	return now.Sub(h.unwatched) >= forgetAfter && len(h.ready) == 0 && h.running == 0 && !h.told && !h.stood && !h.held.After(now)
+}
 
 // forgetDown ends, without an event, what was told of registries that nothing is
 // watched at any more: nobody would learn that they answer again. What cannot be

@@ -134,3 +134,29 @@ func TestWhatTheStoreDidNotTakeIsToldLater(t *testing.T) {
 		}
 	})
 }
+
+// TestARegistryThatIsNotWatchedIsForgotten: users name registries, and what failed
+// there is not shown, nor kept, for ever.
+func TestARegistryThatIsNotWatchedIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+		w.add("admin", "app:latest")
+		w.run()
+		wait(2 * time.Minute)
+		w.registry().Inject(ocitest.Fault{Status: 502})
+		wait(time.Minute)
+		off := false
+		_, err := w.catalog.UpdateSubscription(t.Context(), "admin", anchore.SubscriptionID("admin", "registry.test/app:latest", anchore.TagUpdate), catalog.SubscriptionUpdate{Active: &off})
+		w.must(err)
+		for _, s := range []struct {
+			wait  time.Duration
+			shown int
+		}{{30 * time.Minute, 1}, {45 * time.Minute, 0}} {
+			wait(s.wait)
+			if shown, _ := w.watcher.Status(); len(shown) != s.shown {
+				t.Errorf("%v later Status is %+v, want %d", s.wait, shown, s.shown)
+			}
+		}
+	})
+}

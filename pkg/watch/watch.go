@@ -327,11 +327,14 @@ func (w *Watcher) replace(found map[string]*target, now time.Time) {
 		w.byKey[t.key] = append(w.byKey[t.key], t)
 		w.host(t.source).targets++
 	}
-	for _, h := range w.hosts {
-		if h.targets > 0 {
+	for name, h := range w.hosts {
+		switch {
+		case h.targets > 0:
 			h.unwatched = time.Time{}
-		} else if h.unwatched.IsZero() {
+		case h.unwatched.IsZero():
 			h.unwatched = now
+		case h.idle(now):
+			delete(w.hosts, name)
 		}
 	}
 	w.grant()
