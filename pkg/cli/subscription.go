@@ -345,6 +345,9 @@ func (o subscriptionSwitchOptions) missing(ctx context.Context, typ, key string)
 	if _, err := anchore.ParseSubscriptionType(typ); err != nil {
 		return f.Hint("%s", anchore.MessageOf(err))
 	}
+	if others := o.others(ctx, typ, key); len(others) > 0 {
+		return f.Hint("%s has subscriptions of other types (%s); add this one with --create", key, strings.Join(others, ", "))
+	}
 	near := hintNear(ctx, o.app, f, typ, key)
 	switch {
 	case o.active && !isPattern(key):
@@ -353,6 +356,25 @@ func (o subscriptionSwitchOptions) missing(ctx context.Context, typ, key string)
 		return f.Hint("'anchore-cli subscription list --type %s' shows what there is", typ)
 	}
 	return f
+}
+
+// others returns the types of the subscriptions that a tag has and that are not of
+// typ, when one of that is to be activated.
+func (o subscriptionSwitchOptions) others(ctx context.Context, typ, key string) (types []string) {
+	repository := string(anchore.RepoUpdate)
+	if !o.active || isPattern(key) || typ == repository {
+		return nil
+	}
+	list, err := listSubscriptions(ctx, o.app, &api.ListSubscriptionsParams{SubscriptionKey: &key})
+	if err != nil {
+		return nil
+	}
+	for _, s := range render.Items(list) {
+		if other := render.Text(render.At(s, "subscription_type")); other != repository {
+			types = append(types, other)
+		}
+	}
+	return types
 }
 
 func listSubscriptions(ctx context.Context, a *session.App, params *api.ListSubscriptionsParams) (any, error) {

@@ -28,15 +28,22 @@ func (a *App) Complete(each ...Completer) cobra.CompletionFunc {
 }
 
 // beginning returns the values that begin with prefix and that a terminal shows as
-// they are.
+// they are. If there are none, it looks at the forms in which Docker Hub's names may be
+// written too: a shell goes on from what was typed.
 func beginning(values []string, prefix string) []string {
-	var out []string
-	for _, s := range values {
-		if strings.HasPrefix(s, prefix) && render.Clean(s, false) == s {
-			out = append(out, s)
+	for _, left := range []string{"", anchore.DefaultRegistry + "/library/", anchore.DefaultRegistry + "/"} {
+		var out []string
+		for _, s := range values {
+			short, has := strings.CutPrefix(s, left)
+			if has && strings.HasPrefix(short, prefix) && render.Clean(short, false) == short {
+				out = append(out, short)
+			}
+		}
+		if len(out) > 0 {
+			return out
 		}
 	}
-	return out
+	return nil
 }
 
 // CompleteFlag suggests values for a flag of cmd.
