@@ -24,7 +24,6 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/oci/answer"
-	"github.com/anchore/anchore-engine/pkg/oci/challenge"
 	"github.com/anchore/anchore-engine/pkg/oci/layer"
 )
 
@@ -55,7 +54,6 @@ type Config struct {
 
 	LayerCache      string // directory of layers fetched lately, made if missing; "" for none
 	LayerCacheBytes int64  // its size; 0: 1 GiB
-	MaxImageBytes   int64  // most that Fetch takes for one image, compressed; 0: no limit
 }
 
 const (
@@ -68,6 +66,10 @@ const (
 	maxManifest = 4 << 20
 	maxConfig   = 8 << 20
 	maxToken    = 64 << 10
+
+	// maxHeader bounds the headers of an answer, of which a part is kept for each
+	// host. The longest of use is a signed address of a few kilobytes.
+	maxHeader = 64 << 10
 
 	// maxHosts bounds what is kept for hosts, and for credentials there, which any
 	// user may name.
@@ -141,7 +143,7 @@ func New(cfg Config) (*Client, error) {
 
 func newClient(cfg Config) *Client {
 	return &Client{
-		cfg: cfg, hosts: map[string]*host{}, auth: auth{challenges: map[loginKey]challenge.Challenge{}, tokens: map[tokenKey]*token{}},
+		cfg: cfg, hosts: map[string]*host{}, auth: auth{ways: map[loginKey]way{}, tokens: map[tokenKey]*token{}},
 		logins: logins{known: map[loginKey]*login{}}, chosen: chosen{tags: map[tagKey]*choice{}, health: map[source]*health{}},
 	}
 }
@@ -205,13 +207,14 @@ func (c *Client) newTransport(reg Registry, insecure bool) *http.Transport {
 		roots = c.cfg.RootCAs
 	}
 	return &http.Transport{
-		Proxy:                 c.cfg.Proxy,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   cmp.Or(reg.Concurrency, c.cfg.Concurrency),
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: c.cfg.Timeout,
+		Proxy:                  c.cfg.Proxy,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    cmp.Or(reg.Concurrency, c.cfg.Concurrency),
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ResponseHeaderTimeout:  c.cfg.Timeout,
+		MaxResponseHeaderBytes: maxHeader,
 		OnProxyConnectResponse: func(_ context.Context, proxy *url.URL, _ *http.Request, res *http.Response) error {
 			if res.StatusCode != http.StatusOK {
 				return &answer.ProxyRefused{Proxy: proxy.Host, Status: res.Status}
@@ -251,11 +254,11 @@ func address(registry string) string {
 }
 
 // take waits for one of the registry's slots. What it returns is the way there, to
-// be released once.
+// be released once. Errors: as of Broken.
 func (c *Client) take(ctx context.Context, r request, insecure bool) (l *line, release func(), err error) {
 	h, l := c.enter(r.Ref.Registry, insecure)
 	slots := h.slots
-	if strings.HasPrefix(r.Path, "blobs/") {
+	if r.layer {
 		slots = h.bulk
 	}
 	select {
@@ -266,6 +269,6 @@ func (c *Client) take(ctx context.Context, r request, insecure bool) (l *line, r
 		}, nil
 	case <-ctx.Done():
 		h.asked.Add(-1)
-		return nil, nil, ctx.Err()
+		return nil, nil, r.Broken(ctx, ctx.Err())
 	}
 }

@@ -382,11 +382,9 @@ func TestFetchRefuses(t *testing.T) {
 		name  string
 		img   ocitest.Artifact
 		fault *ocitest.Fault
-		most  int64
 		kind  anchore.Kind
 	}{
 		{name: "foreign layer", img: foreign, kind: anchore.Invalid},
-		{name: "too many bytes", img: img, most: 1000, kind: anchore.Invalid},
 		{name: "cut layer", img: img, fault: &ocitest.Fault{Path: "/blobs/", Cut: true}, kind: anchore.Unavailable},
 		{name: "altered layer", img: img, fault: &ocitest.Fault{Path: "/blobs/", Flip: true}, kind: anchore.Unavailable},
 		{name: "limited", img: img, fault: new(ocitest.TooMany(time.Minute)), kind: anchore.Limited},
@@ -396,7 +394,7 @@ func TestFetchRefuses(t *testing.T) {
 			ref := mustRef(t, srv.Host()+"/team/app@"+tc.img.Digest)
 			srv.Push(t, "team/app:latest", tc.img)
 			cache := t.TempDir()
-			c := newClient(t, oci.Config{MaxImageBytes: tc.most, LayerCache: cache})
+			c := newClient(t, oci.Config{LayerCache: cache})
 			if tc.fault != nil {
 				srv.Inject(*tc.fault)
 			}

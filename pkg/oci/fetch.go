@@ -9,6 +9,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -35,7 +36,7 @@ const layersAtOnce = 3
 //
 // dir's layers may be hard links into the cache: read them, do not write. What is
 // in dir after an error is the caller's to remove. Errors, beside those of Client:
-// Invalid for foreign layers and for more bytes than Config.MaxImageBytes.
+// Invalid for foreign layers.
 func (c *Client) Fetch(ctx context.Context, account string, ref anchore.Reference, dir string, progress func(done, total int64)) error {
 	const op = "oci.Fetch"
 	if !anchore.IsDigest(ref.Digest) {
@@ -55,7 +56,7 @@ func (c *Client) Fetch(ctx context.Context, account string, ref anchore.Referenc
 	if err != nil {
 		return err
 	}
-	if err := c.fetchable(op, ref, m); err != nil {
+	if err := fetchable(op, ref, m); err != nil {
 		return err
 	}
 	config, err := c.blob(head, op, account, ref, m.Config)
@@ -69,16 +70,16 @@ func (c *Client) Fetch(ctx context.Context, account string, ref anchore.Referenc
 }
 
 // fetchable refuses what cannot be fetched before the first layer is.
-func (c *Client) fetchable(op string, ref anchore.Reference, m v1.Manifest) error {
+func fetchable(op string, ref anchore.Reference, m v1.Manifest) error {
 	var total int64
 	for _, l := range m.Layers {
 		if !l.MediaType.IsDistributable() || len(l.URLs) > 0 {
 			return anchore.E(anchore.Invalid, op, "%s has a foreign layer (%s), which its registry does not hold; such images cannot be analyzed", ref, l.Digest)
 		}
-		total += l.Size
-		if total < 0 || c.cfg.MaxImageBytes > 0 && total > c.cfg.MaxImageBytes {
-			return anchore.E(anchore.Invalid, op, "%s is larger than the %d bytes that may be fetched", ref, c.cfg.MaxImageBytes)
+		if l.Size < 0 || total > math.MaxInt64-l.Size {
+			return anchore.E(anchore.Invalid, op, "the manifest of %s says that layer %s has %d bytes, which cannot be", ref, l.Digest, l.Size).WithCodes(anchore.CodeManifestUnreadable)
 		}
+		total += l.Size
 	}
 	return nil
 }
@@ -168,14 +169,14 @@ const leastBytes = 1 << 20
 func (c *Client) download(ctx context.Context, account string, ref anchore.Reference, l v1.Descriptor, path string, count func(int64)) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	slow := time.AfterFunc(c.cfg.Timeout, func() { cancel(errSlow) })
-	defer slow.Stop()
-	r := request{Question: answer.Question{Op: "oci.Fetch", Ref: ref, Method: http.MethodGet, Path: "blobs/" + l.Digest.String()}, account: account}
+	r := request{Question: answer.Question{Op: "oci.Fetch", Ref: ref, Method: http.MethodGet, Path: "blobs/" + l.Digest.String()}, account: account, layer: true}
 	res, err := c.do(ctx, r)
 	if err != nil {
 		return lacking(r.Op, ref, "layer", l, err)
 	}
 	defer func() { _ = res.Body.Close() }()
+	slow := time.AfterFunc(c.cfg.Timeout, func() { cancel(errSlow) }) // now: to wait for other layers is not slow
+	defer slow.Stop()
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
 		return failedWrite(r.Op, err)

@@ -1,9 +1,12 @@
 package oci
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +14,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/oci/answer"
 )
 
 // trickle is a registry whose layers come in pieces with pauses.
@@ -21,6 +25,61 @@ type trickle struct {
 
 func (s trickle) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: slowly{s, r}, Request: r}, nil
+}
+
+// TestLayersThatWaitAreNotSlow: a layer that waits for others of its registry is not
+// given up.
+func TestLayersThatWaitAreNotSlow(t *testing.T) {
+	layer := v1.Descriptor{Size: 8 << 20, Digest: v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("ab", 32)}}
+	synctest.Test(t, func(t *testing.T) {
+		c, err := New(Config{Transport: trickle{30_000, 700 * time.Millisecond}, Concurrency: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ref := anchore.Reference{Registry: "127.0.0.1:1", Repository: "app"}
+		var all sync.WaitGroup
+		for i := range 3 {
+			path := filepath.Join(t.TempDir(), fmt.Sprint("layer", i))
+			all.Go(func() {
+				err := c.download(t.Context(), "admin", ref, layer, path, func(int64) {})
+				if !strings.Contains(anchore.MessageOf(err), "cut or altered") { // it came, and is not what was asked for
+					t.Errorf("layer %d: %v", i, err)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// TestConfigurationsDoNotWaitForLayers: what is short comes while all that may be
+// fetched at once is.
+func TestConfigurationsDoNotWaitForLayers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := New(Config{Transport: trickle{30_000, 700 * time.Millisecond}, Concurrency: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		r := request{Question: answer.Question{Op: "test", Ref: anchore.Reference{Registry: "127.0.0.1:1", Repository: "app"}, Path: "blobs/sha256:ab"}}
+		r.layer = true
+		held, err := c.do(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer held.Body.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.do(ctx, r); anchore.KindOf(err) != anchore.Unavailable || !strings.Contains(anchore.MessageOf(err), "in time") {
+			t.Errorf("a second layer: %v, want that it did not come in time", err)
+		}
+		r.layer = false
+		config, err := c.do(t.Context(), r)
+		if err != nil {
+			t.Fatalf("a configuration: %v", err)
+		}
+		_ = config.Body.Close()
+	})
 }
 
 // slowly is the body of a layer. It goes on until nobody listens.

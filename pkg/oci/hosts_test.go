@@ -71,13 +71,14 @@ func TestCredentialsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wants := challenge.Challenge{Scheme: challenge.Basic}
+	wants := way{scheme: challenge.Basic}
 	for i := range 3 * maxHosts {
 		key := loginKey{fmt.Sprintf("r%d.test", i), Credential{Username: "user"}}
-		c.auth.remember(key, wants)
-		c.auth.remember(key, wants)
-		if _, known := c.auth.challenges[key]; !known || len(c.auth.challenges) != i%maxHosts+1 {
-			t.Fatalf("%d challenges are kept after %d, the last one among them: %t", len(c.auth.challenges), i+1, known)
+		if !c.auth.remember(key, wants) || c.auth.remember(key, wants) {
+			t.Fatal("what a registry wants is news the first time, and only then")
+		}
+		if _, known := c.auth.ways[key]; !known || len(c.auth.ways) != i%maxHosts+1 {
+			t.Fatalf("%d ways in are kept after %d, the last one among them: %t", len(c.auth.ways), i+1, known)
 		}
 		if made := c.logins.of(key); made != c.logins.of(key) || len(c.logins.known) != i%maxHosts+1 {
 			t.Fatalf("%d logins are kept after %d", len(c.logins.known), i+1)

@@ -20,6 +20,16 @@ type request struct {
 	answer.Question
 	account string
 	accept  string
+	layer   bool // what comes is long: a short question does not wait for it
+}
+
+// answeredBy returns the host that another one sent the request to and that gave the
+// answer, "" if the one that was asked did. It speaks for itself, not for the registry.
+func (r request) answeredBy(res *http.Response) string {
+	if res.Request == nil || res.Request.URL.Host == address(r.Ref.Registry) {
+		return ""
+	}
+	return res.Request.URL.Host
 }
 
 func (r request) url(scheme string) string {
@@ -80,6 +90,9 @@ func (c *Client) askAs(ctx context.Context, r request, cred Credential) (*http.R
 		return res, nil
 	}
 	defer func() { _ = res.Body.Close() }()
+	if other := r.answeredBy(res); other != "" && (res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden) {
+		return nil, anchore.E(anchore.Unavailable, r.Op, "registry %s sent us to %s, which answered with status %d", r.Ref.Registry, other, res.StatusCode).WithCodes(anchore.CodeNotAccessible)
+	}
 	e := r.Refusal(res, cred.Username)
 	if ch, _ := challenge.Pick(res.Header.Values("WWW-Authenticate")); res.StatusCode == http.StatusUnauthorized && ch.Scheme == challenge.Basic && !cred.anonymous() {
 		e.Err = errors.Join(answer.ErrLogin, e.Err)
@@ -97,26 +110,37 @@ func (c *Client) loggedIn(ctx context.Context, l *line, r request, cred Credenti
 }
 
 // authorized sends the request; if the registry challenges it, once more with what
-// the challenge asks for.
+// the challenge asks for. A token service that does not give a token any more may have
+// moved: then the registry is asked without one, and says where it is now.
 func (c *Client) authorized(ctx context.Context, l *line, r request, cred Credential) (*http.Response, error) {
-	header, err := c.auth.header(ctx, c, l, r, cred)
-	if err != nil {
-		return nil, err
+	header, noToken := c.auth.header(ctx, c, l, r, cred)
+	if noToken != nil && !mayHaveMoved(ctx, noToken) {
+		return nil, noToken
 	}
 	res, err := c.send(ctx, l, r, header)
-	if err != nil || res.StatusCode != http.StatusUnauthorized {
+	if err != nil || res.StatusCode != http.StatusUnauthorized || r.answeredBy(res) != "" {
 		return res, err
 	}
-	again, known := c.auth.learn(r, cred, res.Header, header)
+	in, known := answerable(res.Header, cred, header)
 	if !known {
 		return res, nil
 	}
 	answer.Drain(res)
-	header, err = again(ctx, c, l)
+	if news := c.auth.remember(loginKey{r.Ref.Registry, cred}, in); noToken != nil && !news {
+		return nil, noToken
+	}
+	header, err = c.auth.answer(ctx, c, l, r, cred, in, strings.TrimPrefix(header, "Bearer "))
 	if err != nil {
 		return nil, err
 	}
 	return c.send(ctx, l, r, header)
+}
+
+// mayHaveMoved reports whether an error of a token service may mean that there is
+// none, or another one, now. A login that it refuses is not tried twice.
+func mayHaveMoved(ctx context.Context, err error) bool {
+	kind := anchore.KindOf(err)
+	return ctx.Err() == nil && !errors.Is(err, answer.ErrLogin) && (kind == anchore.Unavailable || kind == anchore.NotFound)
 }
 
 // send sends the request over TLS, or over plain HTTP if that is approved and all
@@ -170,12 +194,12 @@ func speaksPlain(err error) bool {
 }
 
 // checkRedirect lets a registry send us to where its blobs are, but not out of TLS
-// unless that host may speak plain HTTP, and never with the credential.
+// unless both it and that host may speak plain HTTP, and never with the credential.
 func (c *Client) checkRedirect(l *line, req *http.Request, via []*http.Request) error {
 	if len(via) >= 5 {
 		return errors.New("more than five redirects")
 	}
-	if req.URL.Scheme != "https" && !c.mayPlain(l, req.URL.Host) {
+	if req.URL.Scheme != "https" && !(c.mayPlain(l, req.URL.Host) && c.mayPlain(l, l.registry)) {
 		return fmt.Errorf("redirected to plain HTTP at %s", req.URL.Host)
 	}
 	if req.URL.Host != via[0].URL.Host {

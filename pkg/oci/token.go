@@ -19,10 +19,16 @@ import (
 
 // auth remembers how registries want to be asked and the tokens they gave.
 type auth struct {
-	mu         sync.Mutex
-	challenges map[loginKey]challenge.Challenge
-	tokens     map[tokenKey]*token
-	sweepAt    int // number of tokens at which expired ones are dropped
+	mu      sync.Mutex
+	ways    map[loginKey]way
+	tokens  map[tokenKey]*token
+	sweepAt int // number of tokens at which expired ones are dropped
+}
+
+// way is how a registry wants to be asked.
+type way struct {
+	scheme         string // challenge.Basic or challenge.Bearer
+	realm, service string // of Bearer: where there are tokens, and for what
 }
 
 type tokenKey struct {
@@ -45,38 +51,40 @@ const (
 // the registry yet: then it is asked without, and says what it wants.
 func (a *auth) header(ctx context.Context, c *Client, l *line, r request, cred Credential) (string, error) {
 	a.mu.Lock()
-	ch, ok := a.challenges[loginKey{r.Ref.Registry, cred}]
+	in, ok := a.ways[loginKey{r.Ref.Registry, cred}]
 	a.mu.Unlock()
 	if !ok {
 		return "", nil
 	}
-	return a.answer(ctx, c, l, r, cred, ch, "")
+	return a.answer(ctx, c, l, r, cred, in, "")
 }
 
-// learn reads the challenge of a 401. It returns how to answer it, and whether
-// there is an answer that was not just refused.
-func (a *auth) learn(r request, cred Credential, header http.Header, refused string) (func(context.Context, *Client, *line) (string, error), bool) {
+// answerable reads the challenge of a 401, and reports whether there is an answer to
+// it that was not just refused.
+func answerable(header http.Header, cred Credential, refused string) (in way, ok bool) {
 	ch, ok := challenge.Pick(header.Values("WWW-Authenticate"))
-	if !ok || ch.Scheme == challenge.Basic && (cred.anonymous() || refused != "") {
-		return nil, false
+	if ch.Scheme == challenge.Basic {
+		return way{scheme: ch.Scheme}, ok && !cred.anonymous() && refused != basic(cred)
 	}
-	a.remember(loginKey{r.Ref.Registry, cred}, ch)
-	return func(ctx context.Context, c *Client, l *line) (string, error) {
-		return a.answer(ctx, c, l, r, cred, ch, strings.TrimPrefix(refused, "Bearer "))
-	}, true
+	return way{ch.Scheme, ch.Params["realm"], ch.Params["service"]}, ok
 }
 
-func (a *auth) remember(key loginKey, ch challenge.Challenge) {
+// remember keeps how a registry wants to be asked, and reports whether that is news.
+func (a *auth) remember(key loginKey, in way) (news bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, known := a.challenges[key]; !known && len(a.challenges) >= maxHosts {
-		clear(a.challenges) // seldom; who is asked again says again how
+	old, known := a.ways[key]
+	if !known && len(a.ways) >= maxHosts {
+		clear(a.ways) // seldom; who is asked again says again how
 	}
-	a.challenges[key] = ch
+	a.ways[key] = in
+	return !known || old != in
 }
 
-func (a *auth) answer(ctx context.Context, c *Client, l *line, r request, cred Credential, ch challenge.Challenge, refused string) (string, error) {
-	if ch.Scheme == challenge.Basic {
+// answer returns the Authorization header for a way in. A token that was
+// just refused is not used again.
+func (a *auth) answer(ctx context.Context, c *Client, l *line, r request, cred Credential, in way, refused string) (string, error) {
+	if in.scheme == challenge.Basic {
 		return basic(cred), nil
 	}
 	t := a.token(tokenKey{loginKey{r.Ref.Registry, cred}, r.scope()})
@@ -85,7 +93,7 @@ func (a *auth) answer(ctx context.Context, c *Client, l *line, r request, cred C
 	if t.value != "" && t.value != refused && time.Now().Before(t.useTil) {
 		return "Bearer " + t.value, nil
 	}
-	value, life, err := c.fetchToken(ctx, l, r, cred, ch)
+	value, life, err := c.fetchToken(ctx, l, r, cred, in)
 	if err != nil {
 		return "", err
 	}
@@ -121,12 +129,12 @@ func basic(cred Credential) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(cred.Username+":"+cred.Password.Reveal()))
 }
 
-// fetchToken asks the realm of the challenge for a token: distribution's
+// fetchToken asks the realm of a way in for a token: distribution's
 // docs/content/spec/auth/token.md.
-func (c *Client) fetchToken(ctx context.Context, l *line, r request, cred Credential, ch challenge.Challenge) (string, time.Duration, error) {
+func (c *Client) fetchToken(ctx context.Context, l *line, r request, cred Credential, in way) (string, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	realm, err := url.Parse(ch.Params["realm"])
+	realm, err := url.Parse(in.realm)
 	if err != nil || realm.Host == "" || realm.Scheme != "https" && realm.Scheme != "http" {
 		return "", 0, anchore.E(anchore.Unavailable, r.Op, "registry %s names no usable token service", r.Ref.Registry).WithCodes(anchore.CodeNotAccessible)
 	}
@@ -134,8 +142,8 @@ func (c *Client) fetchToken(ctx context.Context, l *line, r request, cred Creden
 		return "", 0, anchore.E(anchore.Unavailable, r.Op, "registry %s wants its token fetched over plain HTTP from %s; that is refused unless the registry is configured as insecure", r.Ref.Registry, realm.Host).WithCodes(anchore.CodeNotAccessible)
 	}
 	q := realm.Query()
-	if s := ch.Params["service"]; s != "" {
-		q.Set("service", s)
+	if in.service != "" {
+		q.Set("service", in.service)
 	}
 	if s := r.scope(); s != "" {
 		q.Set("scope", s)
