@@ -45,8 +45,8 @@ type Config struct {
 	// without having written. Nil: nothing is converted.
 	Convert func(ctx context.Context, format string, document io.Reader, out io.Writer) error
 
-	Metrics     http.Handler // served at /metrics; nil serves none
-	OpenMetrics bool         // serve /metrics without authentication
+	Metrics     http.Handler // served at /metrics to administrators; nil serves none
+	OpenMetrics bool         // serve /metrics to everybody, without authentication
 
 	Version       string // of the program; "" is "unknown"
 	SchemaVersion string // of the stored data; "" is "unknown"
@@ -77,7 +77,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg}
 	var extra []rest.Extra
 	if cfg.Metrics != nil {
-		extra = append(extra, rest.Extra{Path: "/metrics", Handler: cfg.Metrics, Open: cfg.OpenMetrics})
+		extra = append(extra, rest.Extra{Path: "/metrics", Handler: http.HandlerFunc(s.serveMetrics), Open: cfg.OpenMetrics})
 	}
 	var err error
 	s.rest, err = rest.New(rest.Config{

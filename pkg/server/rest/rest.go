@@ -92,8 +92,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.chain.Se
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.EscapedPath()
 	if extra := h.extra(path); extra != nil {
-		if _, ok := h.authenticate(w, r, extra.Open); ok {
-			extra.Handler.ServeHTTP(w, r)
+		if known, ok := h.authenticate(w, r, extra.Open); ok {
+			extra.Handler.ServeHTTP(w, known)
 		}
 		return
 	}
