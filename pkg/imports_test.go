@@ -32,7 +32,8 @@ var may = map[string][]string{
 	"store/storetest": {"store", "anchore", "github.com/google/go-cmp"},
 	"store/blobtest":  {"store", "anchore", "github.com/google/go-cmp"},
 	"certfile":        {},
-	"config":          {"anchore", "certfile", "github.com/spf13/viper", "github.com/spf13/pflag", "gopkg.in/yaml.v3"},
+	"spelling":        {},
+	"config":          {"anchore", "certfile", "spelling", "github.com/spf13/viper", "github.com/spf13/pflag", "gopkg.in/yaml.v3"},
 	"run":             {},
 	"alarm":           {"anchore", "store"},
 	"seal":            {"anchore"},
@@ -89,7 +90,7 @@ var may = map[string][]string{
 	"cli/operator":    {"anchore", "api", "cli/render", "cli/session", "github.com/spf13/cobra"},
 	"cli/archive":     {"api", "cli/image", "cli/render", "cli/session", "github.com/spf13/cobra"},
 	"cli/image":       {"anchore", "api", "cli/render", "cli/session", "github.com/spf13/cobra"},
-	"cli/session":     {"anchore", "api", "cli/render", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "gopkg.in/yaml.v3"},
+	"cli/session":     {"anchore", "api", "cli/render", "spelling", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "gopkg.in/yaml.v3"},
 	"cli/render":      {"github.com/olekukonko/tablewriter"},
 	// root
 	"engine": {"anchore", "api", "alarm", "analyze", "catalog", "catalog/credential", "certfile", "config", "intake", "notify", "oci", "run", "sbom", "sbom/syft", "seal",
