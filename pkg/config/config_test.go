@@ -225,7 +225,7 @@ func TestValues(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			file := mustWrite(t, tt.file)
-			cfg, err := Load(append(tt.args, "--config", file), append(tt.env, "HOME=/home/me"))
+			cfg, err := Load(parsed(t, append(tt.args, "--config", file)...), append(tt.env, "HOME=/home/me"))
 			if err != nil {
 				t.Fatalf("Load(%q) = %v", tt.file, err)
 			}
@@ -378,7 +378,7 @@ func TestEnvironmentFile(t *testing.T) {
 		os.WriteFile("wrong", []byte("ANCHORE_HOST_ID=h\nhunter2\nhunter 2=x\nANCHORE_LOG_LEVEL=LOUD"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := Load([]string{"--config=c.yaml"}, []string{"ANCHORE_ENV_FILE=vars", "ANCHORE_ADMIN_EMAIL=y", "ANCHORE_SERVICE_DIR=null", "HOME=/home/me"})
+	cfg, err := Load(parsed(t, "--config=c.yaml"), []string{"ANCHORE_ENV_FILE=vars", "ANCHORE_ADMIN_EMAIL=y", "ANCHORE_SERVICE_DIR=null", "HOME=/home/me"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -398,7 +398,7 @@ func TestEnvironmentFile(t *testing.T) {
 		if diff := cmp.Diff(want, problems.String()); diff != "" {
 			t.Errorf("problems with %s (-want +got):\n%s", file, diff)
 		}
-		if _, err := Load([]string{"--config=c.yaml"}, []string{"ANCHORE_ENV_FILE=" + file, "ANCHORE_P=p"}); anchore.KindOf(err) != anchore.Invalid {
+		if _, err := Load(parsed(t, "--config=c.yaml"), []string{"ANCHORE_ENV_FILE=" + file, "ANCHORE_P=p"}); anchore.KindOf(err) != anchore.Invalid {
 			t.Errorf("Load with %s = %v, want Invalid", file, err)
 		}
 	}
@@ -446,7 +446,7 @@ func TestFindFile(t *testing.T) {
 		{[]string{"--config=flag.yaml"}, []string{"ANCHORE_CONFIG=env.yaml"}, "flag"},
 	}
 	for _, tt := range tests {
-		cfg, err := Load(tt.args, tt.env)
+		cfg, err := Load(parsed(t, tt.args...), tt.env)
 		if err != nil || cfg.HostID != tt.want {
 			t.Errorf("Load(%q, %q) = %+v, %v, want host_id %s", tt.args, tt.env, cfg, err, tt.want)
 		}
@@ -454,14 +454,22 @@ func TestFindFile(t *testing.T) {
 }
 
 func TestLoadErrors(t *testing.T) {
-	for _, args := range [][]string{{"--config", filepath.Join(t.TempDir(), "missing")}, {"--nope"}, {"extra"}, {"--listen=x"}} {
-		if _, err := Load(args, nil); anchore.KindOf(err) != anchore.Invalid {
+	for _, args := range [][]string{{"--config", filepath.Join(t.TempDir(), "missing")}, {"--listen=x"}} {
+		if _, err := Load(parsed(t, args...), nil); anchore.KindOf(err) != anchore.Invalid {
 			t.Errorf("Load(%q) = %v, want Invalid", args, err)
 		}
 	}
-	if _, err := Load([]string{"--help"}, nil); !errors.Is(err, pflag.ErrHelp) {
-		t.Errorf("Load(--help) = %v, want %v", err, pflag.ErrHelp)
+}
+
+// parsed returns the flags of engine serve, as args set them.
+func parsed(t *testing.T, args ...string) *pflag.FlagSet {
+	t.Helper()
+	flags := pflag.NewFlagSet("engine", pflag.ContinueOnError)
+	Flags(flags)
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
 	}
+	return flags
 }
 
 func TestCheck(t *testing.T) {
@@ -477,9 +485,9 @@ func TestCheck(t *testing.T) {
 
 func TestRegistryOverrides(t *testing.T) {
 	c := mustBuild(t, "watch: {registries: {a.io: {interval: 0, concurrency: 3, platform: linux/arm64}, index.docker.io: {concurrency: 1}}}")
-	got := fmt.Sprint(c.Watch.RegistryInterval("a.io"), c.Watch.RegistryLimit("a.io"), c.PlatformOf("a.io"),
-		c.Watch.RegistryInterval("b.io"), c.Watch.RegistryLimit("b.io"), c.PlatformOf("b.io"), c.Watch.RegistryLimit("docker.io"))
-	if want := "0s 3 linux/arm64 5m0s 8 linux/amd64 1"; got != want {
+	got := fmt.Sprint(c.Watch.RegistryInterval("a.io"), c.Watch.RegistryLimit("a.io"), c.Watch.Registries["a.io"].Platform,
+		c.Watch.RegistryInterval("b.io"), c.Watch.RegistryLimit("b.io"), c.Watch.RegistryLimit("docker.io"))
+	if want := "0s 3 linux/arm64 5m0s 8 1"; got != want {
 		t.Errorf("overrides = %s, want %s", got, want)
 	}
 }

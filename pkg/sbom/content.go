@@ -58,16 +58,16 @@ func ContentTypes() []string {
 	return names
 }
 
-// Content returns the entries of one content type, sorted, as a []Package, or a
-// []JavaPackage for java, or a []File for files; never nil, so that it encodes as
-// a list. Errors: Invalid for a type that ContentTypes does not name and for what
+// Content returns the entries of one content type, sorted: a []Package, or a list
+// with the original's other keys for java, or a []File for files; never nil, so that
+// it encodes as a list. Errors: Invalid for a type that ContentTypes does not name and for what
 // is no syft document; those of r as they are.
 func Content(r io.Reader, ctype string) (any, error) {
 	switch ctype {
 	case filesContent:
 		return Files(r)
 	case javaContent:
-		return JavaPackages(r)
+		return javaPackages(r)
 	}
 	return Packages(r, ctype)
 }

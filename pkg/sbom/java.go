@@ -12,9 +12,9 @@ import (
 // none is what the original prints for a Java version that an archive does not tell.
 const none = "N/A"
 
-// JavaPackage is an entry of the content type java, with the original's keys.
+// javaPackage is an entry of the content type java, with the original's keys.
 // Versions that the archive does not tell are "N/A".
-type JavaPackage struct {
+type javaPackage struct {
 	Package               string            `json:"package"`
 	Type                  string            `json:"type"`     // JAVA-JAR, JAVA-WAR, …
 	Location              string            `json:"location"` // nested archives are joined by ":"
@@ -27,32 +27,32 @@ type JavaPackage struct {
 	CPEs                  []string          `json:"cpes"`     // never null
 }
 
-// JavaPackages returns the Java archives, sorted by name, version and location.
+// javaPackages returns the Java archives, sorted by name, version and location.
 // Errors as for Content.
-func JavaPackages(r io.Reader) ([]JavaPackage, error) {
+func javaPackages(r io.Reader) ([]javaPackage, error) {
 	wanted, err := selector(javaContent)
 	if err != nil {
 		return nil, err
 	}
-	entries := []JavaPackage{}
+	entries := []javaPackage{}
 	err = document{artifact: func(a *artifact) error {
 		if wanted(a.Type) {
-			entries = append(entries, javaPackage(a))
+			entries = append(entries, javaEntry(a))
 		}
 		return nil
 	}}.read(r)
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(entries, func(a, b JavaPackage) int {
+	slices.SortStableFunc(entries, func(a, b javaPackage) int {
 		return cmp.Or(cmp.Compare(a.Package, b.Package), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Location, b.Location))
 	})
 	return entries, nil
 }
 
-func javaPackage(a *artifact) JavaPackage {
+func javaEntry(a *artifact) javaPackage {
 	m := a.decode()
-	p := JavaPackage{
+	p := javaPackage{
 		Package: a.Name, Location: m.VirtualPath, CPEs: cpes(a), Metadata: map[string]string{},
 		SpecificationVersion: none, ImplementationVersion: none, MavenVersion: none, Origin: none,
 	}

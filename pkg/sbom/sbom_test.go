@@ -47,7 +47,7 @@ func TestPackages(t *testing.T) {
 }
 
 func TestJavaPackages(t *testing.T) {
-	want := []JavaPackage{
+	want := []javaPackage{
 		{
 			Package: "a", Type: "JAVA-WAR", Location: "/app/a.war", SpecificationVersion: "2", ImplementationVersion: "N/A",
 			MavenVersion: "N/A", Version: "0.9", Origin: "V", Metadata: map[string]string{}, CPEs: []string{},
@@ -58,9 +58,9 @@ func TestJavaPackages(t *testing.T) {
 			Metadata: map[string]string{"pom.properties": "groupId=org.springframework\nartifactId=spring-core\nversion=5.3.1\n"}, CPEs: []string{},
 		},
 	}
-	got, err := JavaPackages(open(t))
+	got, err := javaPackages(open(t))
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("JavaPackages(): %v (-want +got):\n%s", err, diff)
+		t.Errorf("javaPackages(): %v (-want +got):\n%s", err, diff)
 	}
 }
 
@@ -133,8 +133,8 @@ func TestNoDocument(t *testing.T) {
 func TestHistory(t *testing.T) {
 	manifest := `{"layers":[{"digest":"sha256:1","size":10},{"digest":"sha256:2","size":20}]}`
 	config := `{"history":[{"created":"2024-01-01T00:00:00Z","created_by":"ADD x"},{"created_by":"CMD","empty_layer":true,"comment":"c"},{"created_by":"RUN"},{"created_by":"too many"}]}`
-	got, err := History([]byte(manifest), []byte(config))
-	want := []HistoryEntry{
+	got, err := history([]byte(manifest), []byte(config))
+	want := []historyEntry{
 		{ID: "sha256:1", Created: "2024-01-01T00:00:00Z", CreatedBy: "ADD x", Size: 10, Tags: []string{}},
 		{ID: "<missing>", CreatedBy: "CMD", Comment: "c", Tags: []string{}},
 		{ID: "sha256:2", CreatedBy: "RUN", Size: 20, Tags: []string{}},
@@ -143,17 +143,17 @@ func TestHistory(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("History(): %v (-want +got):\n%s", err, diff)
 	}
-	if _, err := History([]byte("x"), []byte(config)); anchore.KindOf(err) != anchore.Invalid {
+	if _, err := history([]byte("x"), []byte(config)); anchore.KindOf(err) != anchore.Invalid {
 		t.Errorf("History(no manifest): %v, want Invalid", err)
 	}
-	if got, err := History([]byte("{}"), []byte("{}")); err != nil || got == nil || len(got) != 0 {
+	if got, err := history([]byte("{}"), []byte("{}")); err != nil || got == nil || len(got) != 0 {
 		t.Errorf("History of nothing = %#v, %v; want an empty list", got, err)
 	}
 }
 
 func TestEncode(t *testing.T) {
 	doc := bytes.Repeat([]byte("anchore "), 20)
-	got := Encode(doc)
+	got := encode(doc)
 	for line := range strings.Lines(got) {
 		if len(line) > base64Line+1 || !strings.HasSuffix(line, "\n") {
 			t.Errorf("line %q", line)
@@ -163,8 +163,8 @@ func TestEncode(t *testing.T) {
 	if err != nil || !bytes.Equal(back, doc) {
 		t.Errorf("decoded %q, %v", back, err)
 	}
-	if Encode(nil) != "" {
-		t.Errorf("Encode(nil) = %q", Encode(nil))
+	if encode(nil) != "" {
+		t.Errorf("encode(nil) = %q", encode(nil))
 	}
 }
 
