@@ -268,6 +268,9 @@ func TestProblems(t *testing.T) {
 		{"section with a value", "watch: 3", `f:1:8: watch: must be a section with keys of its own, or empty`},
 		{"twice", "host_id: a\nhost_id: b", `f:2:1: host_id: stands twice; the first is in line 1`},
 		{"two names of one key", "watch: {interval: 1}\nservices: {catalog: {cycle_timers: {image_watcher: 2}}}", `f:2:52: services.catalog.cycle_timers.image_watcher: sets watch.interval again, which watch.interval has set; leave one of them out`},
+		{"two spellings of a registry", "registries:\n  insecure:\n    index.docker.io: true\n    docker.io: false", `f:3:22: registries.insecure.index.docker.io: sets registries.insecure.docker.io again, which registries.insecure.docker.io has set; leave one of them out`},
+		{"two letter cases of a registry", "watch:\n  registries:\n    A.io: {interval: 1}\n    a.io: {interval: 2, concurrency: 3}", `f:3:22: watch.registries.A.io.interval: sets watch.registries.a.io.interval again, which watch.registries.a.io.interval has set; leave one of them out`},
+		{"file of another spelling", "registries: {ca_files: {Index.docker.io: /nonexistent}}", `f:1:42: registries.ca_files.Index.docker.io: "/nonexistent": cannot be read: no such file or directory`},
 		{"half TLS", "tls: {cert: c}", `f:1:13: tls.cert: HTTPS needs both tls.cert and tls.key (or services.apiext.ssl_cert and ssl_key)`},
 		{"half client certificate", "webhooks: {general: {url: 'http://h', client_key: k}}", `f:1:51: webhooks.general.client_key: a client certificate needs both client_cert and client_key`},
 		{"no url", "webhooks: {general: {webhook_user: u}}", `f:1:36: warning: webhooks.general.webhook_user: has no effect: webhooks.general has no url, so it is no endpoint`},
@@ -515,6 +518,31 @@ allow_awsecr_iam_auto: True
 		if _, problems := build("f", []byte("registries: {"+wrong+"}"), nil, nil); len(problems.Errors()) != 1 {
 			t.Errorf("%s: problems %v, want one error", wrong, problems)
 		}
+	}
+}
+
+// TestSpellingsOfARegistry: what is set under one name of a registry adds to what is
+// set under another.
+func TestSpellingsOfARegistry(t *testing.T) {
+	c := mustBuild(t, `registries:
+  mirrors: {docker.io: mirror.example.com, A.example.com: b.example.com}
+  insecure: {index.docker.io: true, a.EXAMPLE.com: true}
+watch:
+  registries:
+    docker.io: {concurrency: 3}
+    Docker.IO: {interval: 7}
+    index.docker.io: {platform: linux/arm64}
+`)
+	wantHosts := map[string]RegistryAccess{
+		"docker.io":     {Mirrors: []string{"mirror.example.com"}, Insecure: true},
+		"a.example.com": {Mirrors: []string{"b.example.com"}, Insecure: true},
+	}
+	if diff := cmp.Diff(wantHosts, c.Registries.Hosts); diff != "" {
+		t.Errorf("access (-want +got):\n%s", diff)
+	}
+	wantWatch := map[string]Registry{"docker.io": {Interval: new(7 * time.Second), Concurrency: 3, Platform: anchore.Platform{OS: "linux", Architecture: "arm64"}}}
+	if diff := cmp.Diff(wantWatch, c.Watch.Registries); diff != "" {
+		t.Errorf("watch (-want +got):\n%s", diff)
 	}
 }
 
