@@ -83,8 +83,9 @@ var may = map[string][]string{
 	"notify":            {"anchore", "catalog", "catalog/outbox", "certfile", metrics, "golang.org/x/net/http/httpguts", "golang.org/x/sync", "golang.org/x/time"},
 	"notify/notifytest": {"anchore", "notify", "github.com/google/go-cmp"},
 	// edges
-	"server":          {"anchore", "api", "catalog", "intake", "sbom", "server/addition", "server/rest"},
+	"server":          {"anchore", "api", "catalog", "intake", "sbom", "server/addition", "server/document", "server/rest"},
 	"server/addition": {"anchore", "api", "intake", "server/rest"},
+	"server/document": {"anchore", "api", "sbom", "server/rest"},
 	"server/rest":     {"anchore", "api", "github.com/getkin/kin-openapi"},
 	"cli":             {"anchore", "api", "cli/archive", "cli/image", "cli/operator", "cli/render", "cli/session", "github.com/spf13/cobra"},
 	"cli/operator":    {"anchore", "api", "cli/render", "cli/session", "github.com/spf13/cobra"},
