@@ -57,6 +57,7 @@ func (d *Documents) Content(w http.ResponseWriter, r *http.Request, account, dig
 		d.Fail(w, r, r.Context().Err())
 		return
 	}
+	rest.AllowAnswer(w) // the turn ends with it, whatever the client does
 	entries, err := d.entries(r.Context(), account, digest, ctype)
 	if err != nil {
 		d.Fail(w, r, err)

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -56,7 +57,10 @@ type client struct {
 	*httptest.ResponseRecorder
 	takes <-chan struct{}
 	gone  bool
+	until time.Time
 }
+
+func (c *client) SetWriteDeadline(t time.Time) error { c.until = t; return nil }
 
 func (c *client) Write(p []byte) (int, error) {
 	if c.gone {
@@ -124,6 +128,28 @@ func TestContentsWaitForTheirTurn(t *testing.T) {
 		synctest.Wait()
 		if got := source.opened.Load(); got != atOnce+1 {
 			t.Errorf("%d documents were opened, want %d: none for the client that left", got, atOnce+1)
+		}
+	})
+}
+
+// TestTimeToTakeAListBeginsWithItsTurn: whoever waited has as much as others, and
+// nobody holds a turn for longer.
+func TestTimeToTakeAListBeginsWithItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDocuments(t, &reports{document: files(1)})
+		for range atOnce {
+			d.turns <- struct{}{}
+		}
+		go func() {
+			time.Sleep(time.Hour)
+			<-d.turns
+		}()
+		takes := make(chan struct{})
+		close(takes)
+		w := &client{ResponseRecorder: httptest.NewRecorder(), takes: takes}
+		d.Content(w, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), "alice", "sha256:ab", "files")
+		if left := time.Until(w.until); w.Code != 200 || left <= 0 || left > 5*time.Minute {
+			t.Errorf("status %d with %v left, want 200 with some minutes", w.Code, left)
 		}
 	})
 }
