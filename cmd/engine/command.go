@@ -98,7 +98,7 @@ func newServe() *cobra.Command {
 
 // serve runs the engine.
 func serve(cmd *cobra.Command, _ []string) error {
-	cfg, err := config.FromFlags(cmd.Flags(), os.Environ())
+	cfg, err := config.Load(cmd.Flags(), os.Environ())
 	if err != nil {
 		return err
 	}

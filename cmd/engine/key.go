@@ -50,7 +50,7 @@ decrypted, nothing is changed. If this fails or is interrupted, it can be run ag
 }
 
 func resetKey(cmd *cobra.Command, yes bool) error {
-	cfg, err := config.FromFlags(cmd.Flags(), os.Environ())
+	cfg, err := config.Load(cmd.Flags(), os.Environ())
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func confirmReset(cmd *cobra.Command, n int) error {
 }
 
 func rotateKey(cmd *cobra.Command, _ []string) error {
-	cfg, err := config.FromFlags(cmd.Flags(), os.Environ())
+	cfg, err := config.Load(cmd.Flags(), os.Environ())
 	if err != nil {
 		return err
 	}

@@ -134,11 +134,3 @@ func (w Watch) RegistryLimit(host string) int {
 	}
 	return w.RegistryConcurrency
 }
-
-// PlatformOf is what multi-platform tags of host are resolved to.
-func (c *Config) PlatformOf(host string) anchore.Platform {
-	if p := c.Watch.Registries[host].Platform; p != (anchore.Platform{}) {
-		return p
-	}
-	return c.Platform
-}

@@ -225,7 +225,7 @@ func TestValues(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			file := mustWrite(t, tt.file)
-			cfg, err := Load(append(tt.args, "--config", file), append(tt.env, "HOME=/home/me"))
+			cfg, err := Load(parsed(t, append(tt.args, "--config", file)...), append(tt.env, "HOME=/home/me"))
 			if err != nil {
 				t.Fatalf("Load(%q) = %v", tt.file, err)
 			}
@@ -268,6 +268,9 @@ func TestProblems(t *testing.T) {
 		{"section with a value", "watch: 3", `f:1:8: watch: must be a section with keys of its own, or empty`},
 		{"twice", "host_id: a\nhost_id: b", `f:2:1: host_id: stands twice; the first is in line 1`},
 		{"two names of one key", "watch: {interval: 1}\nservices: {catalog: {cycle_timers: {image_watcher: 2}}}", `f:2:52: services.catalog.cycle_timers.image_watcher: sets watch.interval again, which watch.interval has set; leave one of them out`},
+		{"two spellings of a registry", "registries:\n  insecure:\n    index.docker.io: true\n    docker.io: false", `f:3:22: registries.insecure.index.docker.io: sets registries.insecure.docker.io again, which registries.insecure.docker.io has set; leave one of them out`},
+		{"two letter cases of a registry", "watch:\n  registries:\n    A.io: {interval: 1}\n    a.io: {interval: 2, concurrency: 3}", `f:3:22: watch.registries.A.io.interval: sets watch.registries.a.io.interval again, which watch.registries.a.io.interval has set; leave one of them out`},
+		{"file of another spelling", "registries: {ca_files: {Index.docker.io: /nonexistent}}", `f:1:42: registries.ca_files.Index.docker.io: "/nonexistent": cannot be read: no such file or directory`},
 		{"half TLS", "tls: {cert: c}", `f:1:13: tls.cert: HTTPS needs both tls.cert and tls.key (or services.apiext.ssl_cert and ssl_key)`},
 		{"half client certificate", "webhooks: {general: {url: 'http://h', client_key: k}}", `f:1:51: webhooks.general.client_key: a client certificate needs both client_cert and client_key`},
 		{"no url", "webhooks: {general: {webhook_user: u}}", `f:1:36: warning: webhooks.general.webhook_user: has no effect: webhooks.general has no url, so it is no endpoint`},
@@ -378,7 +381,7 @@ func TestEnvironmentFile(t *testing.T) {
 		os.WriteFile("wrong", []byte("ANCHORE_HOST_ID=h\nhunter2\nhunter 2=x\nANCHORE_LOG_LEVEL=LOUD"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := Load([]string{"--config=c.yaml"}, []string{"ANCHORE_ENV_FILE=vars", "ANCHORE_ADMIN_EMAIL=y", "ANCHORE_SERVICE_DIR=null", "HOME=/home/me"})
+	cfg, err := Load(parsed(t, "--config=c.yaml"), []string{"ANCHORE_ENV_FILE=vars", "ANCHORE_ADMIN_EMAIL=y", "ANCHORE_SERVICE_DIR=null", "HOME=/home/me"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -398,7 +401,7 @@ func TestEnvironmentFile(t *testing.T) {
 		if diff := cmp.Diff(want, problems.String()); diff != "" {
 			t.Errorf("problems with %s (-want +got):\n%s", file, diff)
 		}
-		if _, err := Load([]string{"--config=c.yaml"}, []string{"ANCHORE_ENV_FILE=" + file, "ANCHORE_P=p"}); anchore.KindOf(err) != anchore.Invalid {
+		if _, err := Load(parsed(t, "--config=c.yaml"), []string{"ANCHORE_ENV_FILE=" + file, "ANCHORE_P=p"}); anchore.KindOf(err) != anchore.Invalid {
 			t.Errorf("Load with %s = %v, want Invalid", file, err)
 		}
 	}
@@ -446,7 +449,7 @@ func TestFindFile(t *testing.T) {
 		{[]string{"--config=flag.yaml"}, []string{"ANCHORE_CONFIG=env.yaml"}, "flag"},
 	}
 	for _, tt := range tests {
-		cfg, err := Load(tt.args, tt.env)
+		cfg, err := Load(parsed(t, tt.args...), tt.env)
 		if err != nil || cfg.HostID != tt.want {
 			t.Errorf("Load(%q, %q) = %+v, %v, want host_id %s", tt.args, tt.env, cfg, err, tt.want)
 		}
@@ -454,14 +457,22 @@ func TestFindFile(t *testing.T) {
 }
 
 func TestLoadErrors(t *testing.T) {
-	for _, args := range [][]string{{"--config", filepath.Join(t.TempDir(), "missing")}, {"--nope"}, {"extra"}, {"--listen=x"}} {
-		if _, err := Load(args, nil); anchore.KindOf(err) != anchore.Invalid {
+	for _, args := range [][]string{{"--config", filepath.Join(t.TempDir(), "missing")}, {"--listen=x"}} {
+		if _, err := Load(parsed(t, args...), nil); anchore.KindOf(err) != anchore.Invalid {
 			t.Errorf("Load(%q) = %v, want Invalid", args, err)
 		}
 	}
-	if _, err := Load([]string{"--help"}, nil); !errors.Is(err, pflag.ErrHelp) {
-		t.Errorf("Load(--help) = %v, want %v", err, pflag.ErrHelp)
+}
+
+// parsed returns the flags of engine serve, as args set them.
+func parsed(t *testing.T, args ...string) *pflag.FlagSet {
+	t.Helper()
+	flags := pflag.NewFlagSet("engine", pflag.ContinueOnError)
+	Flags(flags)
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
 	}
+	return flags
 }
 
 func TestCheck(t *testing.T) {
@@ -477,9 +488,9 @@ func TestCheck(t *testing.T) {
 
 func TestRegistryOverrides(t *testing.T) {
 	c := mustBuild(t, "watch: {registries: {a.io: {interval: 0, concurrency: 3, platform: linux/arm64}, index.docker.io: {concurrency: 1}}}")
-	got := fmt.Sprint(c.Watch.RegistryInterval("a.io"), c.Watch.RegistryLimit("a.io"), c.PlatformOf("a.io"),
-		c.Watch.RegistryInterval("b.io"), c.Watch.RegistryLimit("b.io"), c.PlatformOf("b.io"), c.Watch.RegistryLimit("docker.io"))
-	if want := "0s 3 linux/arm64 5m0s 8 linux/amd64 1"; got != want {
+	got := fmt.Sprint(c.Watch.RegistryInterval("a.io"), c.Watch.RegistryLimit("a.io"), c.Watch.Registries["a.io"].Platform,
+		c.Watch.RegistryInterval("b.io"), c.Watch.RegistryLimit("b.io"), c.Watch.RegistryLimit("docker.io"))
+	if want := "0s 3 linux/arm64 5m0s 8 1"; got != want {
 		t.Errorf("overrides = %s, want %s", got, want)
 	}
 }
@@ -507,6 +518,31 @@ allow_awsecr_iam_auto: True
 		if _, problems := build("f", []byte("registries: {"+wrong+"}"), nil, nil); len(problems.Errors()) != 1 {
 			t.Errorf("%s: problems %v, want one error", wrong, problems)
 		}
+	}
+}
+
+// TestSpellingsOfARegistry: what is set under one name of a registry adds to what is
+// set under another.
+func TestSpellingsOfARegistry(t *testing.T) {
+	c := mustBuild(t, `registries:
+  mirrors: {docker.io: mirror.example.com, A.example.com: b.example.com}
+  insecure: {index.docker.io: true, a.EXAMPLE.com: true}
+watch:
+  registries:
+    docker.io: {concurrency: 3}
+    Docker.IO: {interval: 7}
+    index.docker.io: {platform: linux/arm64}
+`)
+	wantHosts := map[string]RegistryAccess{
+		"docker.io":     {Mirrors: []string{"mirror.example.com"}, Insecure: true},
+		"a.example.com": {Mirrors: []string{"b.example.com"}, Insecure: true},
+	}
+	if diff := cmp.Diff(wantHosts, c.Registries.Hosts); diff != "" {
+		t.Errorf("access (-want +got):\n%s", diff)
+	}
+	wantWatch := map[string]Registry{"docker.io": {Interval: new(7 * time.Second), Concurrency: 3, Platform: anchore.Platform{OS: "linux", Architecture: "arm64"}}}
+	if diff := cmp.Diff(wantWatch, c.Watch.Registries); diff != "" {
+		t.Errorf("watch (-want +got):\n%s", diff)
 	}
 }
 

@@ -19,7 +19,7 @@ const (
 
 // setting is one key's text from a file, the environment or a flag.
 type setting struct {
-	key    string // canonical: free parts filled in
+	key    string // canonical: free parts filled in, hosts as references name them
 	names  []string
 	row    *key
 	text   string
@@ -222,6 +222,7 @@ func (r *reader) scalar(path []string, node *yaml.Node, row *key, names []string
 	if unset(text) && text != node.Value {
 		return // "${ANCHORE_X}" of an empty or "null" variable, as the original's images have
 	}
+	names = row.asReferences(names)
 	r.settings = append(r.settings, setting{
 		key: row.canonical(names), names: names, row: row, text: text,
 		origin: Problem{Source: r.source, Line: node.Line, Column: node.Column, Key: strings.Join(path, ".")},

@@ -102,10 +102,10 @@ func engineKeys() []key {
 			doc: "E-mail address of the account admin, used when the first start creates it.",
 			set: func(d *draft, _ []string, v value) { d.AdminEmail = v.text }},
 		{name: "metrics.enabled", old: []string{"metrics.enable"}, env: []string{"ANCHORE_ENABLE_METRICS"}, kind: boolean, def: "false",
-			doc: "Serve Prometheus metrics at /metrics.",
+			doc: "Serve Prometheus metrics at /metrics, to administrators: their labels name the registries and endpoints of all accounts.",
 			set: func(d *draft, _ []string, v value) { d.Metrics.Enabled = v.yes }},
 		{name: "metrics.auth_disabled", env: []string{"ANCHORE_DISABLE_METRICS_AUTH"}, kind: boolean, def: "false",
-			doc: "Serve /metrics without authentication.",
+			doc: "Serve /metrics to everybody, without authentication.",
 			set: func(d *draft, _ []string, v value) { d.Metrics.Open = v.yes }},
 	}
 }

@@ -32,28 +32,11 @@ func Flags(fs *pflag.FlagSet) {
 	}
 }
 
-// Load reads the configuration for the arguments of engine serve and an
-// environment in the form of os.Environ. A value is taken from the flag, else the
-// environment, else the file, else the default. Errors: pflag.ErrHelp for --help;
-// Invalid, whose message lists everything that is wrong.
-func Load(args, environ []string) (*Config, error) {
-	flags := pflag.NewFlagSet("engine", pflag.ContinueOnError)
-	flags.Usage = func() {} // the caller prints Flags' usages
-	Flags(flags)
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, pflag.ErrHelp) {
-			return nil, err
-		}
-		return nil, anchore.E(anchore.Invalid, "config.Load", "%s", err)
-	}
-	if flags.NArg() > 0 {
-		return nil, anchore.E(anchore.Invalid, "config.Load", "unexpected argument %q", flags.Arg(0))
-	}
-	return FromFlags(flags, environ)
-}
-
-// FromFlags is Load for flags that are already parsed.
-func FromFlags(flags *pflag.FlagSet, environ []string) (*Config, error) {
+// Load reads the configuration for flags that Flags added and that are parsed (nil:
+// none), and an environment in the form of os.Environ. A value is taken from the flag,
+// else the environment, else the file, else the default. Errors: Invalid, whose message
+// lists everything that is wrong.
+func Load(flags *pflag.FlagSet, environ []string) (*Config, error) {
 	env, wrong := environment(environ)
 	file, data, err := find(flags, env)
 	if err != nil {
@@ -84,8 +67,11 @@ func Check(file string, environ []string) (Problems, error) {
 // find reads the file that flags and environment name, else the first of the usual
 // ones that exists, else none.
 func find(flags *pflag.FlagSet, env map[string]string) (file string, data []byte, err error) {
-	named, _ := flags.GetString("config")
-	dir, _ := flags.GetString("configdir")
+	named, dir := "", ""
+	if flags != nil {
+		named, _ = flags.GetString("config")
+		dir, _ = flags.GetString("configdir")
+	}
 	if named == "" && dir != "" {
 		named = filepath.Join(dir, "config.yaml")
 	}

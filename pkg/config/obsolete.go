@@ -3,6 +3,8 @@ package config
 import (
 	"slices"
 	"strings"
+
+	"github.com/anchore/anchore-engine/pkg/spelling"
 )
 
 // retired is a key of the original that does nothing here; what stands below it too.
@@ -90,7 +92,7 @@ func mistyped(name string, known []string) string {
 	bare := func(s string) string { return strings.ToUpper(strings.ReplaceAll(s, "_", "")) }
 	best, least := "", 2
 	for _, k := range known {
-		if d := distance(bare(name), bare(k)); d < least {
+		if d := spelling.Distance(bare(name), bare(k)); d < least {
 			best, least = k, d
 		}
 	}
@@ -116,7 +118,7 @@ func closest(name string, known []string) string {
 	}
 	best, least := "", 1+len(name)/5
 	for _, k := range known {
-		if d := distance(name, k); d <= least && (best == "" || d < least) {
+		if d := spelling.Distance(name, k); d <= least && (best == "" || d < least) {
 			best, least = k, d
 		}
 	}
@@ -124,24 +126,4 @@ func closest(name string, known []string) string {
 		return ""
 	}
 	return "; did you mean " + best + "?"
-}
-
-// distance is the number of bytes to insert, delete or change between a and b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

@@ -68,22 +68,34 @@ func (d *draft) access(host string) *RegistryAccess {
 	return d.accesses[host]
 }
 
-// finishRegistries puts hosts in the form of references. Those that have none were
-// reported where they stand.
+// finishRegistries takes over what was set for single registries.
 func (d *draft) finishRegistries(l *layers) {
 	d.Watch.Registries, d.Registries.Hosts = map[string]Registry{}, map[string]RegistryAccess{}
-	for _, host := range slices.Sorted(maps.Keys(d.registries)) {
-		if name, ok := referenceHost(host); ok {
-			d.Watch.Registries[name] = *d.registries[host]
-		}
+	for host, r := range d.registries {
+		d.Watch.Registries[host] = *r
 	}
 	l.authorities("registries.ca_file", d.Registries.CAFile)
 	for _, host := range slices.Sorted(maps.Keys(d.accesses)) {
-		if name, ok := referenceHost(host); ok {
-			d.Registries.Hosts[name] = *d.accesses[host]
-			l.authorities("registries.ca_files."+host, d.accesses[host].CAFile)
-		}
+		d.Registries.Hosts[host] = *d.accesses[host]
+		l.authorities("registries.ca_files."+host, d.accesses[host].CAFile)
 	}
+}
+
+// asReferences is the names in k's free parts with hosts as references name them, so
+// that all spellings of a registry set up the same one. What is no host stays: it was
+// reported where it stands.
+func (k key) asReferences(names []string) []string {
+	names, next := slices.Clone(names), 0
+	for part := range strings.SplitSeq(k.name, ".") {
+		if !strings.HasPrefix(part, "<") {
+			continue
+		}
+		if host, ok := referenceHost(names[next]); ok && part == "<registry>" {
+			names[next] = host
+		}
+		next++
+	}
+	return names
 }
 
 const notAHost = "is not the host of a registry; expected host or host:port, e.g. docker.io or localhost:5000"

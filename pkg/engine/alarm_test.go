@@ -44,7 +44,7 @@ func TestFatalEventReachesTheErrorEventWebhook(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := config.Load([]string{"--config", file}, []string{"HOME=" + dir})
+	cfg, err := config.Load(nil, []string{"ANCHORE_CONFIG=" + file, "HOME=" + dir})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,31 +98,11 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 	metrics := newRegistry()
 	endpoints := webhookEndpoints(cfg.Webhooks)
 
-	if e.store, e.blobs, err = e.openData(); err != nil {
-		return e, err
-	}
-	watched := alarm.WatchStore(e.store)
-	e.store = watched
-	if err = e.listen(); err != nil { // before the parts that tell others the address
-		return e, err
-	}
-	ring, err := e.openKey(ctx)
+	watched, err := e.newCatalog(ctx, endpoints)
 	if err != nil {
 		return e, err
 	}
-	if e.catalog, err = catalog.New(catalog.Config{
-		Store: e.store, Blobs: e.blobs, Seal: ring, Endpoints: notify.Route(endpoints), Subscriptions: cfg.Subscriptions,
-		NotifyRebuilds: cfg.Watch.NotifyRebuilds, EventLog: cfg.Events.Notified, HostID: cfg.HostID, BaseURL: e.baseURL(), Log: e.part("catalog"),
-	}); err != nil {
-		return e, err
-	}
-	if err = e.bootstrap(ctx); err != nil {
-		return e, err
-	}
 	e.leaveNote(opt.CacheDir)
-	if err = e.catalog.EndLeases(ctx); err != nil { // the data directory's lock says that nobody else has any
-		return e, err
-	}
 	if err = e.newRegistryClient(opt); err != nil {
 		return e, err
 	}
@@ -150,6 +130,34 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 		return e, err
 	}
 	return e, e.newServer(in, opt, metrics)
+}
+
+// newCatalog opens what the catalog stands on, the listener among it, and has the
+// admin account made if there is none. It returns the store as the alarms watch it.
+func (e *Engine) newCatalog(ctx context.Context, endpoints []notify.Endpoint) (watched *alarm.Store, err error) {
+	opened, blobs, err := e.openData()
+	if err != nil {
+		return nil, err
+	}
+	watched = alarm.WatchStore(opened)
+	e.store, e.blobs = watched, blobs
+	if err = e.listen(); err != nil { // before the parts that tell others the address
+		return nil, err
+	}
+	ring, err := e.openKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if e.catalog, err = catalog.New(catalog.Config{
+		Store: e.store, Blobs: e.blobs, Seal: ring, Endpoints: notify.Route(endpoints), Subscriptions: e.cfg.Subscriptions,
+		NotifyRebuilds: e.cfg.Watch.NotifyRebuilds, EventLog: e.cfg.Events.Notified, HostID: e.cfg.HostID, BaseURL: e.baseURL(), Log: e.part("catalog"),
+	}); err != nil {
+		return nil, err
+	}
+	if err = e.bootstrap(ctx); err != nil {
+		return nil, err
+	}
+	return watched, e.catalog.EndLeases(ctx) // the data directory's lock says that nobody else has any
 }
 
 func (e *Engine) newRegistryClient(opt Options) error {

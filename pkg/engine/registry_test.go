@@ -53,7 +53,7 @@ func (e *running) load() *config.Config {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		e.t.Fatal(err)
 	}
-	cfg, err := config.Load([]string{"--config", file}, []string{"HOME=" + e.dir})
+	cfg, err := config.Load(nil, []string{"ANCHORE_CONFIG=" + file, "HOME=" + e.dir})
 	if err != nil {
 		e.t.Fatal(err)
 	}

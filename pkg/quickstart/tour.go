@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -212,7 +213,7 @@ func (t *tour) startEngine(ctx context.Context) error {
 	t.show("ANCHORE_ADMIN_PASSWORD=" + password + " engine serve --config config.yaml --data-dir data --listen 127.0.0.1:0")
 	t.engine = exec.Command(filepath.Join(t.bin, "engine"), "serve",
 		"--config", t.configFile(), "--data-dir", filepath.Join(t.dir, "data"), "--listen", "127.0.0.1:0")
-	t.engine.Env = append(os.Environ(), "ANCHORE_ADMIN_PASSWORD="+password)
+	t.engine.Env = append(unconfigured(os.Environ()), "ANCHORE_ADMIN_PASSWORD="+password)
 	t.engine.Stdout, t.engine.Stderr = log, log
 	t.engine.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to pass on
 	if err := t.engine.Start(); err != nil {
@@ -226,6 +227,15 @@ func (t *tour) startEngine(ctx context.Context) error {
 		close(ended)
 	}()
 	return t.healthy(ctx)
+}
+
+// unconfigured is an environment without what configures an engine: the caller's own
+// would send the tour's notifications to a receiver of theirs, or hide what it waits
+// for.
+func unconfigured(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(variable string) bool {
+		return strings.HasPrefix(variable, "ANCHORE")
+	})
 }
 
 // started is the line in which the engine says where it listens.

@@ -2,6 +2,7 @@ package sbom
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -58,104 +59,63 @@ func ContentTypes() []string {
 	return names
 }
 
-// Content returns the entries of one content type, sorted, as a []Package, or a
-// []JavaPackage for java, or a []File for files; never nil, so that it encodes as
-// a list. Errors: Invalid for a type that ContentTypes does not name and for what
-// is no syft document; those of r as they are.
-func Content(r io.Reader, ctype string) (any, error) {
-	switch ctype {
-	case filesContent:
-		return Files(r)
-	case javaContent:
-		return JavaPackages(r)
+// Content returns the entries of one content type, sorted by name, version and
+// location, each as the JSON of a Package, of a File for files, or of an object with
+// more of the original's keys for java; the keys are in alphabetical order. The list
+// is never nil, so that it encodes as one. Errors: Invalid for a type that
+// ContentTypes does not name and for what is no syft document; those of r as they are.
+func Content(r io.Reader, ctype string) ([]json.RawMessage, error) {
+	if !slices.Contains(ContentTypes(), ctype) {
+		return nil, anchore.E(anchore.Invalid, "sbom.Content", "%q is not a content type; use one of %s", ctype, strings.Join(ContentTypes(), ", "))
 	}
-	return Packages(r, ctype)
-}
-
-// Package is an entry of every content type but files and java, with the
-// original's keys.
-type Package struct {
-	Package   string   `json:"package"`
-	Version   string   `json:"version"`
-	Type      string   `json:"type"`           // rpm, dpkg, APKG, NPM, GEM, PYTHON, …
-	Size      string   `json:"size,omitempty"` // os alone: bytes installed, in decimal digits
-	Origin    string   `json:"origin"`         // the vendor, maintainer or author, or "Unknown"
-	License   string   `json:"license"`        // all of Licenses joined by blanks, or "Unknown"
-	Licenses  []string `json:"licenses"`       // never null
-	SourcePkg string   `json:"sourcepkg,omitempty"`
-	Location  string   `json:"location,omitempty"` // a path in the image; os packages have none
-	CPEs      []string `json:"cpes"`               // never null
-}
-
-// Packages returns the packages of one content type, sorted by name, version and
-// location. Errors as for Content.
-func Packages(r io.Reader, ctype string) ([]Package, error) {
-	wanted, err := selector(ctype)
-	if err != nil {
+	var list entries
+	wanted := document{artifact: list.packages(ctype)}
+	if ctype == filesContent {
+		wanted = document{file: list.addFile}
+	}
+	if err := wanted.read(r); err != nil {
 		return nil, err
 	}
-	entries := []Package{}
-	err = document{artifact: func(a *artifact) error {
-		switch {
-		case !wanted(a.Type):
-		case ctype == osContent:
-			entries = append(entries, osPackage(a))
-		default:
-			entries = append(entries, languagePackage(a))
-		}
-		return nil
-	}}.read(r)
-	if err != nil {
-		return nil, err
-	}
-	slices.SortStableFunc(entries, func(a, b Package) int {
-		return cmp.Or(cmp.Compare(a.Package, b.Package), cmp.Compare(a.Version, b.Version),
-			cmp.Compare(a.Location, b.Location), cmp.Compare(a.Type, b.Type))
-	})
-	return entries, nil
+	return list.sorted(), nil
 }
 
 // selector tells which of syft's package types belong to a content type.
-func selector(ctype string) (func(syftType string) bool, error) {
+func selector(ctype string) func(syftType string) bool {
 	known := map[string]string{}
 	for _, t := range contentTypes() {
 		for _, s := range t.types {
 			known[s] = t.name
 		}
 	}
-	if !slices.Contains(ContentTypes(), ctype) || ctype == filesContent {
-		return nil, anchore.E(anchore.Invalid, "sbom.Content", "%q is not a content type; use one of %s", ctype, strings.Join(ContentTypes(), ", "))
-	}
-	return func(syftType string) bool { return cmp.Or(known[syftType], otherContent) == ctype }, nil
+	return func(syftType string) bool { return cmp.Or(known[syftType], otherContent) == ctype }
 }
 
-// File is an entry of the content type files, with the original's keys.
+// Package is an entry of every content type but files and java, with the
+// original's keys.
+type Package struct {
+	CPEs      []string `json:"cpes"`               // never null
+	License   string   `json:"license"`            // all of Licenses joined by blanks, or "Unknown"
+	Licenses  []string `json:"licenses"`           // never null
+	Location  string   `json:"location,omitempty"` // a path in the image; os packages have none
+	Origin    string   `json:"origin"`             // the vendor, maintainer or author, or "Unknown"
+	Package   string   `json:"package"`
+	Size      string   `json:"size,omitempty"` // os alone: bytes installed, in decimal digits
+	SourcePkg string   `json:"sourcepkg,omitempty"`
+	Type      string   `json:"type"` // rpm, dpkg, APKG, NPM, GEM, PYTHON, …
+	Version   string   `json:"version"`
+}
+
+// File is an entry of the content type files, as a container sees it, with the
+// original's keys.
 type File struct {
 	Filename string  `json:"filename"`
-	Type     string  `json:"type"` // file, dir, slink, dev, or UNKNOWN
-	Size     int64   `json:"size"` // in bytes
-	Mode     string  `json:"mode"` // five octal digits: "00644"
-	UID      int     `json:"uid"`
 	GID      int     `json:"gid"`
-	SHA256   *string `json:"sha256"`   // hexadecimal digits; null if it was not computed
 	LinkDest *string `json:"linkdest"` // null for what is no link
-}
-
-// Files returns the files of the image as a container sees them, sorted by name.
-// Errors as for Content.
-func Files(r io.Reader) ([]File, error) {
-	entries := []File{}
-	err := document{file: func(f *file) error {
-		if f.Metadata != nil {
-			entries = append(entries, fileEntry(f))
-		}
-		return nil
-	}}.read(r)
-	if err != nil {
-		return nil, err
-	}
-	slices.SortStableFunc(entries, func(a, b File) int { return cmp.Compare(a.Filename, b.Filename) })
-	return entries, nil
+	Mode     string  `json:"mode"`     // five octal digits: "00644"
+	SHA256   *string `json:"sha256"`   // hexadecimal digits; null if it was not computed
+	Size     int64   `json:"size"`     // in bytes
+	Type     string  `json:"type"`     // file, dir, slink, dev, or UNKNOWN
+	UID      int     `json:"uid"`
 }
 
 func fileEntry(f *file) File {

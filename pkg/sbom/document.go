@@ -16,9 +16,14 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 )
 
-// maxDepth bounds the nesting of what is skipped in a document. Syft's own
-// documents stay under ten.
-const maxDepth = 200
+// Bounds on documents, far beyond those of real images: a small document must not
+// need much memory, whoever made it.
+const (
+	maxDepth     = 200     // nesting of what is skipped; syft's own documents stay under ten
+	maxValue     = 4 << 20 // bytes of a text, of a file, or of a list that an artifact has
+	maxArtifacts = 250_000
+	maxFiles     = 1_000_000
+)
 
 // document says which parts of a document a reader wants, each as it comes by.
 // A nil function skips its part.
@@ -30,14 +35,44 @@ type document struct {
 }
 
 type artifact struct {
-	Name      string          `json:"name"`
-	Version   string          `json:"version"`
-	Type      string          `json:"type"`
-	Language  string          `json:"language"`
-	Locations []location      `json:"locations"`
-	Licenses  []license       `json:"licenses"`
-	CPEs      []cpe           `json:"cpes"`
-	Metadata  json.RawMessage `json:"metadata"` // its shape depends on the type
+	Name      string
+	Version   string
+	Type      string
+	Locations []location
+	Licenses  []license
+	CPEs      []cpe
+	Metadata  metadata
+}
+
+// read reads one artifact key by key, so that what is long in it is not held.
+func (a *artifact) read(dec *json.Decoder) error {
+	return object(dec, func(key string) error {
+		switch key {
+		case "name":
+			return named(key, dec.Decode(&a.Name))
+		case "version":
+			return named(key, dec.Decode(&a.Version))
+		case "type":
+			return named(key, dec.Decode(&a.Type))
+		case "locations":
+			return named(key, dec.Decode(&a.Locations))
+		case "licenses":
+			return named(key, dec.Decode(&a.Licenses))
+		case "cpes":
+			return named(key, dec.Decode(&a.CPEs))
+		case "metadata":
+			return a.Metadata.read(dec)
+		}
+		return skip(dec)
+	})
+}
+
+// named adds the key to an error of what is at it.
+func named(key string, err error) error {
+	if typ, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		typ.Field = strings.TrimSuffix(key+"."+typ.Field, ".")
+	}
+	return err
 }
 
 type location struct {
@@ -115,20 +150,22 @@ type distro struct {
 	VersionID string `json:"versionID"`
 }
 
-// read walks through a document once, holding one artifact or file at a time.
+// read walks through a document once, holding one file, or a part of one artifact, at
+// a time.
 // Unknown keys are skipped. Errors: Invalid for what is no such document; those
 // of the functions and of r as they are.
 func (d document) read(r io.Reader) error {
 	in := &reader{r: r}
 	dec := json.NewDecoder(in)
+	in.dec = dec
 	found := map[string]bool{}
 	err := object(dec, func(key string) error {
 		found[key] = true
 		switch key {
 		case "artifacts":
-			return list(dec, d.artifact)
+			return list(dec, "artifacts", maxArtifacts, d.artifact)
 		case "files":
-			return list(dec, d.file)
+			return list(dec, "files", maxFiles, d.file)
 		case "source":
 			return one(dec, d.source)
 		case "distro":
@@ -157,13 +194,22 @@ func (d document) read(r io.Reader) error {
 }
 
 // reader remembers why reading failed, to tell a broken disk from a broken document.
+// It bounds what the decoder holds, which is a value from its beginning on.
 type reader struct {
-	r   io.Reader
-	err error
+	r    io.Reader
+	dec  *json.Decoder
+	read int64
+	err  error
 }
 
 func (in *reader) Read(p []byte) (int, error) {
-	n, err := in.r.Read(p)
+	room := maxValue + 1 - (in.read - in.dec.InputOffset())
+	if room <= 0 {
+		in.err = anchore.E(anchore.Invalid, "sbom.read", "the document has a value of more than %d bytes", maxValue)
+		return 0, in.err
+	}
+	n, err := in.r.Read(p[:min(int64(len(p)), room)])
+	in.read += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
 		in.err = err
 	}
@@ -175,6 +221,11 @@ func object(dec *json.Decoder, fn func(key string) error) error {
 	if err := delim(dec, '{'); err != nil {
 		return err
 	}
+	return members(dec, fn)
+}
+
+// members is object behind its brace.
+func members(dec *json.Decoder, fn func(key string) error) error {
 	for dec.More() {
 		t, err := dec.Token()
 		if err != nil {
@@ -191,17 +242,21 @@ func object(dec *json.Decoder, fn func(key string) error) error {
 	return delim(dec, '}')
 }
 
-// list calls fn with each element of the list that comes next, decoded anew.
-func list[T any](dec *json.Decoder, fn func(*T) error) error {
+// list calls fn with each element of the list that comes next, decoded anew. It has so
+// many at most, which are called what.
+func list[T any](dec *json.Decoder, what string, most int, fn func(*T) error) error {
 	if fn == nil {
 		return skip(dec)
 	}
 	if err := delim(dec, '['); err != nil {
 		return err
 	}
-	for dec.More() {
+	for n := 0; dec.More(); n++ {
+		if n == most {
+			return anchore.E(anchore.Invalid, "sbom.read", "the document has more than %d %s", most, what)
+		}
 		var element T
-		if err := dec.Decode(&element); err != nil {
+		if err := decode(dec, &element); err != nil {
 			return err
 		}
 		if err := fn(&element); err != nil {
@@ -209,6 +264,14 @@ func list[T any](dec *json.Decoder, fn func(*T) error) error {
 		}
 	}
 	return delim(dec, ']')
+}
+
+// decode reads a value that may know how to read itself.
+func decode(dec *json.Decoder, v any) error {
+	if own, ok := v.(interface{ read(*json.Decoder) error }); ok {
+		return own.read(dec)
+	}
+	return dec.Decode(v)
 }
 
 func one[T any](dec *json.Decoder, fn func(*T)) error {
@@ -236,11 +299,16 @@ func delim(dec *json.Decoder, want json.Delim) error {
 
 // skip consumes one value token by token, so that its size costs no memory.
 func skip(dec *json.Decoder) error {
+	t, err := dec.Token()
+	if err != nil {
+		return err
+	}
+	return skipFrom(dec, t)
+}
+
+// skipFrom is skip for a value whose first token was read.
+func skipFrom(dec *json.Decoder, t json.Token) (err error) {
 	for depth := 0; ; {
-		t, err := dec.Token()
-		if err != nil {
-			return err
-		}
 		switch t {
 		case json.Delim('{'), json.Delim('['):
 			depth++
@@ -252,6 +320,9 @@ func skip(dec *json.Decoder) error {
 		}
 		if depth <= 0 {
 			return nil
+		}
+		if t, err = dec.Token(); err != nil {
+			return err
 		}
 	}
 }

@@ -10,14 +10,14 @@ import (
 
 // MetadataTypes returns the documents about an image that derive from what the
 // registry gave: manifest, docker_history and dockerfile.
-func MetadataTypes() []string { return []string{"manifest", "docker_history", "dockerfile"} }
+func MetadataTypes() []string { return []string{manifestMetadata, historyMetadata, dockerfileMetadata} }
 
 // base64Line is where the original breaks its base64 (RFC 2045 §6.8).
 const base64Line = 76
 
-// Encode is the base64 of a document as the API shows it: lines of 76 characters,
+// encode is the base64 of a document as the API shows it: lines of 76 characters,
 // each ended by a line feed; "" for nothing.
-func Encode(doc []byte) string {
+func encode(doc []byte) string {
 	in := base64.StdEncoding.EncodeToString(doc)
 	var out strings.Builder
 	for len(in) > 0 {
@@ -28,8 +28,8 @@ func Encode(doc []byte) string {
 	return out.String()
 }
 
-// HistoryEntry is one step of an image's history, with the original's keys.
-type HistoryEntry struct {
+// historyEntry is one step of an image's history, with the original's keys.
+type historyEntry struct {
 	ID        string   `json:"Id"` // the layer's digest, or "<missing>" for a step that made none
 	Created   string   `json:"Created"`
 	CreatedBy string   `json:"CreatedBy"`
@@ -38,10 +38,10 @@ type HistoryEntry struct {
 	Tags      []string `json:"Tags"` // always empty
 }
 
-// History joins the history of an image's configuration with the layers of its
+// history joins the history of an image's configuration with the layers of its
 // manifest, first step first (OCI image specification, config.md). Steps beyond
 // the manifest's layers are "<missing>". Errors: Invalid.
-func History(manifest, config []byte) ([]HistoryEntry, error) {
+func history(manifest, config []byte) ([]historyEntry, error) {
 	var m struct {
 		Layers []struct {
 			Digest string `json:"digest"`
@@ -49,7 +49,7 @@ func History(manifest, config []byte) ([]HistoryEntry, error) {
 		} `json:"layers"`
 	}
 	if err := json.Unmarshal(manifest, &m); err != nil {
-		return nil, anchore.E(anchore.Invalid, "sbom.History", "the image manifest is no JSON object").Because(err)
+		return nil, anchore.E(anchore.Invalid, "sbom.history", "the image manifest is no JSON object").Because(err)
 	}
 	var c struct {
 		History []struct {
@@ -60,12 +60,12 @@ func History(manifest, config []byte) ([]HistoryEntry, error) {
 		} `json:"history"`
 	}
 	if err := json.Unmarshal(config, &c); err != nil {
-		return nil, anchore.E(anchore.Invalid, "sbom.History", "the image configuration is no JSON object").Because(err)
+		return nil, anchore.E(anchore.Invalid, "sbom.history", "the image configuration is no JSON object").Because(err)
 	}
-	steps := []HistoryEntry{}
+	steps := []historyEntry{}
 	next := 0
 	for _, h := range c.History {
-		step := HistoryEntry{ID: "<missing>", Created: h.Created, CreatedBy: h.CreatedBy, Comment: h.Comment, Tags: []string{}}
+		step := historyEntry{ID: "<missing>", Created: h.Created, CreatedBy: h.CreatedBy, Comment: h.Comment, Tags: []string{}}
 		if !h.EmptyLayer && next < len(m.Layers) {
 			step.ID, step.Size = m.Layers[next].Digest, m.Layers[next].Size
 			next++

@@ -2,70 +2,42 @@ package sbom
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
-	"io"
-	"slices"
 	"strings"
 )
 
 // none is what the original prints for a Java version that an archive does not tell.
 const none = "N/A"
 
-// JavaPackage is an entry of the content type java, with the original's keys.
+// javaPackage is an entry of the content type java, with the original's keys.
 // Versions that the archive does not tell are "N/A".
-type JavaPackage struct {
-	Package               string            `json:"package"`
-	Type                  string            `json:"type"`     // JAVA-JAR, JAVA-WAR, …
-	Location              string            `json:"location"` // nested archives are joined by ":"
-	SpecificationVersion  string            `json:"specification-version"`
+type javaPackage struct {
+	CPEs                  []string          `json:"cpes"` // never null
 	ImplementationVersion string            `json:"implementation-version"`
+	Location              string            `json:"location"` // nested archives are joined by ":"
 	MavenVersion          string            `json:"maven-version"`
-	Version               string            `json:"version"`
-	Origin                string            `json:"origin"`
 	Metadata              map[string]string `json:"metadata"` // "pom.properties": its text; never null
-	CPEs                  []string          `json:"cpes"`     // never null
+	Origin                string            `json:"origin"`
+	Package               string            `json:"package"`
+	SpecificationVersion  string            `json:"specification-version"`
+	Type                  string            `json:"type"` // JAVA-JAR, JAVA-WAR, …
+	Version               string            `json:"version"`
 }
 
-// JavaPackages returns the Java archives, sorted by name, version and location.
-// Errors as for Content.
-func JavaPackages(r io.Reader) ([]JavaPackage, error) {
-	wanted, err := selector(javaContent)
-	if err != nil {
-		return nil, err
-	}
-	entries := []JavaPackage{}
-	err = document{artifact: func(a *artifact) error {
-		if wanted(a.Type) {
-			entries = append(entries, javaPackage(a))
-		}
-		return nil
-	}}.read(r)
-	if err != nil {
-		return nil, err
-	}
-	slices.SortStableFunc(entries, func(a, b JavaPackage) int {
-		return cmp.Or(cmp.Compare(a.Package, b.Package), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Location, b.Location))
-	})
-	return entries, nil
-}
-
-func javaPackage(a *artifact) JavaPackage {
-	m := a.decode()
-	p := JavaPackage{
+func javaEntry(a *artifact) javaPackage {
+	m := a.Metadata
+	p := javaPackage{
 		Package: a.Name, Location: m.VirtualPath, CPEs: cpes(a), Metadata: map[string]string{},
-		SpecificationVersion: none, ImplementationVersion: none, MavenVersion: none, Origin: none,
+		MavenVersion: none,
 	}
 	if p.Location == "" && len(a.Locations) > 0 {
 		p.Location = a.Locations[0].Path
 	}
 	p.Location = text(p.Location, unknown)
 	p.Type = strings.ToUpper("java-" + text(extension(p.Location), "jar"))
-	if m.Manifest != nil {
-		p.SpecificationVersion = text(m.Manifest.Main["Specification-Version"], none)
-		p.ImplementationVersion = text(m.Manifest.Main["Implementation-Version"], none)
-		p.Origin = text(m.Manifest.Main["Specification-Vendor"], m.Manifest.Main["Implementation-Vendor"], none)
-	}
+	p.SpecificationVersion = text(m.Manifest.Main["Specification-Version"], none)
+	p.ImplementationVersion = text(m.Manifest.Main["Implementation-Version"], none)
+	p.Origin = text(m.Manifest.Main["Specification-Vendor"], m.Manifest.Main["Implementation-Vendor"], none)
 	if pom := m.PomProperties; pom != nil {
 		p.MavenVersion = text(pom.Version, none)
 		p.Origin = text(pom.GroupID, p.Origin)
@@ -85,7 +57,17 @@ type pomProperties struct {
 }
 
 type javaManifest struct {
-	Main pairs `json:"main"`
+	Main pairs
+}
+
+// read skips the sections of single classes, which are many in a signed archive.
+func (m *javaManifest) read(dec *json.Decoder) error {
+	return objectIfAny(dec, func(key string) error {
+		if key != "main" {
+			return skip(dec)
+		}
+		return lenient(dec.Decode(&m.Main))
+	})
 }
 
 // pairs reads a list of {"key", "value"}, or, in older documents, an object.

@@ -23,32 +23,32 @@ func Metadata(kind string, manifest, config []byte, dockerfile string) (string, 
 	const op = "sbom.Metadata"
 	switch kind {
 	case manifestMetadata:
-		return Encode(manifest), nil
+		return encode(manifest), nil
 	case historyMetadata:
-		steps, err := History(manifest, config)
+		steps, err := history(manifest, config)
 		if err != nil {
 			return "", err
 		}
 		doc, err := json.Marshal(steps)
-		return Encode(doc), err
+		return encode(doc), err
 	case dockerfileMetadata:
 		if dockerfile != "" {
 			given, err := base64.StdEncoding.DecodeString(dockerfile)
 			if err != nil {
 				return "", anchore.E(anchore.Invalid, op, "the stored Dockerfile is not base64").Because(err)
 			}
-			return Encode(given), nil
+			return encode(given), nil
 		}
-		steps, err := History(manifest, config)
-		return Encode([]byte(GuessDockerfile(steps))), err
+		steps, err := history(manifest, config)
+		return encode([]byte(guessDockerfile(steps))), err
 	}
 	return "", anchore.E(anchore.Invalid, op, "unknown metadata type %.40q; use one of %s", kind, strings.Join(MetadataTypes(), ", "))
 }
 
-// GuessDockerfile writes the steps of an image's history as the instructions that
+// guessDockerfile writes the steps of an image's history as the instructions that
 // could have made them. It begins with an empty image: where the base image ended
 // is not recorded.
-func GuessDockerfile(steps []HistoryEntry) string {
+func guessDockerfile(steps []historyEntry) string {
 	var out strings.Builder
 	out.WriteString("FROM scratch\n")
 	for _, s := range steps {

@@ -49,7 +49,10 @@ func TestMetadata(t *testing.T) {
 		}
 	}
 	history, err := sbom.Metadata("docker_history", []byte(smallManifest), []byte(smallConfig), "")
-	var steps []sbom.HistoryEntry
+	var steps []struct {
+		ID   string `json:"Id"`
+		Size int64
+	}
 	if err != nil || json.Unmarshal([]byte(decode(t, history)), &steps) != nil || len(steps) != 6 || steps[0].ID != "sha256:a" || steps[0].Size != 7 {
 		t.Errorf("Metadata(docker_history) = %+v, %v", steps, err)
 	}

@@ -2,6 +2,7 @@ package sbom
 
 import (
 	"encoding/json"
+	"errors"
 	"path"
 	"strconv"
 	"strings"
@@ -12,40 +13,105 @@ import (
 // by its own function.
 type metadata struct {
 	// dpkg, apk, rpm
-	Source        string `json:"source"`
-	SourceVersion string `json:"sourceVersion"`
-	Maintainer    string `json:"maintainer"`
-	InstalledSize int64  `json:"installedSize"`
-	OriginPackage string `json:"originPackage"`
-	Version       string `json:"version"`
-	Release       string `json:"release"`
-	SourceRPM     string `json:"sourceRpm"`
-	Vendor        string `json:"vendor"`
-	Size          int64  `json:"size"`
+	Source        string
+	SourceVersion string
+	Maintainer    string
+	InstalledSize int64
+	OriginPackage string
+	Version       string
+	Release       string
+	SourceRPM     string
+	Vendor        string
+	Size          int64
 	// npm, python
-	Author       string `json:"author"`
-	AuthorEmail  string `json:"authorEmail"`
-	SitePackages string `json:"sitePackagesRootPath"`
+	Author       string
+	AuthorEmail  string
+	SitePackages string
 	// gem
-	Authors []string `json:"authors"`
+	Authors []string
 	// java
-	VirtualPath   string         `json:"virtualPath"`
-	Manifest      *javaManifest  `json:"manifest"`
-	PomProperties *pomProperties `json:"pomProperties"`
+	VirtualPath   string
+	Manifest      javaManifest
+	PomProperties *pomProperties
 }
 
-// decode reads the metadata as far as it has the expected types: a document of a
-// later syft may differ in a detail, which is then left out.
-func (a *artifact) decode() metadata {
-	var m metadata
-	if len(a.Metadata) > 0 {
-		_ = json.Unmarshal(a.Metadata, &m)
+// field is where a key of the metadata is read to, nil for one that no entry needs.
+func (m *metadata) field(key string) any {
+	switch key {
+	case "source":
+		return &m.Source
+	case "sourceVersion":
+		return &m.SourceVersion
+	case "maintainer":
+		return &m.Maintainer
+	case "installedSize":
+		return &m.InstalledSize
+	case "originPackage":
+		return &m.OriginPackage
+	case "version":
+		return &m.Version
+	case "release":
+		return &m.Release
+	case "sourceRpm":
+		return &m.SourceRPM
+	case "vendor":
+		return &m.Vendor
+	case "size":
+		return &m.Size
+	case "author":
+		return &m.Author
+	case "authorEmail":
+		return &m.AuthorEmail
+	case "sitePackagesRootPath":
+		return &m.SitePackages
+	case "authors":
+		return &m.Authors
+	case "virtualPath":
+		return &m.VirtualPath
+	case "manifest":
+		return &m.Manifest
+	case "pomProperties":
+		return &m.PomProperties
 	}
-	return m
+	return nil
+}
+
+// read reads the metadata as far as it has the expected types: a document of a
+// later syft may differ in a detail, which is then left out. What the entries do not
+// need is skipped; the files of a package may be many.
+func (m *metadata) read(dec *json.Decoder) error {
+	return objectIfAny(dec, func(key string) error {
+		field := m.field(key)
+		if field == nil {
+			return skip(dec)
+		}
+		return lenient(decode(dec, field))
+	})
+}
+
+// objectIfAny is object for a value that may be of another type, which it skips.
+func objectIfAny(dec *json.Decoder, fn func(key string) error) error {
+	t, err := dec.Token()
+	if err != nil {
+		return err
+	}
+	if t != json.Delim('{') {
+		return skipFrom(dec, t)
+	}
+	return members(dec, fn)
+}
+
+// lenient forgives what decoding says of a value of another type. It has read all of
+// the value then.
+func lenient(err error) error {
+	if _, other := errors.AsType[*json.UnmarshalTypeError](err); other {
+		return nil
+	}
+	return err
 }
 
 func osPackage(a *artifact) Package {
-	m := a.decode()
+	m := a.Metadata
 	p := common(a)
 	p.Type = a.Type
 	switch a.Type {
@@ -76,7 +142,7 @@ func osPackage(a *artifact) Package {
 }
 
 func languagePackage(a *artifact) Package {
-	m := a.decode()
+	m := a.Metadata
 	p := common(a)
 	p.Type = strings.ToUpper(strings.TrimSuffix(a.Type, "-module"))
 	if len(a.Locations) > 0 {

@@ -5,8 +5,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -39,15 +41,14 @@ func TestPackages(t *testing.T) {
 		"npm":    {},
 	}
 	for ctype, want := range tests {
-		got, err := Packages(open(t), ctype)
-		if diff := cmp.Diff(want, got); diff != "" || err != nil {
-			t.Errorf("Packages(%s): %v (-want +got):\n%s", ctype, err, diff)
+		if diff := cmp.Diff(want, content[Package](t, ctype)); diff != "" {
+			t.Errorf("Content(%s) (-want +got):\n%s", ctype, diff)
 		}
 	}
 }
 
 func TestJavaPackages(t *testing.T) {
-	want := []JavaPackage{
+	want := []javaPackage{
 		{
 			Package: "a", Type: "JAVA-WAR", Location: "/app/a.war", SpecificationVersion: "2", ImplementationVersion: "N/A",
 			MavenVersion: "N/A", Version: "0.9", Origin: "V", Metadata: map[string]string{}, CPEs: []string{},
@@ -58,9 +59,8 @@ func TestJavaPackages(t *testing.T) {
 			Metadata: map[string]string{"pom.properties": "groupId=org.springframework\nartifactId=spring-core\nversion=5.3.1\n"}, CPEs: []string{},
 		},
 	}
-	got, err := JavaPackages(open(t))
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("JavaPackages(): %v (-want +got):\n%s", err, diff)
+	if diff := cmp.Diff(want, content[javaPackage](t, "java")); diff != "" {
+		t.Errorf("Content(java) (-want +got):\n%s", diff)
 	}
 }
 
@@ -73,9 +73,112 @@ func TestFiles(t *testing.T) {
 		{Filename: "/tmp", Type: "dir", Mode: "01777"},
 		{Filename: "/usr/bin/su", Type: "file", Size: 71, Mode: "04755", GID: 5, SHA256: &sum},
 	}
-	got, err := Files(open(t))
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("Files(): %v (-want +got):\n%s", err, diff)
+	if diff := cmp.Diff(want, content[File](t, "files")); diff != "" {
+		t.Errorf("Content(files) (-want +got):\n%s", diff)
+	}
+}
+
+// content decodes the entries that the document has of a type.
+func content[T any](t *testing.T, ctype string) []T {
+	t.Helper()
+	texts, err := Content(open(t), ctype)
+	if err != nil {
+		t.Fatalf("Content(%s): %v", ctype, err)
+	}
+	list := make([]T, len(texts))
+	for i, text := range texts {
+		dec := json.NewDecoder(bytes.NewReader(text))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&list[i]); err != nil {
+			t.Errorf("Content(%s) has %s: %v", ctype, text, err)
+		}
+	}
+	return list
+}
+
+// TestKeysAreInOrder: entries are sent as they are, and scripts compare them.
+func TestKeysAreInOrder(t *testing.T) {
+	for _, of := range []reflect.Type{reflect.TypeFor[Package](), reflect.TypeFor[File](), reflect.TypeFor[javaPackage]()} {
+		var keys []string
+		for i := range of.NumField() {
+			key, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+			keys = append(keys, key)
+		}
+		if !slices.IsSorted(keys) {
+			t.Errorf("the keys of %v are not sorted: %q", of, keys)
+		}
+	}
+}
+
+func TestContentKeepsTexts(t *testing.T) {
+	const doc = `{"artifacts":[{"name":"b<&>","version":"2"},{"name":"b<&>","version":"1"},{"name":"a\u2028é"}],"source":{}}`
+	texts, err := Content(strings.NewReader(doc), "other")
+	var names []string
+	for _, text := range texts {
+		_, after, _ := strings.Cut(string(text), `"package":`)
+		names = append(names, after)
+	}
+	want := []string{`"a\u2028é","type":"","version":""}`, `"b<&>","type":"","version":"1"}`, `"b<&>","type":"","version":"2"}`}
+	if diff := cmp.Diff(want, names); diff != "" || err != nil {
+		t.Errorf("Content(): %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// TestMetadataOfOtherTypes: a detail that a later syft tells in another way is left
+// out, and nothing else.
+func TestMetadataOfOtherTypes(t *testing.T) {
+	for metadata, want := range map[string]Package{
+		`{"maintainer":["M"],"source":"src","sourceVersion":"2","installedSize":1}`:                         {Size: "1024", SourcePkg: "src-2", Origin: "Unknown"},
+		`{"maintainer":"M","files":[{"path":"/a","x":[[1]]}],"installedSize":"many","x":{"y":1}}`:           {Size: "0", SourcePkg: "a-1", Origin: "M"},
+		`{"maintainer":"M","manifest":{"main":[1,{"a":[2]}],"x":[]},"pomProperties":[3],"installedSize":2}`: {Size: "2048", SourcePkg: "a-1", Origin: "M"},
+		`{"manifest":[{"main":{}}],"maintainer":"M","installedSize":2}`:                                     {Size: "2048", SourcePkg: "a-1", Origin: "M"},
+		`[{"maintainer":"M"}]`: {Size: "0", SourcePkg: "a-1", Origin: "Unknown"},
+		`null`:                 {Size: "0", SourcePkg: "a-1", Origin: "Unknown"},
+		`"text"`:               {Size: "0", SourcePkg: "a-1", Origin: "Unknown"},
+	} {
+		doc := `{"artifacts":[{"metadata":` + metadata + `,"type":"deb","version":"1","name":"a","later":[{}]}],"source":{}}`
+		texts, err := Content(strings.NewReader(doc), "os")
+		if err != nil || len(texts) != 1 {
+			t.Errorf("metadata %s: %d packages, %v", metadata, len(texts), err)
+			continue
+		}
+		var got Package
+		if err := json.Unmarshal(texts[0], &got); err != nil {
+			t.Fatal(err)
+		}
+		want.Package, want.Version, want.Type, want.License = "a", "1", "dpkg", "Unknown"
+		want.CPEs, want.Licenses = []string{}, []string{}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("metadata %s (-want +got):\n%s", metadata, diff)
+		}
+	}
+}
+
+// TestDocumentsAreBounded: what needs more memory than real images is refused, before
+// it has taken it, and what is long but not needed is passed over.
+func TestDocumentsAreBounded(t *testing.T) {
+	const head, tail = `{"source":{},"artifacts":[`, `]}`
+	for _, tt := range []struct {
+		name, before, each string
+		n                  int
+		after, refusal     string
+	}{
+		{"packages", head, `{},`, maxArtifacts, `{}` + tail, "more than 250000 artifacts"},
+		{"files", `{"source":{},"artifacts":[],"files":[`, `{},`, maxFiles, `{}` + tail, "more than 1000000 files"},
+		{"a text of the most", head + `{"name":"`, "x", maxValue - 4096, `"}` + tail, ""},
+		{"a text", head + `{"name":"`, "x", maxValue, `"}` + tail, "a value of more than"},
+		{"a list", head + `{"cpes":[`, `"a",`, maxValue / 4, `"a"]}` + tail, "a value of more than"},
+		{"a text that nobody reads", head + `{"x":"`, "x", maxValue, `"}` + tail, "a value of more than"},
+		{"the files of a package", head + `{"type":"deb","metadata":{"files":[`, `{"path":"/usr/share/doc"},`, maxValue / 10, `{}]}}` + tail, ""},
+		{"the sections of a manifest", head + `{"type":"java-archive","metadata":{"manifest":{"main":{"a":"b"},"sections":[`, `[{"key":"Name","value":"a/b.class"}],`, maxValue / 10, `[]]}}}` + tail, ""},
+	} {
+		_, err := Summary(io.MultiReader(strings.NewReader(tt.before), strings.NewReader(strings.Repeat(tt.each, tt.n)), strings.NewReader(tt.after)))
+		switch {
+		case tt.refusal == "" && err != nil:
+			t.Errorf("%s: %v", tt.name, err)
+		case tt.refusal != "" && (anchore.KindOf(err) != anchore.Invalid || !strings.Contains(err.Error(), tt.refusal)):
+			t.Errorf("%s: %v, want Invalid with %q", tt.name, err, tt.refusal)
+		}
 	}
 }
 
@@ -92,7 +195,7 @@ func TestContentTypesCoverAll(t *testing.T) {
 			t.Errorf("Content(%s) encodes as %s, %v", ctype, text, err)
 		}
 		if ctype != "files" {
-			sum += reflect.ValueOf(entries).Len()
+			sum += len(entries)
 		}
 	}
 	if sum != 10 {
@@ -133,8 +236,8 @@ func TestNoDocument(t *testing.T) {
 func TestHistory(t *testing.T) {
 	manifest := `{"layers":[{"digest":"sha256:1","size":10},{"digest":"sha256:2","size":20}]}`
 	config := `{"history":[{"created":"2024-01-01T00:00:00Z","created_by":"ADD x"},{"created_by":"CMD","empty_layer":true,"comment":"c"},{"created_by":"RUN"},{"created_by":"too many"}]}`
-	got, err := History([]byte(manifest), []byte(config))
-	want := []HistoryEntry{
+	got, err := history([]byte(manifest), []byte(config))
+	want := []historyEntry{
 		{ID: "sha256:1", Created: "2024-01-01T00:00:00Z", CreatedBy: "ADD x", Size: 10, Tags: []string{}},
 		{ID: "<missing>", CreatedBy: "CMD", Comment: "c", Tags: []string{}},
 		{ID: "sha256:2", CreatedBy: "RUN", Size: 20, Tags: []string{}},
@@ -143,17 +246,17 @@ func TestHistory(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("History(): %v (-want +got):\n%s", err, diff)
 	}
-	if _, err := History([]byte("x"), []byte(config)); anchore.KindOf(err) != anchore.Invalid {
+	if _, err := history([]byte("x"), []byte(config)); anchore.KindOf(err) != anchore.Invalid {
 		t.Errorf("History(no manifest): %v, want Invalid", err)
 	}
-	if got, err := History([]byte("{}"), []byte("{}")); err != nil || got == nil || len(got) != 0 {
+	if got, err := history([]byte("{}"), []byte("{}")); err != nil || got == nil || len(got) != 0 {
 		t.Errorf("History of nothing = %#v, %v; want an empty list", got, err)
 	}
 }
 
 func TestEncode(t *testing.T) {
 	doc := bytes.Repeat([]byte("anchore "), 20)
-	got := Encode(doc)
+	got := encode(doc)
 	for line := range strings.Lines(got) {
 		if len(line) > base64Line+1 || !strings.HasSuffix(line, "\n") {
 			t.Errorf("line %q", line)
@@ -163,8 +266,8 @@ func TestEncode(t *testing.T) {
 	if err != nil || !bytes.Equal(back, doc) {
 		t.Errorf("decoded %q, %v", back, err)
 	}
-	if Encode(nil) != "" {
-		t.Errorf("Encode(nil) = %q", Encode(nil))
+	if encode(nil) != "" {
+		t.Errorf("encode(nil) = %q", encode(nil))
 	}
 }
 

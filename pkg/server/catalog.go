@@ -7,6 +7,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
 	"github.com/anchore/anchore-engine/pkg/intake"
+	"github.com/anchore/anchore-engine/pkg/server/document"
 )
 
 // Catalog is what the server uses of catalog.Catalog. Everything is asked for
@@ -59,11 +60,7 @@ type images interface {
 	ImageByID(ctx context.Context, account, id string) (anchore.Image, error)
 	Images(ctx context.Context, account string, f catalog.ImageFilter, after string, limit int) (list []anchore.Image, next string, err error)
 	DeleteImage(ctx context.Context, account, digest string, force bool) error
-	// Report opens the syft JSON document of an analyzed image.
-	Report(ctx context.Context, account, digest string) (io.ReadCloser, error)
-	// Manifest and ImageConfig open what the registry gave.
-	Manifest(ctx context.Context, account, digest string) (io.ReadCloser, error)
-	ImageConfig(ctx context.Context, account, digest string) (io.ReadCloser, error)
+	document.Source
 }
 
 type imports interface {

@@ -1,16 +1,12 @@
 package server
 
 import (
-	"compress/gzip"
 	"context"
-	"errors"
-	"io"
 	"net/http"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
 	"github.com/anchore/anchore-engine/pkg/sbom"
-	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
 // finder looks up an image by what a path names it with.
@@ -42,39 +38,41 @@ func (s *Server) GetImageContentByID(w http.ResponseWriter, r *http.Request, id 
 }
 
 func (s *Server) sendContent(w http.ResponseWriter, r *http.Request, find finder, name, ctype string) {
-	digest, entries, err := s.content(r.Context(), account(r), find, name, ctype)
-	s.Send(w, r, map[string]any{"imageDigest": digest, "content_type": ctype, "content": entries}, err)
-}
-
-func (s *Server) content(ctx context.Context, account string, find finder, name, ctype string) (digest string, entries any, err error) {
-	img, err := find(ctx, account, name)
-	if err != nil {
-		return "", nil, err
-	}
-	report, err := s.cfg.Catalog.Report(ctx, account, img.Digest)
-	if err != nil {
-		return "", nil, err
-	}
-	entries, err = sbom.Content(report, ctype)
-	if err = errors.Join(err, report.Close()); err == nil {
-		entries, err = rest.Sorted(entries)
-	}
-	return img.Digest, entries, err
-}
-
-// GetNativeSbom answers with the analyzer's own document, compressed.
-func (s *Server) GetNativeSbom(w http.ResponseWriter, r *http.Request, digest api.ImageDigest) {
-	report, err := s.cfg.Catalog.Report(r.Context(), account(r), digest)
+	img, err := find(r.Context(), account(r), name)
 	if err != nil {
 		s.Fail(w, r, err)
 		return
 	}
-	defer func() { _ = report.Close() }() // it was only read
-	w.Header().Set("Content-Type", "application/gzip")
-	w.Header().Set("Content-Disposition", `attachment; filename="sbom.json.gz"`)
-	zip := gzip.NewWriter(w)
-	if _, err := io.Copy(zip, report); err != nil {
-		s.Abort(r, err)
+	s.documents.Content(w, r, account(r), img.Digest, ctype)
+}
+
+// ListImageMetadata answers with the types of metadata of an image.
+func (s *Server) ListImageMetadata(w http.ResponseWriter, r *http.Request, digest api.ImageDigest) {
+	_, err := s.cfg.Catalog.Image(r.Context(), account(r), digest)
+	s.Send(w, r, sbom.MetadataTypes(), err)
+}
+
+// GetImageMetadata answers with one document about an image.
+func (s *Server) GetImageMetadata(w http.ResponseWriter, r *http.Request, digest api.ImageDigest, kind string) {
+	img, err := s.cfg.Catalog.Image(r.Context(), account(r), digest)
+	if err != nil {
+		s.Fail(w, r, err)
+		return
 	}
-	_ = zip.Close() // the client is gone if this fails
+	s.documents.Metadata(w, r, account(r), img, kind)
+}
+
+// GetNativeSbom answers with the analyzer's own document, compressed.
+func (s *Server) GetNativeSbom(w http.ResponseWriter, r *http.Request, digest api.ImageDigest) {
+	s.documents.Native(w, r, account(r), digest)
+}
+
+// GetSpdxSbom answers with the analyzer's document in SPDX.
+func (s *Server) GetSpdxSbom(w http.ResponseWriter, r *http.Request, digest api.ImageDigest) {
+	s.documents.Converted(w, r, account(r), digest, sbom.SPDX, "application/spdx+json")
+}
+
+// GetCyclonedxSbom answers with the analyzer's document in CycloneDX.
+func (s *Server) GetCyclonedxSbom(w http.ResponseWriter, r *http.Request, digest api.ImageDigest) {
+	s.documents.Converted(w, r, account(r), digest, sbom.CycloneDX, "application/vnd.cyclonedx+json")
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,5 +94,20 @@ func TestEventFilters(t *testing.T) {
 		"event_type=A":                                          "event_type",
 	} {
 		f.call("alice", "GET", "/events?"+query, "").says(400, message)
+	}
+}
+
+// TestUnreadableQueryDeletesNothing: a filter that is dropped leaves all events.
+func TestUnreadableQueryDeletesNothing(t *testing.T) {
+	f := newFixture(t, nil)
+	f.raise(anchore.Event{Account: "alice", Type: anchore.EventTagMoved, Level: anchore.Info, Message: "m",
+		Resource: anchore.Resource{Type: "image_tag", ID: alpine}, Service: "catalog"})
+	for _, query := range []string{"before=%zz", "before=2000-01-01;level=info", "level=none&since=%", "%zz"} {
+		for _, method := range []string{"DELETE", "GET"} {
+			f.call("alice", method, "/v1/events?"+query, "").says(400, "cannot be read")
+		}
+	}
+	if page := f.call("alice", "GET", "/events?resource_id="+strings.ReplaceAll(alpine, "/", "%2F"), "").object(200); page["item_count"] != float64(1) {
+		t.Errorf("%v events are left, want 1", page["item_count"])
 	}
 }

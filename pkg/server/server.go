@@ -8,13 +8,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/server/document"
 	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
@@ -41,12 +41,11 @@ type Config struct {
 
 	// Webhooks tells of the webhook endpoints and tests them. Nil: none is configured.
 	Webhooks Webhooks
-	// Convert writes a syft document to out in one of sbom.Formats, or returns an error
-	// without having written. Nil: nothing is converted.
-	Convert func(ctx context.Context, format string, document io.Reader, out io.Writer) error
+	// Convert writes a syft document in another format. Nil: nothing is converted.
+	Convert document.Convert
 
-	Metrics     http.Handler // served at /metrics; nil serves none
-	OpenMetrics bool         // serve /metrics without authentication
+	Metrics     http.Handler // served at /metrics to administrators; nil serves none
+	OpenMetrics bool         // serve /metrics to everybody, without authentication
 
 	Version       string // of the program; "" is "unknown"
 	SchemaVersion string // of the stored data; "" is "unknown"
@@ -61,8 +60,9 @@ type Config struct {
 // Server answers the REST API. It may be used from many goroutines.
 type Server struct {
 	*rest.Responder
-	cfg  Config
-	rest *rest.Handler
+	cfg       Config
+	rest      *rest.Handler
+	documents *document.Documents
 }
 
 // New builds a Server. It starts nothing.
@@ -77,7 +77,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg}
 	var extra []rest.Extra
 	if cfg.Metrics != nil {
-		extra = append(extra, rest.Extra{Path: "/metrics", Handler: cfg.Metrics, Open: cfg.OpenMetrics})
+		extra = append(extra, rest.Extra{Path: "/metrics", Handler: http.HandlerFunc(s.serveMetrics), Open: cfg.OpenMetrics})
 	}
 	var err error
 	s.rest, err = rest.New(rest.Config{
@@ -88,6 +88,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("server.New: %w", err)
 	}
 	s.Responder = s.rest.Responder
+	s.documents = document.New(s.Responder, cfg.Catalog, cfg.Convert)
 	api.HandlerWithOptions(s, s.rest.Options())
 	return s, nil
 }

@@ -108,6 +108,14 @@ func (s *Server) GetHealth(w http.ResponseWriter, r *http.Request) {
 	s.Write(w, r, http.StatusOK, "ok")
 }
 
+// serveMetrics answers with the metrics. Their labels name the registries and
+// endpoints of all accounts, as what health has to tell does.
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
+	if s.cfg.OpenMetrics || s.requireAdmin(w, r, "getMetrics") {
+		s.cfg.Metrics.ServeHTTP(w, r)
+	}
+}
+
 // GetVersion answers with the versions of program and data.
 func (s *Server) GetVersion(w http.ResponseWriter, r *http.Request) {
 	var v api.Version

@@ -117,10 +117,15 @@ func TestMetrics(t *testing.T) {
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("anchore_up 1\n")) })
 	closed := newFixture(t, func(cfg *Config) { cfg.Metrics = metrics })
 	closed.call("", "GET", "/metrics", "").is(401)
-	if got := string(closed.call("bob", "GET", "/metrics", "").is(200).body); got != "anchore_up 1\n" {
-		t.Errorf("metrics = %q", got)
+	closed.call("bob", "GET", "/metrics", "").says(403, "action=getMetrics")
+	for _, account := range []string{"admin", "bob"} { // acting for another, an administrator stays one
+		if got := string(closed.call("admin", "GET", "/metrics", "", "X-Anchore-Account", account).is(200).body); got != "anchore_up 1\n" {
+			t.Errorf("metrics = %q", got)
+		}
 	}
 	closed.call("bob", "GET", "/v1/metrics", "").is(404)
 	open := newFixture(t, func(cfg *Config) { cfg.Metrics, cfg.OpenMetrics = metrics, true })
-	open.call("", "GET", "/metrics", "").is(200)
+	for _, user := range []string{"", "bob", "nobody"} {
+		open.call(user, "GET", "/metrics", "").is(200)
+	}
 }

@@ -77,7 +77,7 @@ func TestFromRegistryToContent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		packages, err := sbom.Packages(report, ctype)
+		packages, err := sbom.Content(report, ctype)
 		if err != nil || len(packages) == 0 {
 			t.Errorf("content %s has %d packages, %v", ctype, len(packages), err)
 		}

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -142,17 +143,30 @@ func document(t *testing.T, layout, digest string) *os.File {
 	return f
 }
 
+// content decodes the entries that a document has of a type.
+func content[T any](t *testing.T, doc io.Reader, ctype string) []T {
+	t.Helper()
+	texts, err := sbom.Content(doc, ctype)
+	if err != nil {
+		t.Fatalf("Content(%s): %v", ctype, err)
+	}
+	list := make([]T, len(texts))
+	for i, text := range texts {
+		if err := json.Unmarshal(text, &list[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return list
+}
+
 func TestContent(t *testing.T) {
 	layout, digest := sbomtest.WriteLayout(t, sbomtest.Debian()...)
 	doc := document(t, layout, digest)
-	content := func(ctype string) []sbom.Package {
+	packages := func(ctype string) []sbom.Package {
 		if _, err := doc.Seek(0, io.SeekStart); err != nil {
 			t.Fatal(err)
 		}
-		entries, err := sbom.Packages(doc, ctype)
-		if err != nil {
-			t.Fatalf("Packages(%s): %v", ctype, err)
-		}
+		entries := content[sbom.Package](t, doc, ctype)
 		for i := range entries {
 			entries[i].CPEs = nil // syft's guesses, which change with its versions
 		}
@@ -164,21 +178,21 @@ func TestContent(t *testing.T) {
 		{Package: "libc6", Version: "2.36-9+deb12u4", Type: "dpkg", Size: "7335936", Origin: team, License: "LGPL-2.1", Licenses: []string{"LGPL-2.1"}, SourcePkg: "glibc-2.36-9+deb12u4"},
 		{Package: "zlib1g", Version: "1:1.2.13.dfsg-1", Type: "dpkg", Size: "7335936", Origin: team, License: "Zlib", Licenses: []string{"Zlib"}, SourcePkg: "zlib-1:1.2.13.dfsg-1"},
 	}
-	if diff := cmp.Diff(os, content("os")); diff != "" {
+	if diff := cmp.Diff(os, packages("os")); diff != "" {
 		t.Errorf("content os (-want +got):\n%s", diff)
 	}
 	npm := []sbom.Package{{
 		Package: "left-pad", Version: "1.3.0", Type: "NPM", Origin: "A. Zer <az@example.test>", License: "WTFPL",
 		Licenses: []string{"WTFPL"}, Location: "/usr/lib/node_modules/left-pad/package.json",
 	}}
-	if diff := cmp.Diff(npm, content("npm")); diff != "" {
+	if diff := cmp.Diff(npm, packages("npm")); diff != "" {
 		t.Errorf("content npm (-want +got):\n%s", diff)
 	}
 	python := []sbom.Package{{
 		Package: "requests", Version: "2.31.0", Type: "PYTHON", Origin: "K. Reitz <me@example.test>", License: "Apache 2.0",
 		Licenses: []string{"Apache 2.0"}, Location: "/usr/lib/python3/dist-packages",
 	}}
-	if diff := cmp.Diff(python, content("python")); diff != "" {
+	if diff := cmp.Diff(python, packages("python")); diff != "" {
 		t.Errorf("content python (-want +got):\n%s", diff)
 	}
 }
@@ -198,10 +212,7 @@ func TestFiles(t *testing.T) {
 		}
 		out.Close()
 	})
-	got, err := sbom.Files(document(t, layout, digest))
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := content[sbom.File](t, document(t, layout, digest), "files")
 	sum, dest := "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824", "motd"
 	want := []sbom.File{
 		{Filename: "/etc", Type: "dir", Mode: "00755"},

@@ -48,3 +48,9 @@ func allowTime(w http.ResponseWriter, bytes int64) {
 	_ = connection.SetReadDeadline(until)
 	_ = connection.SetWriteDeadline(until.Add(answerTime))
 }
+
+// AllowAnswer gives the client of a request the time for its answer from now on, where
+// that had to wait for others. It is no error if the connection has no deadlines.
+func AllowAnswer(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
+}

@@ -11,6 +11,8 @@ import (
 type listEncoder struct {
 	out     []byte // the list so far, without its end
 	n       int    // elements
+	depth   int    // objects around it
+	tail    []byte // what follows its end, if there is one around it
 	compact bytes.Buffer
 	enc     *json.Encoder
 }
@@ -31,7 +33,7 @@ func (l *listEncoder) add(v any) error {
 		l.out = append(l.out, ',')
 	}
 	l.n++
-	l.out = indent(newLine(l.out, 1), l.compact.Bytes(), 1)
+	l.out = indent(newLine(l.out, l.depth+1), l.compact.Bytes(), l.depth+1)
 	return nil
 }
 
@@ -39,9 +41,22 @@ func (l *listEncoder) add(v any) error {
 // end.
 func (l *listEncoder) end() []byte {
 	if l.n == 0 {
-		return append(l.out, "[]\n"...)
+		l.out = append(l.out, '[', ']')
+	} else {
+		l.out = append(newLine(l.out, l.depth), ']')
 	}
-	return append(newLine(l.out, 0), ']', '\n')
+	if l.depth == 0 {
+		return append(l.out, '\n')
+	}
+	return append(l.out, l.tail...)
+}
+
+// within puts the list, to which nothing was added yet, into an object, as the
+// property name before the others, of which there is at least one.
+func (l *listEncoder) within(name string, others map[string]string) {
+	rest, _ := Encode(others) // texts can always be encoded
+	l.out = append(l.out, "{\n  \""+name+"\": "...)
+	l.depth, l.tail = 1, append([]byte{','}, rest[1:]...) // without its brace
 }
 
 // ListChunk is how many bytes of a list are sent at once.
@@ -60,6 +75,14 @@ type List struct {
 // List begins to answer with a list.
 func (s *Responder) List(w http.ResponseWriter, r *http.Request) *List {
 	return &List{responder: s, w: w, r: r}
+}
+
+// ListIn begins to answer with an object that has the list as its property name. Its
+// others, one at least, must come after that in the alphabet.
+func (s *Responder) ListIn(w http.ResponseWriter, r *http.Request, name string, others map[string]string) *List {
+	l := s.List(w, r)
+	l.list.within(name, others)
+	return l
 }
 
 // Add appends an element; v is a pointer to it. Errors: of encoding, and that the

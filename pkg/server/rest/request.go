@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/anchore/anchore-engine/pkg/anchore"
 )
 
 // requestIDKey is the context's key of a request's id.
@@ -90,10 +92,22 @@ func withoutVersion(path string) string {
 	return path
 }
 
+// readQuery makes the query of a request ready for its handler. Each parameter must
+// be readable: everything behind it asks net/url, which drops what is not, and without
+// its filter a request is about all there is. Errors: Invalid.
+func readQuery(r *http.Request, op *operation) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return anchore.E(anchore.Invalid, "rest.readQuery",
+			"the query, what follows the ? in the URL, cannot be read (%s); separate parameters by &, and write %% ; and & in a value as %%25, %%3B and %%26", err).Because(err)
+	}
+	lowerBooleans(r, query, op)
+	return nil
+}
+
 // lowerBooleans writes the booleans of a query in lower case: the original's
 // client sends True and False.
-func lowerBooleans(r *http.Request, op *operation) {
-	query := r.URL.Query()
+func lowerBooleans(r *http.Request, query url.Values, op *operation) {
 	changed := false
 	for name := range query {
 		if !op.booleans[name] {
@@ -107,7 +121,7 @@ func lowerBooleans(r *http.Request, op *operation) {
 	}
 	if changed {
 		u := *r.URL
-		u.RawQuery = url.Values(query).Encode()
+		u.RawQuery = query.Encode()
 		r.URL = &u
 	}
 }

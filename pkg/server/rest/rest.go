@@ -92,8 +92,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.chain.Se
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.EscapedPath()
 	if extra := h.extra(path); extra != nil {
-		if _, ok := h.authenticate(w, r, extra.Open); ok {
-			extra.Handler.ServeHTTP(w, r)
+		if known, ok := h.authenticate(w, r, extra.Open); ok {
+			extra.Handler.ServeHTTP(w, known)
 		}
 		return
 	}
@@ -106,14 +106,22 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	case found == nil:
 		h.Fail(w, r, anchore.E(anchore.NotFound, "rest.route", "there is nothing at this path; /v1/openapi.json lists what there is"))
 	default:
-		op := h.document.operation(found)
-		lowerBooleans(r, op)
-		if err := h.readBody(w, r, op); err != nil {
-			h.Fail(w, r, err)
-			return
-		}
-		found.serve(w, r, values)
+		h.handle(w, r, found, values)
 	}
+}
+
+// handle makes a request ready for its handler, and lets that see it.
+func (h *Handler) handle(w http.ResponseWriter, r *http.Request, to *route, values map[string]string) {
+	op := h.document.operation(to)
+	err := readQuery(r, op)
+	if err == nil {
+		err = h.readBody(w, r, op)
+	}
+	if err != nil {
+		h.Fail(w, r, err)
+		return
+	}
+	to.serve(w, r, values)
 }
 
 // extra returns what is served at a path beside the document, or nil.
