@@ -2317,7 +2317,7 @@ type ClientInterface interface {
 
 	// DeleteEvents Delete events
 	//
-	// Deletes the account's events that match every filter; without filters, all.
+	// Deletes the account's events that match every filter; without filters, all. Any other query parameter is refused.
 	//
 	// Corresponds with DELETE /events (the `DeleteEvents` operationId).
 	DeleteEvents(ctx context.Context, params *DeleteEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3250,7 +3250,7 @@ func (c *Client) ListEventTypes(ctx context.Context, reqEditors ...RequestEditor
 
 // DeleteEvents Delete events
 //
-// Deletes the account's events that match every filter; without filters, all.
+// Deletes the account's events that match every filter; without filters, all. Any other query parameter is refused.
 //
 // Corresponds with DELETE /events (the `DeleteEvents` operationId).
 func (c *Client) DeleteEvents(ctx context.Context, params *DeleteEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8011,7 +8011,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteEventsWithResponse Delete events
 	//
-	// Deletes the account's events that match every filter; without filters, all.
+	// Deletes the account's events that match every filter; without filters, all. Any other query parameter is refused.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -14087,7 +14087,7 @@ func (c *ClientWithResponses) ListEventTypesWithResponse(ctx context.Context, re
 
 // DeleteEventsWithResponse Delete events
 //
-// Deletes the account's events that match every filter; without filters, all.
+// Deletes the account's events that match every filter; without filters, all. Any other query parameter is refused.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -61,9 +62,15 @@ func eventFilter(since, before, level *string) (catalog.EventFilter, error) {
 	return f, nil
 }
 
-// DeleteEvents deletes the account's events that match.
+// DeleteEvents deletes the account's events that match. A filter that there is not, or
+// that only lists have, would mean all of them: it is refused.
 func (s *Server) DeleteEvents(w http.ResponseWriter, r *http.Request, params api.DeleteEventsParams) {
 	filter, err := eventFilter(params.Since, params.Before, params.Level)
+	for name := range r.URL.Query() {
+		if !slices.Contains([]string{"since", "before", "level"}, name) {
+			err = anchore.E(anchore.Invalid, "server.DeleteEvents", "events cannot be deleted by %q; the filters are since, before and level", name)
+		}
+	}
 	if err != nil {
 		s.Fail(w, r, err)
 		return

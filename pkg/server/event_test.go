@@ -107,6 +107,9 @@ func TestUnreadableQueryDeletesNothing(t *testing.T) {
 			f.call("alice", method, "/v1/events?"+query, "").says(400, "cannot be read")
 		}
 	}
+	for _, query := range []string{"befor=2000-01-01", "event_type=user.image.analysis.failed", "level=info&page=1"} {
+		f.call("alice", "DELETE", "/v1/events?"+query, "").says(400, "the filters are since, before and level")
+	}
 	if page := f.call("alice", "GET", "/events?resource_id="+strings.ReplaceAll(alpine, "/", "%2F"), "").object(200); page["item_count"] != float64(1) {
 		t.Errorf("%v events are left, want 1", page["item_count"])
 	}
