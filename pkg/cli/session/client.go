@@ -61,7 +61,7 @@ func newClient(set settings, program string, debug func(string, ...any)) (*Clien
 		return nil, err
 	}
 	c.Client, err = api.NewClient(strings.TrimSuffix(set.url, "/"),
-		api.WithHTTPClient(&http.Client{Transport: transport, Timeout: requestTimeout}),
+		api.WithHTTPClient(&http.Client{Transport: transport, Timeout: requestTimeout, CheckRedirect: checkRedirect(u)}),
 		api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
 			r.Header.Set("User-Agent", program)
 			r.Header.Set("Accept", "*/*")
@@ -153,6 +153,10 @@ func (c *Client) Do(ctx context.Context, response *http.Response, err error) (An
 
 // Read gets the body. Errors: no answer at all.
 func (c *Client) Read(response *http.Response, err error) (Answer, error) {
+	var redirect *refusedRedirect
+	if errors.As(err, &redirect) {
+		return Answer{}, c.redirected(redirect)
+	}
 	if err != nil {
 		c.debug("%v", err)
 		return Answer{}, c.noAccess("", err).Hint("%s", unreachableHint(c.Root, err))
