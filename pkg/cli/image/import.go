@@ -39,7 +39,7 @@ func (o importOptions) run(ctx context.Context, stdin io.Reader) error {
 	if o.infile == "" {
 		return session.Usagef("Missing option '--infile'.")
 	}
-	found, err := o.read(stdin)
+	found, err := session.Await(ctx, func() (analyzed, error) { return o.read(stdin) })
 	if err != nil {
 		return err
 	}
