@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	_ "embed"
 	"fmt"
 	"io"
 	"os"
@@ -91,8 +92,8 @@ func referencePages() map[string]string {
 	var index bytes.Buffer
 	fmt.Fprintf(&index, "# %s\n\n%s\n%s.\n", root.Name(), generatedNote, escaped(root.Short))
 	fmt.Fprintf(&index, "\n```text\n%s\n```\n", session.UsageLine(root))
-	writeFlags(&index, root, "These may stand anywhere on the line. Each can be given by the variable that is named with it.")
-	fmt.Fprint(&index, exitCodes, "\n## Commands\n\n")
+	writeFlags(&index, root, "These may stand anywhere on the line. Where a variable is named, it can give the value too: see [configuration](#configuration).")
+	fmt.Fprint(&index, "\n", configuration, exitCodes, "\n## Commands\n\n")
 	pages := map[string]string{}
 	for _, cmd := range byName(root) {
 		if !cmd.HasSubCommands() {
@@ -115,6 +116,11 @@ func referencePages() map[string]string {
 	pages["README.md"] = index.String()
 	return pages
 }
+
+// configuration is what the commands cannot say of themselves.
+//
+//go:embed testdata/configuration.md
+var configuration string
 
 const exitCodes = `
 ## Exit codes
