@@ -41,7 +41,8 @@ func (o addOptions) run(ctx context.Context, name string) error {
 
 func (o addOptions) body(name string) (body api.AddImageJSONRequestBody, err error) {
 	if digestName.MatchString(name) || imageIDName.MatchString(name) {
-		return body, session.Failf("can only add a tag")
+		return body, session.Failf("can only add a tag").
+			Hint("name it with repository and tag, for example docker.io/library/alpine:latest; 'anchore-cli image get %s' shows it if the engine has it", name)
 	}
 	if body.Annotations, err = o.notes(); err != nil {
 		return body, err

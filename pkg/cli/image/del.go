@@ -30,7 +30,7 @@ func newDelCmd(a *session.App) *cobra.Command {
 
 func (o delOptions) run(ctx context.Context, args []string) error {
 	if len(args) == 0 && !o.all {
-		return session.Failf("Missing argument INPUT_IMAGE")
+		return session.Failf("Missing argument INPUT_IMAGE").Hint("name an image that 'anchore-cli image list' shows, or give --all")
 	}
 	c, err := o.app.Client()
 	if err != nil {

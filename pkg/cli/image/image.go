@@ -65,7 +65,7 @@ func resolve(ctx context.Context, c *session.Client, name, unknown string) (stri
 	}
 	got, err := lookUp(ctx, c, name, false)
 	if f := session.AsFailure(err); f != nil && f.Status == http.StatusNotFound {
-		return "", session.Failf("%s", unknown).Exit(1).Hint("the engine does not know the image %s; see 'anchore-cli image list'", name)
+		return "", unresolved(name, unknown)
 	}
 	if err != nil {
 		return "", err
@@ -75,7 +75,11 @@ func resolve(ctx context.Context, c *session.Client, name, unknown string) (stri
 			return d, nil
 		}
 	}
-	return "", session.Failf("%s", unknown).Exit(1)
+	return "", unresolved(name, unknown)
+}
+
+func unresolved(name, text string) error {
+	return session.Failf("%s", text).Exit(1).Hint("the engine does not know the image %s; see 'anchore-cli image list'", name)
 }
 
 // addition is what add and import have in common.
@@ -100,7 +104,8 @@ func (o *addition) notes() (*map[string]any, error) {
 	for _, s := range o.annotations {
 		key, value, _ := strings.Cut(s, "=")
 		if key == "" || value == "" {
-			return nil, session.Failf("annotation format error - annotations must be of the form (--annotation key=value), found: %s", s)
+			return nil, session.Failf("annotation format error - annotations must be of the form (--annotation key=value), found: %s", s).
+				Hint("neither the key nor the value may be empty, for example --annotation owner=platform")
 		}
 		annotations[key] = value
 	}

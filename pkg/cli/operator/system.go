@@ -160,7 +160,7 @@ func (o systemWaitOptions) phase(ctx context.Context, line string, ready func(co
 	for {
 		left := o.timeout - time.Since(o.start).Seconds()
 		if o.timeout >= 0 && left <= 0 {
-			return session.Failf("timed out after %s seconds.", render.Float(o.timeout))
+			return session.Failf("timed out after %s seconds.", render.Float(o.timeout)).Hint("'anchore-cli system status' shows what is not up")
 		}
 		o.app.Note("%s", line)
 		look, cancel := session.Within(ctx, o.timeout, o.start)
@@ -243,7 +243,7 @@ func feedsSynced(feeds []any, wanted []string) (bool, error) {
 				continue
 			}
 			if render.At(f, "enabled") != true {
-				return false, session.Failf("Requesting wait for disabled feed: %s", name)
+				return false, session.Failf("Requesting wait for disabled feed: %s", name).Hint("leave it out of --feedsready; '' waits for no feed")
 			}
 			if feedSynced(f) {
 				ready++

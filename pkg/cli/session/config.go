@@ -194,7 +194,7 @@ func loadCredentials(f globalFlags, env environment) (values map[string]string, 
 	}
 	values, err = parseCredentials(doc)
 	if err != nil {
-		return nil, nil, Failf("credentials file %s: %v", path, err)
+		return nil, nil, Failf("credentials file %s: %v", path, err).Hint("it is YAML, for example:\ndefault:\n  ANCHORE_CLI_USER: 'admin'\n  ANCHORE_CLI_PASS: '...'")
 	}
 	return values, nil, nil
 }

@@ -43,7 +43,7 @@ func (a *App) Secret(ctx context.Context, args []string, i int, who string) (str
 		return "", Failf("cannot read the password of %s: %v", who, err)
 	}
 	if text = strings.TrimRight(text, "\r\n"); text == "" {
-		return "", Failf("no password of %s was given", who)
+		return "", Failf("no password of %s was given", who).Hint("type it at the question, or give it as the first line of standard input")
 	}
 	return text, nil
 }
