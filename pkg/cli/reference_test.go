@@ -133,6 +133,8 @@ const exitCodes = `
 
 Errors are on standard output, where scripts look for them, unless ` + "`--output`" + ` is wide, json
 or yaml. Progress, warnings and hints are on standard error.
+
+These are the codes of anchore-cli 0.9.4 but for a few: see [what differs](../cli-differences.md).
 `
 
 func groupPage(group *cobra.Command) string {
