@@ -225,7 +225,7 @@ func TestRedirects(t *testing.T) {
 func TestWaitEndsAtRefusedRedirect(t *testing.T) {
 	server := httptest.NewServer(http.RedirectHandler("http://127.0.0.1:1/v1", http.StatusFound))
 	defer server.Close()
-	for _, args := range [][]string{{"system", "wait"}, {"image", "wait", "alpine"}} {
+	for _, args := range [][]string{{"system", "wait", "--timeout", "5"}, {"image", "wait", "--timeout", "5", "alpine"}} {
 		if code, out, _ := run(t, server.URL+"/v1", nil, args...); code != 2 || !strings.Contains(out, "it redirects to http://127.0.0.1:1/v1") {
 			t.Errorf("%v: code %d, %q", args, code, out)
 		}
