@@ -12,6 +12,7 @@ import (
 var version, commit string // set by the linker: -X main.version=…
 
 func main() {
-	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt) //nolint:govet // until the process ends
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	os.Exit(cli.Main(ctx, cli.Config{Args: os.Args[1:], Environ: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: version, Commit: commit}))
 }

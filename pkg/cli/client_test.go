@@ -162,3 +162,72 @@ func TestUserInURL(t *testing.T) {
 		t.Errorf("users (-want +got):\n%s", diff)
 	}
 }
+
+// A redirect is followed where the request stays the same and the password is told to
+// nobody else; what is refused names the URL to give instead.
+func TestRedirects(t *testing.T) {
+	var asked []string // of the engines, in order
+	engine := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, pass, _ := r.BasicAuth()
+		asked = append(asked, r.Method+" "+r.URL.Path+" "+user+":"+pass)
+		w.Write([]byte("[]"))
+	})
+	plain := httptest.NewServer(engine)
+	defer plain.Close()
+	encrypted := httptest.NewTLSServer(engine)
+	defer encrypted.Close()
+	other := strings.Replace(plain.URL, "127.0.0.1", "localhost", 1)
+	list, add := []string{"image", "list"}, []string{"image", "add", "alpine"}
+	for _, tt := range []struct {
+		name   string
+		tls    bool // the server that redirects
+		to     string
+		status int
+		args   []string
+		code   int
+		asked  []string
+		out    string // part of it
+		hint   string
+	}{
+		{"to TLS", false, encrypted.URL, 301, list, 0, []string{"GET /v1/images admin:x"}, "", ""},
+		{"to TLS, with a body", false, encrypted.URL, 308, add, 0, []string{"POST /v1/images admin:x"}, "", ""},
+		{"to TLS, as another method", false, encrypted.URL, 301, add, 2, nil, "where a POST would arrive as a GET", "give this URL: --url " + encrypted.URL + "/v1 (or in ANCHORE_CLI_URL)\n"},
+		{"from TLS", true, plain.URL, 301, list, 2, nil, "where the password would be sent without encryption", "and you trust what is between, give this URL: --url " + plain.URL + "/v1 "},
+		{"from TLS, with a body", true, plain.URL, 307, add, 2, nil, "without encryption", "--url " + plain.URL + "/v1 "},
+		{"to another port", false, plain.URL, 302, list, 2, nil, "another host or port", "--url " + plain.URL + "/v1 "},
+		{"to another host", false, other, 307, list, 2, nil, "another host or port", "--url " + other + "/v1 "},
+		{"to itself", false, "", 302, list, 2, nil, "and so on without end", "does the URL end in /v1"},
+		{"with secrets", false, "http://eve:hunter2@" + strings.TrimPrefix(other, "http://"), 302, list, 2, nil, "it redirects to " + other + "/v1/images, another", "--url " + other + "/v1 "},
+	} {
+		asked = nil
+		proxy := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", tt.to+r.URL.Path+"?token=hunter2")
+			w.WriteHeader(tt.status)
+		}))
+		if proxy.Start(); tt.tls {
+			proxy.Close()
+			proxy = httptest.NewTLSServer(proxy.Config.Handler)
+		}
+		for _, debug := range []string{"--debug=false", "--debug"} {
+			code, out, talk := run(t, proxy.URL+"/v1", nil, append([]string{"--insecure", debug}, tt.args...)...)
+			if code != tt.code || !strings.Contains(out, tt.out) || !strings.Contains(talk, tt.hint) || strings.Contains(out+talk, "hunter2") && tt.code != 0 {
+				t.Errorf("%s: code %d, want %d\n%s%s", tt.name, code, tt.code, out, talk)
+			}
+		}
+		proxy.Close()
+		if diff := cmp.Diff(append(tt.asked, tt.asked...), asked); diff != "" {
+			t.Errorf("%s: requests (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+// A wait does not go on for a redirect that will be refused each time.
+func TestWaitEndsAtRefusedRedirect(t *testing.T) {
+	server := httptest.NewServer(http.RedirectHandler("http://127.0.0.1:1/v1", http.StatusFound))
+	defer server.Close()
+	for _, args := range [][]string{{"system", "wait", "--timeout", "5"}, {"image", "wait", "--timeout", "5", "alpine"}} {
+		if code, out, _ := run(t, server.URL+"/v1", nil, args...); code != 2 || !strings.Contains(out, "it redirects to http://127.0.0.1:1/v1") {
+			t.Errorf("%v: code %d, %q", args, code, out)
+		}
+	}
+}

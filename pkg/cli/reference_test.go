@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	_ "embed"
 	"fmt"
 	"io"
 	"os"
@@ -91,8 +92,8 @@ func referencePages() map[string]string {
 	var index bytes.Buffer
 	fmt.Fprintf(&index, "# %s\n\n%s\n%s.\n", root.Name(), generatedNote, escaped(root.Short))
 	fmt.Fprintf(&index, "\n```text\n%s\n```\n", session.UsageLine(root))
-	writeFlags(&index, root, "These may stand anywhere on the line. Each can be given by the variable that is named with it.")
-	fmt.Fprint(&index, exitCodes, "\n## Commands\n\n")
+	writeFlags(&index, root, "These may stand anywhere on the line. Where a variable is named, it can give the value too: see [configuration](#configuration).")
+	fmt.Fprint(&index, "\n", configuration, exitCodes, "\n## Commands\n\n")
 	pages := map[string]string{}
 	for _, cmd := range byName(root) {
 		if !cmd.HasSubCommands() {
@@ -116,6 +117,11 @@ func referencePages() map[string]string {
 	return pages
 }
 
+// configuration is what the commands cannot say of themselves.
+//
+//go:embed testdata/configuration.md
+var configuration string
+
 const exitCodes = `
 ## Exit codes
 
@@ -127,6 +133,8 @@ const exitCodes = `
 
 Errors are on standard output, where scripts look for them, unless ` + "`--output`" + ` is wide, json
 or yaml. Progress, warnings and hints are on standard error.
+
+These are the codes of anchore-cli 0.9.4 but for a few: see [what differs](../cli-differences.md).
 `
 
 func groupPage(group *cobra.Command) string {

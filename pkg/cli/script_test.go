@@ -35,7 +35,8 @@ func TestMain(m *testing.M) {
 // script has an engine of its own at $ANCHORE_CLI_URL: it answers a request with
 // the file responses/METHOD_PATH (slashes as underscores, a query after "@"; the
 // nth request with METHOD_PATH.n if there is one), whose first line is the HTTP
-// status. What was asked for is in the file "requests".
+// status, and for a redirect where it leads. What was asked for is in the file
+// "requests".
 func TestScripts(t *testing.T) {
 	root := filepath.Join("..", "..", "testdata", "script")
 	groups, err := os.ReadDir(root)
@@ -83,12 +84,15 @@ func (s *recorded) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.log(r, body)
-	status, doc, err := s.answer(r)
+	status, location, doc, err := s.answer(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusNotImplemented)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if location != "" {
+		w.Header().Set("Location", location)
+	}
 	w.WriteHeader(status)
 	w.Write(doc)
 }
@@ -109,9 +113,9 @@ func (s *recorded) log(r *http.Request, body []byte) {
 	fmt.Fprintln(f, line)
 }
 
-// answer reads the file for r: a status line, then the body without the file's
-// last newline.
-func (s *recorded) answer(r *http.Request) (status int, body []byte, err error) {
+// answer reads the file for r: a line with the status and the location, then the body
+// without the file's last newline.
+func (s *recorded) answer(r *http.Request) (status int, location string, body []byte, err error) {
 	name := r.Method + strings.ReplaceAll(strings.TrimSuffix(r.URL.Path, "/"), "/", "_")
 	s.asked[name]++
 	tries := []string{name + "@" + strings.ReplaceAll(r.URL.RawQuery, "/", "_"), fmt.Sprintf("%s.%d", name, s.asked[name]), name}
@@ -121,8 +125,9 @@ func (s *recorded) answer(r *http.Request) (status int, body []byte, err error) 
 			continue
 		}
 		first, rest, _ := bytes.Cut(doc, []byte("\n"))
-		status, err := strconv.Atoi(string(first))
-		return status, bytes.TrimSuffix(rest, []byte("\n")), err
+		number, location, _ := strings.Cut(string(first), " ")
+		status, err := strconv.Atoi(number)
+		return status, location, bytes.TrimSuffix(rest, []byte("\n")), err
 	}
-	return 0, nil, fmt.Errorf("no file responses/%s for %s", name, r.RequestURI)
+	return 0, "", nil, fmt.Errorf("no file responses/%s for %s", name, r.RequestURI)
 }

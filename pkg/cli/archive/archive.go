@@ -37,11 +37,12 @@ const digestForm = `^sha256:[abcdef0-9]+$`
 
 var digestPattern = regexp.MustCompile(digestForm)
 
-// check refuses what is no digest, in the original's words.
-func check(digests ...string) error {
+// check refuses what is no digest, in the original's words. list is the command that
+// shows those that there are.
+func check(list string, digests ...string) error {
 	for _, digest := range digests {
 		if !digestPattern.MatchString(digest) {
-			return session.Failf("Invalid image digest %s. Must conform to regex: %s", digest, digestForm)
+			return session.Failf("Invalid image digest %s. Must conform to regex: %s", digest, digestForm).Hint("'%s' shows the digests that there are", list)
 		}
 	}
 	return nil
@@ -113,7 +114,7 @@ func newAddCmd(a *session.App) *cobra.Command {
 }
 
 func runAdd(ctx context.Context, a *session.App, digests []string) error {
-	if err := check(digests...); err != nil {
+	if err := check("anchore-cli image list", digests...); err != nil {
 		return err
 	}
 	c, err := a.Client()
@@ -139,7 +140,7 @@ func newRestoreCmd(a *session.App) *cobra.Command {
 }
 
 func runRestore(ctx context.Context, a *session.App, digest string) error {
-	if err := check(digest); err != nil {
+	if err := check("anchore-cli analysis-archive images list", digest); err != nil {
 		return err
 	}
 	c, err := a.Client()

@@ -96,7 +96,11 @@ func writeContent(a *session.App, w io.Writer, image, kind string, content any) 
 	case "manifest", "dockerfile", "docker_history":
 		text, ok := decodeContent(content)
 		if !ok {
-			return session.Failf("There is no image content (%s) to provide for %s", kind, image)
+			f := session.Failf("There is no image content (%s) to provide for %s", kind, image)
+			if kind == "dockerfile" {
+				f.Hint("an image has the Dockerfile that it was added with: anchore-cli image add --dockerfile FILE TAG")
+			}
+			return f
 		}
 		text = a.ForScreen(text)
 		return render.WriteAll(w, text, "\n")

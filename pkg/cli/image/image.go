@@ -3,7 +3,6 @@ package image
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -67,7 +65,7 @@ func resolve(ctx context.Context, c *session.Client, name, unknown string) (stri
 	}
 	got, err := lookUp(ctx, c, name, false)
 	if f := session.AsFailure(err); f != nil && f.Status == http.StatusNotFound {
-		return "", session.Failf("%s", unknown).Exit(1).Hint("the engine does not know the image %s; see 'anchore-cli image list'", name)
+		return "", unresolved(name, unknown)
 	}
 	if err != nil {
 		return "", err
@@ -77,13 +75,11 @@ func resolve(ctx context.Context, c *session.Client, name, unknown string) (stri
 			return d, nil
 		}
 	}
-	return "", session.Failf("%s", unknown).Exit(1)
+	return "", unresolved(name, unknown)
 }
 
-type addOptions struct {
-	addition
-	platform string
-	maxSize  float64 // MB of 1048576 bytes; below 0: as the engine is configured
+func unresolved(name, text string) error {
+	return session.Failf("%s", text).Exit(1).Hint("the engine does not know the image %s; see 'anchore-cli image list'", name)
 }
 
 // addition is what add and import have in common.
@@ -93,48 +89,6 @@ type addition struct {
 	dockerfile      string
 	annotations     []string
 	noAutoSubscribe bool
-}
-
-func newAddCmd(a *session.App) *cobra.Command {
-	opts := addOptions{addition: addition{app: a}}
-	cmd := session.NewLeaf(a, "add INPUT_IMAGE", "Add an image, and subscribe to its tag",
-		"For example: anchore-cli image add docker.io/library/alpine:latest",
-		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
-	opts.flags(cmd, "look at the registry and analyze again, even if the image is known")
-	cmd.Flags().StringVar(&opts.platform, "platform", "", "os/architecture[/variant] to take of a multi-platform tag, for example linux/arm64")
-	cmd.Flags().Float64Var(&opts.maxSize, "max-size", -1, "MB that the image may have, compressed, instead of the engine's limit; 0 for any")
-	return cmd
-}
-
-func (o addOptions) run(ctx context.Context, name string) error {
-	body, err := o.body(name)
-	if err != nil {
-		return err
-	}
-	c, err := o.app.Client()
-	if err != nil {
-		return err
-	}
-	return o.post(ctx, c, body)
-}
-
-func (o addOptions) body(name string) (body api.AddImageJSONRequestBody, err error) {
-	if digestName.MatchString(name) || imageIDName.MatchString(name) {
-		return body, session.Failf("can only add a tag")
-	}
-	if body.Annotations, err = o.notes(); err != nil {
-		return body, err
-	}
-	body.Tag, body.Platform = &name, session.Optional(o.platform)
-	if o.maxSize >= 0 {
-		body.MaxCompressedImageSizeMb = &o.maxSize
-	}
-	text, err := readFile("--dockerfile", o.dockerfile)
-	if err == nil && text != nil {
-		encoded := base64.StdEncoding.EncodeToString(text)
-		body.Dockerfile = &encoded
-	}
-	return body, err
 }
 
 func (o *addition) flags(cmd *cobra.Command, force string) {
@@ -150,7 +104,8 @@ func (o *addition) notes() (*map[string]any, error) {
 	for _, s := range o.annotations {
 		key, value, _ := strings.Cut(s, "=")
 		if key == "" || value == "" {
-			return nil, session.Failf("annotation format error - annotations must be of the form (--annotation key=value), found: %s", s)
+			return nil, session.Failf("annotation format error - annotations must be of the form (--annotation key=value), found: %s", s).
+				Hint("neither the key nor the value may be empty, for example --annotation owner=platform")
 		}
 		annotations[key] = value
 	}
@@ -188,33 +143,6 @@ func readFile(flag, path string) ([]byte, error) {
 		return nil, session.Failf("cannot read the file of %s: %v", flag, err)
 	}
 	return text, nil
-}
-
-type getOptions struct {
-	app     *session.App
-	history bool
-}
-
-func newGetCmd(a *session.App) *cobra.Command {
-	opts := getOptions{app: a}
-	cmd := session.NewLeaf(a, "get INPUT_IMAGE", "Show an image",
-		"INPUT_IMAGE is a tag, a digest (sha256:...) or an image id.",
-		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
-	cmd.ValidArgsFunction = a.Complete(a.Tags)
-	cmd.Flags().BoolVar(&opts.history, "show-history", false, "show every image that the tag has named")
-	return cmd
-}
-
-func (o getOptions) run(ctx context.Context, name string) error {
-	c, err := o.app.Client()
-	if err != nil {
-		return err
-	}
-	got, err := lookUp(ctx, c, name, o.history)
-	if err != nil {
-		return err
-	}
-	return Show(o.app, got.Value)
 }
 
 // Show prints image records. What the original did not know, the state of
@@ -320,218 +248,7 @@ func number(v any) float64 {
 	return f
 }
 
-type listOptions struct {
-	app           *session.App
-	full, showAll bool
-}
-
-func newListCmd(a *session.App) *cobra.Command {
-	opts := listOptions{app: a}
-	cmd := session.NewLeaf(a, "list", "List the newest image of each tag", "",
-		func(cmd *cobra.Command, _ []string) error { return opts.run(cmd.Context()) })
-	cmd.Flags().BoolVar(&opts.full, "full", false, "show image ids as well")
-	cmd.Flags().BoolVar(&opts.showAll, "show-all", false, "show every image that a tag has named")
-	return cmd
-}
-
-func (o listOptions) run(ctx context.Context) error {
-	c, err := o.app.Client()
-	if err != nil {
-		return err
-	}
-	response, err := c.ListImages(ctx, nil)
-	got, err := c.Do(ctx, response, err)
-	if err != nil {
-		return err
-	}
-	return o.app.Show(got.Value, o.app.Table(o.table(render.Items(got.Value))))
-}
-
-// tagged is one tag of one image record.
-type tagged struct{ image, detail any }
-
-func (o listOptions) table(images []any) render.Table {
-	t := render.Table{Columns: []string{"Full Tag", "Image Digest", "Analysis Status"}}
-	if o.full || o.app.Wide() {
-		t.Columns = append(t.Columns, "Image ID")
-	}
-	if o.app.Wide() {
-		t.Columns = append(t.Columns, "Platform", "Analysis")
-	}
-	seen := map[string]bool{}
-	for _, e := range o.chosen(images) {
-		row := []any{fullTag(e.detail), render.At(e.image, "imageDigest"), render.At(e.image, "analysis_status")}
-		if o.full || o.app.Wide() {
-			row = append(row, render.At(e.detail, "imageId"))
-		}
-		if o.app.Wide() {
-			row = append(row, render.OrDefault(render.At(e.image, "platform"), "-"), orEmpty(analysisState(e.image), "-"))
-		}
-		if key := render.Repr(row); !seen[key] {
-			seen[key] = true
-			t.Rows = append(t.Rows, row)
-		}
-	}
-	return t
-}
-
-func orEmpty(s, def string) string {
-	if s == "" {
-		return def
-	}
-	return s
-}
-
-// chosen returns every tag of every record, or for each tag the record that it
-// names now.
-func (o listOptions) chosen(images []any) []tagged {
-	var all []tagged
-	newest := map[string]tagged{}
-	for _, image := range images {
-		for _, d := range render.Items(render.At(image, "image_detail")) {
-			e := tagged{image, d}
-			all = append(all, e)
-			tag := fullTag(d)
-			if old, ok := newest[tag]; !ok || !e.olderThan(old) {
-				newest[tag] = e
-			}
-		}
-	}
-	if o.showAll {
-		return all
-	}
-	all = all[:0]
-	for _, e := range newest {
-		all = append(all, e)
-	}
-	return all
-}
-
-// olderThan tells whether the tag named e before it named old: by the engine's
-// word where it has one, since a tag may come back to an old image, else by the
-// time of the record.
-func (e tagged) olderThan(old tagged) bool {
-	mine, theirs := render.At(e.detail, "current") == true, render.At(old.detail, "current") == true
-	if mine != theirs {
-		return theirs
-	}
-	a, b := render.Text(render.At(e.detail, "created_at")), render.Text(render.At(old.detail, "created_at"))
-	ta, errA := time.Parse(time.RFC3339, a)
-	tb, errB := time.Parse(time.RFC3339, b)
-	if errA != nil || errB != nil {
-		return a < b
-	}
-	return ta.Before(tb)
-}
-
 func fullTag(detail any) string {
 	part := func(key string) string { return render.Text(render.OrDefault(render.At(detail, key), "None")) }
 	return part("registry") + "/" + part("repo") + ":" + part("tag")
-}
-
-type delOptions struct {
-	app                 *session.App
-	force, all, dontAsk bool
-}
-
-func newDelCmd(a *session.App) *cobra.Command {
-	opts := delOptions{app: a}
-	cmd := session.NewLeaf(a, "del [INPUT_IMAGE]", "Delete an image", "",
-		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args) })
-	cmd.ValidArgsFunction = a.Complete(a.Tags)
-	cmd.Flags().BoolVar(&opts.force, "force", false, "also if it is the newest of a watched tag, whose subscriptions are then deactivated")
-	cmd.Flags().BoolVar(&opts.all, "all", false, "delete every image")
-	cmd.Flags().BoolVar(&opts.dontAsk, "dontask", false, "with --all, do not ask for confirmation")
-	return cmd
-}
-
-func (o delOptions) run(ctx context.Context, args []string) error {
-	if len(args) == 0 && !o.all {
-		return session.Failf("Missing argument INPUT_IMAGE")
-	}
-	c, err := o.app.Client()
-	if err != nil {
-		return err
-	}
-	if o.all {
-		return o.runAll(ctx, c)
-	}
-	digest, err := resolve(ctx, c, args[0], "cannot use input image string: no discovered imageDigest")
-	if err != nil {
-		return err
-	}
-	got, err := o.delete(ctx, c, digest)
-	if err != nil {
-		return err
-	}
-	return o.app.Success(got)
-}
-
-// delete deletes one image. The engine refuses with status 200 and a word.
-func (o delOptions) delete(ctx context.Context, c *session.Client, digest string) (any, error) {
-	var params api.DeleteImageParams
-	if o.force {
-		params.Force = &o.force
-	}
-	response, err := c.DeleteImage(ctx, digest, &params)
-	got, err := c.Do(ctx, response, err)
-	if err != nil {
-		return nil, err
-	}
-	if result, ok := got.Value.(render.Object); ok && result.Get("status") != "deleting" {
-		detail := result.Get("detail")
-		if render.IsEmpty(detail) {
-			detail = "cannot delete image"
-		}
-		f := session.Failf("%s", render.Text(detail)).Exit(1)
-		if result.Get("status") == "delete_failed" && !o.force { // every refusal yields to it
-			f.Hint("--force deletes it all the same, and deactivates the subscriptions of its tags")
-		}
-		return nil, f
-	}
-	return got.Value, nil
-}
-
-// named is an image's digest with its tags.
-func named(image any) string {
-	name := render.Text(render.At(image, "imageDigest"))
-	var tags []string
-	for _, d := range render.Items(render.At(image, "image_detail")) {
-		tags = append(tags, fullTag(d))
-	}
-	if len(tags) > 0 {
-		name += " (" + strings.Join(tags, ", ") + ")"
-	}
-	return name
-}
-
-func (o delOptions) runAll(ctx context.Context, c *session.Client) error {
-	if !o.dontAsk {
-		if !o.app.Interactive() {
-			return session.Failf("--all deletes every image of the account; add --dontask to confirm that")
-		}
-		fmt.Fprint(o.app.Err, "Really delete all images? (y/N)")
-		if !o.app.AnsweredYes(ctx) {
-			return nil
-		}
-	}
-	response, err := c.ListImages(ctx, nil)
-	got, err := c.Do(ctx, response, err)
-	if err != nil {
-		return err
-	}
-	for _, image := range render.Items(got.Value) {
-		if _, err := o.delete(ctx, c, render.Text(render.At(image, "imageDigest"))); err != nil {
-			if f := session.AsFailure(err); f != nil {
-				return f.Exit(2).Hint("it stopped at the image %s", named(image))
-			}
-			return err
-		}
-		for _, d := range render.Items(render.At(image, "image_detail")) {
-			if err := render.WriteAll(o.app.Out, render.Clean(fullTag(d), false), "\n"); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -39,7 +39,7 @@ func (o importOptions) run(ctx context.Context, stdin io.Reader) error {
 	if o.infile == "" {
 		return session.Usagef("Missing option '--infile'.")
 	}
-	found, err := o.read(stdin)
+	found, err := session.Await(ctx, func() (analyzed, error) { return o.read(stdin) })
 	if err != nil {
 		return err
 	}
@@ -117,13 +117,13 @@ func parseAnalyzed(file []byte) (analyzed, error) {
 			file, err = io.ReadAll(io.LimitReader(unzip, maxUnpacked))
 		}
 		if err != nil {
-			return analyzed{}, session.Failf("the file is not a whole gzip file: %v", err)
+			return analyzed{}, session.Failf("the file is not a whole gzip file: %v", err).Hint("was it copied to its end? Make one with: syft -o json IMAGE | gzip")
 		}
 	}
 	var list []json.RawMessage
 	if json.Unmarshal(file, &list) == nil {
 		if len(list) == 0 {
-			return analyzed{}, session.Failf("the file is an empty list")
+			return analyzed{}, session.Failf("the file is an empty list").Hint("make one with: syft -o json IMAGE")
 		}
 		file = list[0]
 	}

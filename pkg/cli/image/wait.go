@@ -46,14 +46,14 @@ func (o waitOptions) run(ctx context.Context, name string) error {
 			break
 		}
 		if f := session.AsFailure(err); f != nil && f.Status == http.StatusNotFound {
-			return session.Failf("Requested image not found in system").Hint("add it first: anchore-cli image add %s", name)
+			return notThere(name)
 		}
 		if err != nil {
 			return err
 		}
 		list := render.Items(got.Value)
 		if len(list) == 0 {
-			return session.Failf("Requested image not found in system")
+			return notThere(name)
 		}
 		status := render.Text(render.At(list[0], "analysis_status"))
 		if status == "analyzed" || status == "analysis_failed" {
@@ -67,7 +67,16 @@ func (o waitOptions) run(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	return session.Failf("Timed-out waiting for analysis status to reach terminal state (analyzed or analysis_failed)")
+	return session.Failf("Timed-out waiting for analysis status to reach terminal state (analyzed or analysis_failed)").
+		Hint("the analysis goes on: 'anchore-cli image get %s' shows how far it is, a longer --timeout waits for it", name)
+}
+
+func notThere(name string) error {
+	f := session.Failf("Requested image not found in system")
+	if digestName.MatchString(name) || imageIDName.MatchString(name) || strings.Contains(name, "@") {
+		return f.Hint("'anchore-cli image list --full' shows the digests and ids that there are")
+	}
+	return f.Hint("add it first: anchore-cli image add %s", name)
 }
 
 // pause says how things are and sleeps, not longer than there is time left. The

@@ -151,7 +151,7 @@ func (o registryOptions) add(ctx context.Context, args []string) error {
 		}
 	}
 	name := cmp.Or(o.name, args[0])
-	pass, c, err := o.prepare(args, typ)
+	pass, c, err := o.prepare(ctx, args, typ)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (o registryOptions) add(ctx context.Context, args []string) error {
 
 // update sends no type and no name that was not given: they stay as they are.
 func (o registryOptions) update(ctx context.Context, args []string) error {
-	pass, c, err := o.prepare(args, cmp.Or(o.typ, string(anchore.RegistryDocker)))
+	pass, c, err := o.prepare(ctx, args, cmp.Or(o.typ, string(anchore.RegistryDocker)))
 	if err != nil {
 		return err
 	}
@@ -176,14 +176,14 @@ func (o registryOptions) update(ctx context.Context, args []string) error {
 }
 
 // prepare checks the type before it asks for a password.
-func (o registryOptions) prepare(args []string, typ string) (pass string, c *session.Client, err error) {
+func (o registryOptions) prepare(ctx context.Context, args []string, typ string) (pass string, c *session.Client, err error) {
 	if _, err := anchore.ParseRegistryType(typ); err != nil {
 		return "", nil, session.Failf("%s", anchore.MessageOf(err))
 	}
 	if c, err = o.app.Client(); err != nil {
 		return "", nil, err
 	}
-	pass, err = o.password(args)
+	pass, err = o.password(ctx, args)
 	return pass, c, err
 }
 
@@ -196,7 +196,7 @@ func (o registryOptions) show(ctx context.Context, c *session.Client, response *
 }
 
 // password is none that is worth hiding where the engine's host has the credentials.
-func (o registryOptions) password(args []string) (string, error) {
+func (o registryOptions) password(ctx context.Context, args []string) (string, error) {
 	ambient := args[1] == anchore.AmbientLogin || len(args) > 2 && args[2] == anchore.AmbientLogin
 	switch {
 	case ambient && len(args) > 2:
@@ -204,7 +204,7 @@ func (o registryOptions) password(args []string) (string, error) {
 	case ambient:
 		return anchore.AmbientLogin, nil
 	}
-	return o.app.Secret(args, 2, args[1]+" at "+args[0])
+	return o.app.Secret(ctx, args, 2, args[1]+" at "+args[0])
 }
 
 func newRegistryDelCmd(a *session.App) *cobra.Command {

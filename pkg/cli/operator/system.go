@@ -133,7 +133,7 @@ func (o systemWaitOptions) run(ctx context.Context) error {
 	o.app.Note("Starting checks to wait for anchore-engine to be available timeout=%s interval=%s", render.Float(o.timeout), render.Float(o.interval))
 	if err := o.phase(ctx, fmt.Sprintf("API availability: Checking anchore-engine URL (%s)...", c.Root), func(ctx context.Context) (bool, error) {
 		err := c.Check(ctx)
-		if f := session.AsFailure(err); f != nil && f.Status == http.StatusUnauthorized {
+		if session.Lasting(err) {
 			return false, err // waiting does not make a password right
 		}
 		return err == nil, nil
@@ -144,7 +144,7 @@ func (o systemWaitOptions) run(ctx context.Context) error {
 	if err := o.phase(ctx, fmt.Sprintf("Service availability: Checking for service set (%s)...", o.servicesReady), func(ctx context.Context) (bool, error) {
 		response, err := c.GetSystem(ctx)
 		got, err := c.Do(ctx, response, err)
-		if f := session.AsFailure(err); f != nil && f.Status == http.StatusUnauthorized {
+		if session.Lasting(err) {
 			return false, err
 		}
 		return err == nil && servicesUp(render.Items(render.At(got.Value, "service_states")), o.servicesReady), nil
@@ -160,7 +160,7 @@ func (o systemWaitOptions) phase(ctx context.Context, line string, ready func(co
 	for {
 		left := o.timeout - time.Since(o.start).Seconds()
 		if o.timeout >= 0 && left <= 0 {
-			return session.Failf("timed out after %s seconds.", render.Float(o.timeout))
+			return session.Failf("timed out after %s seconds.", render.Float(o.timeout)).Hint("'anchore-cli system status' shows what is not up")
 		}
 		o.app.Note("%s", line)
 		look, cancel := session.Within(ctx, o.timeout, o.start)
@@ -243,7 +243,7 @@ func feedsSynced(feeds []any, wanted []string) (bool, error) {
 				continue
 			}
 			if render.At(f, "enabled") != true {
-				return false, session.Failf("Requesting wait for disabled feed: %s", name)
+				return false, session.Failf("Requesting wait for disabled feed: %s", name).Hint("leave it out of --feedsready; '' waits for no feed")
 			}
 			if feedSynced(f) {
 				ready++

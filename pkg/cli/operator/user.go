@@ -104,7 +104,7 @@ func (o userOptions) add(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	password, err := o.app.Secret(args, 1, args[0])
+	password, err := o.app.Secret(ctx, args, 1, args[0])
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (o userOptions) setPassword(ctx context.Context, args []string) error {
 		}
 		o.user = render.Text(render.At(user, "username"))
 	}
-	password, err := o.app.Secret(args, 0, o.user)
+	password, err := o.app.Secret(ctx, args, 0, o.user)
 	if err != nil {
 		return err
 	}

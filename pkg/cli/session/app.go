@@ -148,17 +148,8 @@ func (a *App) Confirmed(ctx context.Context, question string) bool {
 // is a yes; the end of input is a no, and so is an interrupt.
 func (a *App) AnsweredYes(ctx context.Context) bool {
 	a.Out.Flush()
-	answer := make(chan string, 1)
-	go func() { // a read that nobody waits for any more ends with the process
-		line, _ := bufio.NewReader(a.in).ReadString('\n')
-		answer <- line
-	}()
-	select {
-	case line := <-answer:
-		return strings.EqualFold(strings.TrimSpace(line), "y")
-	case <-ctx.Done():
-		return false
-	}
+	line, _ := Await(ctx, func() (string, error) { return bufio.NewReader(a.in).ReadString('\n') })
+	return strings.EqualFold(strings.TrimSpace(line), "y")
 }
 
 // Historical tells whether standard output is the original's, errors and all:

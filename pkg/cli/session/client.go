@@ -61,7 +61,7 @@ func newClient(set settings, program string, debug func(string, ...any)) (*Clien
 		return nil, err
 	}
 	c.Client, err = api.NewClient(strings.TrimSuffix(set.url, "/"),
-		api.WithHTTPClient(&http.Client{Transport: transport, Timeout: requestTimeout}),
+		api.WithHTTPClient(&http.Client{Transport: transport, Timeout: requestTimeout, CheckRedirect: checkRedirect(u)}),
 		api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
 			r.Header.Set("User-Agent", program)
 			r.Header.Set("Accept", "*/*")
@@ -100,7 +100,7 @@ func (c *Client) badURL(cause error) error {
 		return c.noAccess(needsHost, errors.New("bad URL")).
 			Hint("give the user name and the password with --u and --p, not in the URL")
 	}
-	return c.noAccess(needsHost, errors.Join(errors.New("bad URL"), cause))
+	return c.noAccess(needsHost, errors.Join(errors.New("bad URL"), cause)).Hint("for example --url %s", defaultURL)
 }
 
 const needsHost = "the URL must begin with http:// or https:// and name a host"
@@ -114,7 +114,7 @@ func newTransport(set settings) (*http.Transport, error) {
 		}
 		trust.RootCAs = x509.NewCertPool()
 		if !trust.RootCAs.AppendCertsFromPEM(certificates) {
-			return nil, Failf("no certificate in the CA file %s", set.caFile)
+			return nil, Failf("no certificate in the CA file %s", set.caFile).Hint("it must be in PEM form: its certificates begin with -----BEGIN CERTIFICATE-----")
 		}
 	}
 	return &http.Transport{
@@ -153,6 +153,10 @@ func (c *Client) Do(ctx context.Context, response *http.Response, err error) (An
 
 // Read gets the body. Errors: no answer at all.
 func (c *Client) Read(response *http.Response, err error) (Answer, error) {
+	var redirect *refusedRedirect
+	if errors.As(err, &redirect) {
+		return Answer{}, c.redirected(redirect)
+	}
 	if err != nil {
 		c.debug("%v", err)
 		return Answer{}, c.noAccess("", err).Hint("%s", unreachableHint(c.Root, err))
@@ -161,7 +165,7 @@ func (c *Client) Read(response *http.Response, err error) (Answer, error) {
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	c.debug("%s url=%s httpcode=%d bytes=%d", response.Request.Method, response.Request.URL.Redacted(), response.StatusCode, len(body))
 	if err != nil {
-		return Answer{}, Failf("the answer of %s was cut off", c.Root).because(err)
+		return Answer{}, Failf("the answer of %s was cut off", c.Root).because(err).Hint("try again; if it is cut off each time, look at the engine's log and at proxies on the way")
 	}
 	a := Answer{Status: response.StatusCode, Value: render.PlainText(body)}
 	if v, err := render.DecodeJSON(body); err == nil {

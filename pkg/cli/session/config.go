@@ -17,25 +17,20 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 )
 
-const (
-	defaultURL    = "http://localhost:8228/v1"
-	defaultHubURL = "https://hub.anchore.io/"
-)
+const defaultURL = "http://localhost:8228/v1"
 
 // globalFlags are the flags that stand anywhere on the line. The zero value of
 // each means that it was not given.
 type globalFlags struct {
-	config, user, pass, url, hubURL, apiVersion, account string
-	insecure, json, debug, version, noHeaders            bool
-	output                                               string
+	config, user, pass, url, account          string
+	insecure, json, debug, version, noHeaders bool
+	output                                    string
 }
 
 // settings is what the flags, the environment and the credentials file agree on.
 type settings struct {
 	user, pass string // "" if none is configured
 	url        string // as it was written
-	hubURL     string // of the policy hub
-	apiVersion string // "" for whatever the engine speaks
 	account    string // "" for the user's own
 	verify     bool   // TLS certificates
 	caFile     string // certificates to trust instead of the system's, "" for those
@@ -87,19 +82,17 @@ func loadSettings(f globalFlags, env environment) (settings, error) {
 		return cmp.Or(flag, env(name), file[name], def)
 	}
 	s := settings{
-		user:       pick(f.user, "ANCHORE_CLI_USER", ""),
-		pass:       pick(f.pass, "ANCHORE_CLI_PASS", ""),
-		url:        pick(f.url, "ANCHORE_CLI_URL", defaultURL),
-		hubURL:     pick(f.hubURL, "ANCHORE_CLI_HUB_URL", defaultHubURL),
-		apiVersion: pick(f.apiVersion, "ANCHORE_CLI_API_VERSION", ""),
-		account:    cmp.Or(f.account, env("ANCHORE_CLI_ACCOUNT")),
-		verify:     !f.insecure && !isOneOf(pick("", "ANCHORE_CLI_SSL_VERIFY", "y"), "n", "no", "false"),
-		json:       f.json || isOneOf(env("ANCHORE_CLI_JSON"), "y", "yes", "true", "1"),
-		debug:      f.debug || isOneOf(env("ANCHORE_CLI_DEBUG"), "y", "yes", "true", "1"),
-		caFile:     cmp.Or(env("REQUESTS_CA_BUNDLE"), env("CURL_CA_BUNDLE")),
-		output:     outputForm(cmp.Or(f.output, string(tableOutput))),
-		noHeaders:  f.noHeaders,
-		warnings:   warnings,
+		user:      pick(f.user, "ANCHORE_CLI_USER", ""),
+		pass:      pick(f.pass, "ANCHORE_CLI_PASS", ""),
+		url:       pick(f.url, "ANCHORE_CLI_URL", defaultURL),
+		account:   cmp.Or(f.account, env("ANCHORE_CLI_ACCOUNT")),
+		verify:    !f.insecure && !isOneOf(pick("", "ANCHORE_CLI_SSL_VERIFY", "y"), "n", "no", "false"),
+		json:      f.json || isOneOf(env("ANCHORE_CLI_JSON"), "y", "yes", "true", "1"),
+		debug:     f.debug || isOneOf(env("ANCHORE_CLI_DEBUG"), "y", "yes", "true", "1"),
+		caFile:    cmp.Or(env("REQUESTS_CA_BUNDLE"), env("CURL_CA_BUNDLE")),
+		output:    outputForm(cmp.Or(f.output, string(tableOutput))),
+		noHeaders: f.noHeaders,
+		warnings:  warnings,
 	}
 	s.adminFile = adminFile(s.url, env)
 	if !slices.Contains(outputForms(), string(s.output)) {
@@ -201,7 +194,7 @@ func loadCredentials(f globalFlags, env environment) (values map[string]string, 
 	}
 	values, err = parseCredentials(doc)
 	if err != nil {
-		return nil, nil, Failf("credentials file %s: %v", path, err)
+		return nil, nil, Failf("credentials file %s: %v", path, err).Hint("it is YAML, for example:\ndefault:\n  ANCHORE_CLI_USER: 'admin'\n  ANCHORE_CLI_PASS: '...'")
 	}
 	return values, nil, nil
 }

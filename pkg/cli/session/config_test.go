@@ -14,7 +14,7 @@ import (
 
 func TestSettings(t *testing.T) {
 	env := func(kv ...string) environment { return newEnvironment(kv) }
-	base := settings{url: defaultURL, hubURL: defaultHubURL, verify: true, output: tableOutput}
+	base := settings{url: defaultURL, verify: true, output: tableOutput}
 	with := func(change func(*settings)) settings {
 		s := base
 		change(&s)
@@ -34,6 +34,33 @@ func TestSettings(t *testing.T) {
 		{"switches", globalFlags{}, env("ANCHORE_CLI_JSON=Y", "ANCHORE_CLI_DEBUG=y", "ANCHORE_CLI_ACCOUNT=x"), with(func(s *settings) { s.json, s.debug, s.account = true, true, "x" })},
 	} {
 		got, err := loadSettings(tt.flags, tt.env)
+		if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(settings{})); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got):\n%s", tt.name, err, diff)
+		}
+	}
+}
+
+// The credentials file has the keys that docs/cli/README.md names, and the others of the
+// environment are not taken from it.
+func TestSettingsOfFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "credentials.yaml")
+	doc := "default:\n  ANCHORE_CLI_USER: u\n  ANCHORE_CLI_PASS: p\n  ANCHORE_CLI_URL: http://engine\n  ANCHORE_CLI_SSL_VERIFY: no\n" +
+		"  ANCHORE_CLI_HUB_URL: x\n  ANCHORE_CLI_API_VERSION: x\n  ANCHORE_CLI_ACCOUNT: x\n  ANCHORE_CLI_JSON: y\n  ANCHORE_CLI_DEBUG: y\n"
+	if err := os.WriteFile(file, []byte(doc), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name  string
+		flags globalFlags
+		env   []string
+		want  settings
+	}{
+		{"alone", globalFlags{config: file}, nil, settings{user: "u", pass: "p", url: "http://engine", output: tableOutput}},
+		{"named by the environment", globalFlags{}, []string{"ANCHORE_CLI_CONFIG=" + file}, settings{user: "u", pass: "p", url: "http://engine", output: tableOutput}},
+		{"behind the environment, and that behind a flag", globalFlags{config: file, user: "flag"}, []string{"ANCHORE_CLI_USER=env", "ANCHORE_CLI_PASS=env", "ANCHORE_CLI_URL=", "ANCHORE_CLI_SSL_VERIFY=y"},
+			settings{user: "flag", pass: "env", url: "http://engine", verify: true, output: tableOutput}},
+	} {
+		got, err := loadSettings(tt.flags, newEnvironment(tt.env))
 		if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(settings{})); diff != "" || err != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", tt.name, err, diff)
 		}

@@ -165,7 +165,7 @@ func (a *App) hints(e *Failure) []string {
 		return e.hints
 	}
 	switch parent := a.current.Parent(); {
-	case e.Status == http.StatusForbidden:
+	case e.Status == http.StatusForbidden && a.current.Name() != "whoami":
 		return []string{"'anchore-cli account whoami' shows who you are to the engine"}
 	case e.Status == http.StatusNotFound && parent != nil && a.current.Name() != "list" && hasCommand(parent, "list"):
 		return []string{fmt.Sprintf("'%s list' shows what there is", parent.CommandPath())}

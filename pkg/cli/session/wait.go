@@ -28,3 +28,25 @@ func Sleep(ctx context.Context, seconds float64) error {
 		return nil
 	}
 }
+
+// Await returns what read does, or the cause of ctx's end if that comes first: a read
+// of a terminal or a pipe may never return. Nobody then waits for it any more, and it
+// ends with the process.
+func Await[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := read()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
+}
