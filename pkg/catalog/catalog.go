@@ -103,6 +103,7 @@ type Catalog struct {
 	defaults       map[anchore.SubscriptionType]bool
 	notifyRebuilds bool
 	recorder       *eventlog.Recorder
+	passwords      *credential.Copy
 
 	subscriptionsChanged change.Hint
 	analysisReady        change.Hint
@@ -136,12 +137,12 @@ func New(cfg Config) (*Catalog, error) {
 		recorder: eventlog.NewRecorder(eventlog.Config{
 			Endpoints: cfg.Endpoints, EventLog: cfg.EventLog, HostID: cfg.HostID, BaseURL: cfg.BaseURL,
 		}),
+		passwords:            &credential.Copy{},
 		subscriptionsChanged: change.NewHint(), analysisReady: change.NewHint(), causesReady: change.NewHint(), deliveryReady: change.NewHint(),
 	}
-	passwords := &credential.Copy{}
 	c.Log = eventlog.New(c.store, c.recorder, c.deliveryReady)
 	c.Queue = delivery.New(c.store, c.recorder, c.deliveryReady)
-	c.Keyring = credential.New(c.store, c.recorder, cfg.Seal, passwords, c.subscriptionsChanged, c.deliveryReady)
+	c.Keyring = credential.New(c.store, c.recorder, cfg.Seal, c.passwords, c.subscriptionsChanged, c.deliveryReady)
 	c.List = watchlist.New(c.store, c.recorder, cfg.Log, c.subscriptionsChanged, c.deliveryReady)
 	c.Analyses = analysis.New(c.store, c.analysisReady, c.causesReady)
 	c.Announcer = announce.New(announce.Config{
@@ -150,6 +151,6 @@ func New(cfg Config) (*Catalog, error) {
 	c.Operations = imports.New(c.store, c.blobs)
 	c.Archive = archive.New(c.store, c.blobs, c.recorder, c.deliveryReady)
 	var err error
-	c.Directory, err = login.New(c.store, passwords.Forget, c.subscriptionsChanged)
+	c.Directory, err = login.New(c.store, c.subscriptionsChanged)
 	return c, err
 }

@@ -36,6 +36,7 @@ type counting struct {
 	store.Store
 	writes atomic.Int64
 	left   atomic.Int64 // transactions until the store fails, 0 for never
+	wrote  func()       // called after each transaction that wrote; nil for nothing
 }
 
 // failAfter lets n more transactions through, and no other; 0 lets all through.
@@ -56,6 +57,9 @@ func (c *counting) Update(ctx context.Context, fn func(store.Tx) error) error {
 	})
 	if wrote && err == nil {
 		c.writes.Add(1)
+		if c.wrote != nil {
+			c.wrote()
+		}
 	}
 	return err
 }

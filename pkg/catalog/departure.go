@@ -49,11 +49,7 @@ func (c *Catalog) DeleteAccount(ctx context.Context, name string) error {
 func (c *Catalog) sweepAccounts(ctx context.Context) error {
 	leaving, err := c.Accounts(ctx, anchore.AccountDeleting)
 	for _, a := range leaving {
-		var no uint32
-		e := c.store.ViewAccount(ctx, a.Name, func(_ store.Tx, row *account.Row) error {
-			no = row.No
-			return nil
-		})
+		no, e := c.store.Number(ctx, a.Name)
 		if e == nil {
 			e = c.purgeAccount(ctx, no)
 		}
@@ -83,6 +79,7 @@ func (c *Catalog) purgeAccount(ctx context.Context, no uint32) error {
 			return err
 		}
 	}
+	c.passwords.Forget(no) // not to keep them; nobody is given them any more
 	c.subscriptionsChanged.Wake()
 	return nil
 }

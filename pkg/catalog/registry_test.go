@@ -456,3 +456,87 @@ func TestCredentialsAreNeverStale(t *testing.T) {
 	cancel()
 	readers.Wait()
 }
+
+// TestANewAccountReadsRegistriesAnonymously: an account that has the name of one that
+// was deleted has nothing of it, also if somebody looked up the credential at any
+// moment of the deletion.
+func TestANewAccountReadsRegistriesAnonymously(t *testing.T) {
+	for name, looks := range map[string]func(write int64) bool{
+		"before the deletion": func(int64) bool { return false }, "at each step": func(int64) bool { return true },
+		"at its first step": func(n int64) bool { return n == 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, sealed(t))
+			ref := manifest("quay.io/a", "x").Ref
+			add := func() {
+				t.Helper()
+				if _, err := w.AddAccount(t.Context(), "team", ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			add()
+			w.addRegistry(anchore.Registry{Account: "team", Name: "quay.io", User: "u", Password: "horse"})
+			w.add("team", "quay.io/a", "A")
+			diff(t, "team reads as", "u:horse", w.credentialFor("team", "quay.io/a"))
+			if err := w.SetAccountState(t.Context(), "team", anchore.AccountDisabled); err != nil {
+				t.Fatal(err)
+			}
+			before := w.store.writes.Load()
+			w.store.wrote = func() {
+				if looks(w.store.writes.Load() - before) {
+					_, _, err := w.RegistryFor(t.Context(), "team", ref)
+					if err != nil && anchore.KindOf(err) != anchore.NotFound {
+						t.Error(err)
+					}
+				}
+			}
+			if err := w.DeleteAccount(t.Context(), "team"); err != nil {
+				t.Fatal(err)
+			}
+			w.store.wrote = nil
+			if _, _, err := w.RegistryFor(t.Context(), "team", ref); anchore.KindOf(err) != anchore.NotFound {
+				t.Errorf("RegistryFor of a deleted account = %v, want not found", err)
+			}
+			add()
+			diff(t, "the new team reads as", "", w.credentialFor("team", "quay.io/a"))
+			w.addRegistry(anchore.Registry{Account: "team", Name: "quay.io", User: "v", Password: "mule"})
+			diff(t, "the new team reads as", "v:mule", w.credentialFor("team", "quay.io/a"))
+		})
+	}
+}
+
+// TestCredentialsOfAnAccountThatIsMadeAnew looks them up all the time while the
+// account is deleted and made again.
+func TestCredentialsOfAnAccountThatIsMadeAnew(t *testing.T) {
+	w := newWorld(t, sealed(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	ref := manifest("quay.io/a", "x").Ref
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				_, _, err := w.RegistryFor(ctx, "team", ref)
+				if err != nil && anchore.KindOf(err) != anchore.NotFound && ctx.Err() == nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 10 {
+		if _, err := w.AddAccount(ctx, "team", ""); err != nil {
+			t.Fatal(err)
+		}
+		diff(t, "the new team reads as", "", w.credentialFor("team", "quay.io/a"))
+		w.addRegistry(anchore.Registry{Account: "team", Name: "quay.io", User: "u", Password: anchore.Secret(fmt.Sprint("p", i))})
+		diff(t, "team reads as", fmt.Sprint("u:p", i), w.credentialFor("team", "quay.io/a"))
+		if err := w.SetAccountState(ctx, "team", anchore.AccountDisabled); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.DeleteAccount(ctx, "team"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	readers.Wait()
+}

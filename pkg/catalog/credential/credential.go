@@ -190,8 +190,12 @@ func (k *Keyring) DeleteRegistry(ctx context.Context, name, what string) error {
 // Registries returns the account's credentials without their passwords, sorted by
 // name.
 func (k *Keyring) Registries(ctx context.Context, name string) ([]anchore.Registry, error) {
+	no, err := k.store.Number(ctx, name)
+	if err != nil {
+		return nil, err
+	}
 	var list []anchore.Registry
-	err := k.eachRegistry(ctx, name, func(row *registry.Row) error {
+	err = k.eachRegistry(ctx, no, func(row *registry.Row) error {
 		list = append(list, row.Domain(name))
 		return nil
 	})
@@ -227,12 +231,16 @@ func (k *Keyring) row(ctx context.Context, name, what string) (row *registry.Row
 
 // RegistryFor returns the credential, with its password, that the account reads
 // ref's repository with: of those that are for it the one with the longest name.
-// It is answered from memory. Errors: NotFound for the account; Forbidden if that
+// All but the account's number is answered from memory. Errors: NotFound for the account; Forbidden if that
 // password cannot be decrypted.
 func (k *Keyring) RegistryFor(ctx context.Context, name string, ref anchore.Reference) (r anchore.Registry, found bool, err error) {
-	all, err := k.copy.of(name, func() (all credentials, err error) {
+	no, err := k.store.Number(ctx, name)
+	if err != nil {
+		return r, false, err
+	}
+	all, err := k.copy.of(no, func() (all credentials, err error) {
 		all.open = map[string]func() (anchore.Registry, error){}
-		err = k.eachRegistry(ctx, name, func(row *registry.Row) error {
+		err = k.eachRegistry(ctx, no, func(row *registry.Row) error {
 			all.list = append(all.list, row.Domain(name))
 			all.open[row.Name] = sync.OnceValues(func() (anchore.Registry, error) { return k.openRegistry(name, row) })
 			return nil
@@ -328,19 +336,23 @@ func (k *Keyring) SetTagSource(ctx context.Context, name string, ref anchore.Ref
 // Whoever asks a registry for several accounts at once is told to look who shares
 // a credential now.
 func (k *Keyring) changeRegistry(ctx context.Context, name string, fn func(store.Tx, *account.Row) error) error {
-	err := k.store.UpdateAccount(ctx, name, fn)
-	k.copy.Forget(name) // also after an error: it may have been committed
+	var no uint32
+	err := k.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
+		no = acct.No
+		return fn(tx, acct)
+	})
+	k.copy.Forget(no) // also after an error: what ran last may have been committed
 	k.subscriptionsChanged.Wake()
 	return err
 }
 
-// eachRegistry calls fn with the account's credentials in the order of their names.
-func (k *Keyring) eachRegistry(ctx context.Context, name string, fn func(*registry.Row) error) error {
-	var r store.Range
+// eachRegistry calls fn with the credentials of the account with that number in the
+// order of their names.
+func (k *Keyring) eachRegistry(ctx context.Context, no uint32, fn func(*registry.Row) error) error {
+	r := store.Range{Prefix: registry.Prefix(no)}
 	for {
 		var page []*registry.Row
-		err := k.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) (err error) {
-			r.Prefix = registry.Prefix(acct.No)
+		err := k.store.View(ctx, func(tx store.Tx) (err error) {
 			page, err = registry.Table.Scan(tx, r)
 			return err
 		})
