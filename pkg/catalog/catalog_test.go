@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -1004,6 +1005,65 @@ func TestEvents(t *testing.T) {
 	diff(t, "events left", 59-len(ids), len(left))
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestEventsOfTimesThatRowsCannotKeep: rows keep the years 1677 to 2262, and filters
+// come from users.
+func TestEventsOfTimesThatRowsCannotKeep(t *testing.T) {
+	year := func(n int) time.Time { return time.Date(n, 1, 1, 0, 0, 0, 0, time.UTC) }
+	for name, test := range map[string]struct {
+		filter catalog.EventFilter
+		want   int
+	}{
+		"since 2300":          {catalog.EventFilter{Since: year(2300)}, 0},
+		"since 9999":          {catalog.EventFilter{Since: year(9999)}, 0},
+		"since 1500":          {catalog.EventFilter{Since: year(1500)}, 3},
+		"since 1960":          {catalog.EventFilter{Since: year(1960)}, 3},
+		"before 2300":         {catalog.EventFilter{Before: year(2300)}, 3},
+		"before 1960":         {catalog.EventFilter{Before: year(1960)}, 0},
+		"before 1500":         {catalog.EventFilter{Before: year(1500)}, 0},
+		"between 1500, 2300":  {catalog.EventFilter{Since: year(1500), Before: year(2300)}, 3},
+		"between 2300, 2400":  {catalog.EventFilter{Since: year(2300), Before: year(2400)}, 0},
+		"at the end of times": {catalog.EventFilter{Since: time.Unix(0, math.MaxInt64)}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			for range 3 {
+				w.raise(anchore.Event{Type: anchore.EventRegistryUp, Level: anchore.Info, Message: "up"})
+			}
+			found, _, err := w.Events(t.Context(), "admin", test.filter, 1, 100)
+			if err != nil || len(found) != test.want {
+				t.Errorf("Events = %d, %v; want %d", len(found), err, test.want)
+			}
+			ids, err := w.DeleteEvents(t.Context(), "admin", test.filter)
+			if err != nil || len(ids) != test.want {
+				t.Errorf("DeleteEvents = %d, %v; want %d", len(ids), err, test.want)
+			}
+			diff(t, "events left", 3-test.want, len(w.events("admin")))
+		})
+	}
+}
+
+// TestImagesAddedAtOddTimes: created_at comes from a user, and says where in the
+// tag's history the image is.
+func TestImagesAddedAtOddTimes(t *testing.T) {
+	w := newWorld(t)
+	for image, year := range map[string]int{"A": 1500, "B": 1960, "C": 2000, "D": 2300} {
+		m := manifest("alpine", image)
+		m.Ref.Digest = m.Digest
+		at := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
+		if _, err := w.AddDigest(t.Context(), catalog.DigestAddition{Account: "admin", Manifest: m, CreatedAt: at}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	images, _, err := w.Images(t.Context(), "admin", catalog.ImageFilter{}, "", 0)
+	if err != nil || len(images) != 4 || images[0].Digest != digest("D") || images[1].Digest != digest("C") {
+		t.Errorf("Images = %d, %v; want D and C first", len(images), err)
+	}
+	images, _, err = w.Images(t.Context(), "admin", catalog.ImageFilter{Tag: "alpine"}, "", 0)
+	if err != nil || len(images) != 1 || images[0].Digest != digest("D") {
+		t.Errorf("Images of the tag = %d, %v; want D", len(images), err)
 	}
 }
 
