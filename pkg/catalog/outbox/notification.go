@@ -145,14 +145,18 @@ const expirePage = 50
 
 // Expirable returns notifications whose cause is older than before and all of
 // whose deliveries ended before it, and the cursor of the next page, nil after the
-// last. It reads one page of one account.
+// last. It reads one page of one account. Nothing is older than 1970.
 func Expirable(tx store.Tx, from Cursor, before time.Time) (ended []*Row, next Cursor, err error) {
+	limit := table.Nanos(before)
+	if limit <= 0 {
+		return nil, nil, nil
+	}
 	entries, err := tx.Scan(Notifications.Bucket, store.Range{Start: from, Limit: 1})
 	if err != nil || len(entries) == 0 {
 		return nil, nil, err
 	}
 	prefix := slices.Clip(entries[0].Key[:4]) // the account's number
-	start := table.Key(prefix).Uint64(^uint64(table.Nanos(before)))
+	start := table.Key(prefix).Uint64(^uint64(limit))
 	if bytes.Compare(from, start) > 0 {
 		start = table.Key(from)
 	}
@@ -165,7 +169,7 @@ func Expirable(tx store.Tx, from Cursor, before time.Time) (ended []*Row, next C
 		if err != nil {
 			return nil, nil, err
 		}
-		if len(done) >= len(row.Endpoints) && !slices.ContainsFunc(done, func(d *Ended) bool { return d.At >= table.Nanos(before) }) {
+		if len(done) >= len(row.Endpoints) && !slices.ContainsFunc(done, func(d *Ended) bool { return d.At >= limit }) {
 			ended = append(ended, row)
 		}
 	}
