@@ -1132,7 +1132,7 @@ func (w *world) notifications(account string) (list []string) {
 		if err := json.Unmarshal(row.Payload, &to); err != nil || to.UserID != account {
 			return err
 		}
-		list = append(list, describe(row.Domain(account)))
+		list = append(list, describe(row.Domain()))
 		return nil
 	})
 	if err != nil {

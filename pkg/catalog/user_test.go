@@ -1,11 +1,14 @@
 package catalog_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/catalog/outbox"
+	"github.com/anchore/anchore-engine/pkg/store"
 )
 
 func TestAccounts(t *testing.T) {
@@ -173,6 +176,50 @@ func TestDeleteAccount(t *testing.T) {
 	// What happened before is still told.
 	if sent := w.sent("general"); len(sent) == 0 {
 		t.Error("nothing is delivered any more")
+	}
+}
+
+// TestNotificationsOfADeletedAccountNameIt: also those that an older engine wrote,
+// which did not keep the account's name.
+func TestNotificationsOfADeletedAccountNameIt(t *testing.T) {
+	for _, older := range []bool{false, true} {
+		w := newWorld(t)
+		w.account("alice", anchore.UserAccount)
+		w.add("alice", "alpine", "A")
+		w.look("alice", "alpine", "B")
+		w.told("alice")
+		if older {
+			w.forgetNames()
+		}
+		if err := w.SetAccountState(t.Context(), "alice", anchore.AccountDisabled); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.DeleteAccount(t.Context(), "alice"); err != nil {
+			t.Fatal(err)
+		}
+		w.account("robert", anchore.UserAccount)
+		short := func(d string) string { return d[:len("sha256:")+12] }
+		diff(t, "sent", []string{fmt.Sprintf("tag_update alice %s moved from %s to %s", alpine, short(digest("A")), short(digest("B")))}, w.sent("general"))
+	}
+}
+
+// forgetNames makes the notifications those of an engine that did not keep the names
+// of their accounts.
+func (w *world) forgetNames() {
+	w.t.Helper()
+	err := w.store.Update(w.t.Context(), func(tx store.Tx) error {
+		rows, err := outbox.Notifications.Scan(tx, store.Range{Limit: 10})
+		for _, row := range rows {
+			next := *row
+			next.Name = ""
+			if err := outbox.Notifications.Replace(tx, row, &next); err != nil {
+				return err
+			}
+		}
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
 	}
 }
 

@@ -12,6 +12,7 @@ package outbox
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -38,6 +39,7 @@ type Row struct {
 	Payload      []byte   `cbor:"8,keyasint"` // JSON
 	Created      int64    `cbor:"9,keyasint"`
 	Endpoints    []string `cbor:"10,keyasint,omitempty"` // where it is delivered, as routed when it was written
+	Name         string   `cbor:"11,keyasint,omitempty"` // the account's, which may be deleted before this is sent
 }
 
 const byID store.Bucket = "notification_id"
@@ -70,6 +72,7 @@ func Put(tx store.Tx, account uint32, causeID [16]byte, n anchore.Notification, 
 	row := &Row{
 		Account: account, Cause: causeID[:], Subscription: subscription, ID: n.ID, Type: string(n.Type), Key: n.Key,
 		Summary: n.Summary, Payload: n.Payload, Created: max(1, table.Nanos(n.CreatedAt)), Endpoints: distinct(endpoints),
+		Name: n.Account,
 	}
 	old, err := Notifications.Find(tx, Notifications.Key(row))
 	if err != nil || old != nil {
@@ -130,11 +133,23 @@ func Page(tx store.Tx, account uint32, after string, limit int) ([]*Row, error) 
 }
 
 // Domain returns the notification in the engine's words.
-func (r *Row) Domain(account string) anchore.Notification {
+func (r *Row) Domain() anchore.Notification {
 	return anchore.Notification{
-		ID: r.ID, Account: account, Type: anchore.SubscriptionType(r.Type), SubscriptionID: hex.EncodeToString(r.Subscription),
+		ID: r.ID, Account: r.account(), Type: anchore.SubscriptionType(r.Type), SubscriptionID: hex.EncodeToString(r.Subscription),
 		Key: r.Key, Summary: r.Summary, Payload: json.RawMessage(r.Payload), CreatedAt: table.Time(r.Created),
 	}
+}
+
+// account is the name of the account. Rows of older engines have it in the payload
+// alone.
+func (r *Row) account() string {
+	var payload struct {
+		UserID string `json:"userId"`
+	}
+	if r.Name == "" {
+		_ = json.Unmarshal(r.Payload, &payload) // this engine wrote it
+	}
+	return cmp.Or(r.Name, payload.UserID)
 }
 
 // Cursor is how far a sweep of the notifications has come; nil is the start.
