@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
@@ -103,6 +104,55 @@ func TestRegistryLife(t *testing.T) {
 	if _, err := w.UpdateRegistry(ctx, "alice", "docker.io", catalog.RegistryUpdate{}, nil); anchore.KindOf(err) != anchore.NotFound {
 		t.Errorf("updating what is absent: %v", err)
 	}
+}
+
+// TestUpdatesOfOneCredentialThatOverlap: what happens to the credential while a change
+// of it is tried out is not undone by the change.
+func TestUpdatesOfOneCredentialThatOverlap(t *testing.T) {
+	update := func(w *world, u catalog.RegistryUpdate, verify catalog.VerifyRegistry) error {
+		return second(w.UpdateRegistry(t.Context(), "admin", "quay.io", u, verify))
+	}
+	tests := map[string]struct {
+		meanwhile func(*world) error
+		kind      anchore.Kind
+		want      string
+	}{
+		"another password": {func(w *world) error {
+			return update(w, catalog.RegistryUpdate{Password: new(anchore.Secret("new"))}, nil)
+		}, anchore.Conflict, "u:new"},
+		"the same once more": {func(w *world) error {
+			return update(w, catalog.RegistryUpdate{}, nil)
+		}, anchore.Conflict, "u:old"},
+		"deleted": {func(w *world) error { return w.DeleteRegistry(t.Context(), "admin", "quay.io") }, anchore.NotFound, ""},
+		"deleted and added": {func(w *world) error {
+			if err := w.DeleteRegistry(t.Context(), "admin", "quay.io"); err != nil {
+				return err
+			}
+			return second(w.AddRegistry(t.Context(), anchore.Registry{Account: "admin", Name: "quay.io", User: "v", Password: "p"}, nil))
+		}, anchore.Conflict, "v:p"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // all of it at one instant
+				w := newWorld(t, sealed(t))
+				w.addRegistry(anchore.Registry{Account: "admin", Name: "quay.io", User: "u", Password: "old"})
+				err := update(w, catalog.RegistryUpdate{Title: new("Quay")}, func(context.Context, anchore.Registry) error { return test.meanwhile(w) })
+				if anchore.KindOf(err) != test.kind {
+					t.Errorf("UpdateRegistry = %v, want %v", err, test.kind)
+				}
+				diff(t, "the credential", test.want, w.credentialFor("admin", "quay.io/a"))
+			})
+		})
+	}
+	w := newWorld(t, sealed(t))
+	r := w.addRegistry(anchore.Registry{Account: "admin", Name: "quay.io", User: "u", Password: "old"})
+	err := update(w, catalog.RegistryUpdate{Password: new(anchore.Secret("new"))}, func(ctx context.Context, _ anchore.Registry) error {
+		return second(w.RegistryRefused(ctx, r, "the login is refused")) // this is no change of it
+	})
+	if err != nil {
+		t.Errorf("UpdateRegistry of a login that is refused meanwhile: %v", err)
+	}
+	diff(t, "the credential", "u:new", w.credentialFor("admin", "quay.io/a"))
 }
 
 func TestRegistryRefusals(t *testing.T) {

@@ -102,11 +102,11 @@ type Update struct {
 
 // UpdateRegistry changes the account's credential of that name, at once for
 // everything that asks the registry. Errors: as of AddRegistry, but NotFound if
-// there is none, Conflict for another name in u, and Forbidden if the password is to
-// stay and cannot be decrypted.
+// there is none, Conflict for another name in u, or if it was changed while verify
+// tried it out, and Forbidden if the password is to stay and cannot be decrypted.
 func (k *Keyring) UpdateRegistry(ctx context.Context, name, what string, u Update, verify Verify) (stored anchore.Registry, err error) {
 	const op = "catalog.UpdateRegistry"
-	r, err := k.toUpdate(ctx, name, what, u)
+	seen, r, err := k.toUpdate(ctx, name, what, u)
 	if anchore.KindOf(err) == anchore.NotFound {
 		return stored, anchore.E(anchore.NotFound, op, "could not find existing registry to update: %s", what)
 	}
@@ -142,6 +142,9 @@ func (k *Keyring) UpdateRegistry(ctx context.Context, name, what string, u Updat
 		if old == nil {
 			return anchore.E(anchore.NotFound, op, "could not find existing registry to update: %s", what)
 		}
+		if !old.SameAs(seen) {
+			return anchore.E(anchore.Conflict, op, "the credential for registry %s was changed by somebody else while this change was tried out; look at it with anchore-cli registry get %s, then update it again", r.Name, r.Name)
+		}
 		row, err := k.sealedRegistry(acct.No, r)
 		if err != nil {
 			return err
@@ -153,17 +156,18 @@ func (k *Keyring) UpdateRegistry(ctx context.Context, name, what string, u Updat
 	return stored, err
 }
 
-// toUpdate is the credential that u changes, with the password if that stays: one
-// that is replaced need not open.
-func (k *Keyring) toUpdate(ctx context.Context, name, what string, u Update) (anchore.Registry, error) {
-	row, err := k.row(ctx, name, what)
+// toUpdate is the credential that u changes, as it is stored, and in the engine's
+// words, with the password if that stays: one that is replaced need not open.
+func (k *Keyring) toUpdate(ctx context.Context, name, what string, u Update) (row *registry.Row, r anchore.Registry, err error) {
+	row, err = k.row(ctx, name, what)
 	switch {
 	case err != nil:
-		return anchore.Registry{}, err
+		return nil, r, err
 	case u.Password != nil:
-		return row.Domain(name), nil
+		return row, row.Domain(name), nil
 	}
-	return k.openRegistry(name, row)
+	r, err = k.openRegistry(name, row)
+	return row, r, err
 }
 
 func set[T any](field, to *T) {
