@@ -90,6 +90,9 @@ func (w *Workers) fetch(ctx context.Context, job catalog.Job, work string) (layo
 		if ctx.Err() != nil {
 			return "", "", anchore.E(anchore.Unavailable, "analyze.fetch", "the analysis was stopped").Because(err)
 		}
+		if errors.Is(err, catalog.ErrNoAccount) {
+			continue // deleted meanwhile, which says nothing of the image
+		}
 		if kind := anchore.KindOf(err); kind == anchore.Unauthorized || kind == anchore.Forbidden {
 			if err := w.cfg.Catalog.RefuseSource(ctx, job, source.Account, reason(err)); err != nil {
 				return "", "", err

@@ -125,6 +125,12 @@ func (w *world) add(account, tag string) string {
 	if err != nil && anchore.KindOf(err) != anchore.Conflict {
 		w.t.Fatal(err)
 	}
+	return w.see(account, tag)
+}
+
+// see adds the image to an account that there is.
+func (w *world) see(account, tag string) string {
+	w.t.Helper()
 	ref, err := anchore.ParseReference(tag)
 	if err != nil {
 		w.t.Fatal(err)
@@ -287,6 +293,63 @@ func TestRefusedAccount(t *testing.T) {
 		w.expect("b", digest, anchore.Analyzed, "")
 		stop()
 	})
+}
+
+// remove deletes an account.
+func (w *world) remove(account string) {
+	w.t.Helper()
+	if err := errors.Join(w.SetAccountState(w.t.Context(), account, anchore.AccountDisabled), w.DeleteAccount(w.t.Context(), account)); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// TestAccountIsDeletedWhileItsCredentialsAreTried: what is said of it then is not
+// said of the image.
+func TestAccountIsDeletedWhileItsCredentialsAreTried(t *testing.T) {
+	refused, absent := anchore.E(anchore.Unauthorized, "oci.Fetch", "no"), anchore.E(anchore.NotFound, "oci.Fetch", "gone")
+	tests := map[string]struct {
+		gone func(*world) error // what the fetch with the deleted account's credentials says
+		errs map[string]error   // by account: what the others' say
+		late bool               // the other one comes after the job was claimed
+		want anchore.AnalysisStatus
+		says string
+	}{
+		"refused":                 {func(*world) error { return refused }, nil, false, anchore.Analyzed, ""},
+		"no account":              {missing, nil, false, anchore.Analyzed, ""},
+		"no account, not there":   {missing, map[string]error{"other": absent}, false, anchore.AnalysisFailed, "gone"},
+		"no account, refused too": {missing, map[string]error{"other": refused}, false, anchore.AnalysisFailed, "no"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				digest := w.add("team", "registry.test/app:1")
+				if !test.late {
+					w.add("other", "registry.test/app:1")
+				}
+				w.fetch = func(_ context.Context, account string, _ anchore.Reference) error {
+					if account != "team" {
+						return test.errs[account]
+					}
+					if test.late {
+						w.add("other", "registry.test/app:1")
+					}
+					w.remove("team")
+					return test.gone(w)
+				}
+				stop := w.run()
+				synctest.Wait()
+				w.expect("other", digest, test.want, test.says)
+				stop()
+			})
+		})
+	}
+}
+
+// missing is what a fetch says that begins after the account is gone.
+func missing(w *world) error {
+	_, _, err := w.RegistryFor(w.t.Context(), "team", anchore.Reference{Registry: "registry.test"})
+	return err
 }
 
 func TestFetchFails(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog/account"
 	"github.com/anchore/anchore-engine/pkg/catalog/analysis"
 	"github.com/anchore/anchore-engine/pkg/catalog/announce"
 	"github.com/anchore/anchore-engine/pkg/catalog/archive"
@@ -44,6 +45,10 @@ type (
 // ErrStoreFailing is in the chain of each error that says that the engine's own store
 // cannot serve, and not whom the engine asks.
 var ErrStoreFailing = store.ErrFailing
+
+// ErrNoAccount is in the chain of each error that says that there is no account of a
+// name: it was deleted, or never was.
+var ErrNoAccount = account.ErrNone
 
 // MaxClaim is how many deliveries one claim gives at most.
 const MaxClaim = delivery.MaxClaim

@@ -529,6 +529,36 @@ func TestRefusedAccountFailsAlone(t *testing.T) {
 	}
 }
 
+// TestRefusalOfADeletedAccount: the account goes while its credentials are tried.
+// That is no matter of the others', nor of a new account that has its name.
+func TestRefusalOfADeletedAccount(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		w := newWorld(t)
+		w.account("dev", anchore.UserAccount)
+		w.add("admin", "alpine", "A")
+		w.add("dev", "alpine", "A")
+		job, _ := w.claim()
+		if err := w.SetAccountState(t.Context(), "dev", anchore.AccountDisabled); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.DeleteAccount(t.Context(), "dev"); err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		if again {
+			w.account("dev", anchore.UserAccount)
+			w.add("dev", "alpine", "A")
+			want = []string{"analysis_update " + alpine + " A analyzing→analyzed"}
+		}
+		if err := w.RefuseSource(t.Context(), job, "dev", "the registry refused the credentials"); err != nil {
+			t.Errorf("RefuseSource of a deleted account: %v", err)
+		}
+		w.finish(job)
+		diff(t, "notifications of admin", 1, len(w.told("admin")))
+		diff(t, "notifications of the new dev", want, w.told("dev"))
+	}
+}
+
 func TestLeases(t *testing.T) {
 	w := newWorld(t)
 	w.add("admin", "alpine", "A")

@@ -4,6 +4,8 @@ package analysis
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -48,6 +50,8 @@ type Job struct {
 type Source struct {
 	Account string
 	Ref     anchore.Reference
+
+	no uint32 // of the account
 }
 
 // Result is what a finished analysis hands in.
@@ -113,7 +117,7 @@ func (q *Analyses) sources(ctx context.Context, analysis string) (sources []Sour
 				return err
 			}
 			if acct != nil {
-				sources = append(sources, Source{Account: acct.Name, Ref: ref})
+				sources = append(sources, Source{Account: acct.Name, Ref: ref, no: acct.No})
 			}
 		}
 		return nil
@@ -191,22 +195,25 @@ func (q *Analyses) endAnalysis(ctx context.Context, j Job, state work.State, out
 	return err
 }
 
-// RefuseSource records that the account's credentials do not give it the image:
-// its record alone fails, for others the analysis goes on. Errors: Conflict.
+// RefuseSource records that the credentials of the job's source do not give it the
+// image: its record alone fails, for others the analysis goes on. There is nothing to
+// record if the account was deleted meanwhile, whoever has its name now. Errors:
+// Conflict.
 func (q *Analyses) RefuseSource(ctx context.Context, j Job, name, reason string) error {
 	st, err := q.store.Stamp()
 	if err != nil {
 		return err
 	}
+	i := slices.IndexFunc(j.Sources, func(s Source) bool { return s.Account == name })
+	if i < 0 {
+		return fmt.Errorf("catalog.RefuseSource: %q is no source of analysis %s", name, j.Analysis)
+	}
+	no := j.Sources[i].no
 	err = q.held(ctx, j, func(tx store.Tx, row, _ *work.Row) error {
-		acct, err := account.ByName(tx, name)
-		if err != nil {
+		if err := work.Sources.Delete(tx, &work.SourceRow{Analysis: row.ID, Account: no}); err != nil {
 			return err
 		}
-		if err := work.Sources.Delete(tx, &work.SourceRow{Analysis: row.ID, Account: acct.No}); err != nil {
-			return err
-		}
-		img, err := image.Find(tx, acct.No, row.Digest)
+		img, err := image.Find(tx, no, row.Digest)
 		if err != nil || img == nil || img.Analysis != row.ID {
 			return err
 		}
@@ -217,7 +224,7 @@ func (q *Analyses) RefuseSource(ctx context.Context, j Job, name, reason string)
 		}
 		id := cause.NewID(st.Nanos, st.Random)
 		return cause.Table.Insert(tx, &cause.Row{
-			ID: id[:], Kind: cause.Refused, At: table.Nanos(st.Now), Account: acct.No, Analysis: row.ID, After: row.Digest,
+			ID: id[:], Kind: cause.Refused, At: table.Nanos(st.Now), Account: no, Analysis: row.ID, After: row.Digest,
 			Failed: true, Reason: reason, Why: "analysis",
 		})
 	})
