@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -316,6 +317,8 @@ func TestAccountIsDeletedWhileItsCredentialsAreTried(t *testing.T) {
 	}{
 		"refused":                 {func(*world) error { return refused }, nil, false, anchore.Analyzed, ""},
 		"no account":              {missing, nil, false, anchore.Analyzed, ""},
+		"refused, other late":     {func(*world) error { return refused }, nil, true, anchore.Analyzed, ""},
+		"no account, other late":  {missing, nil, true, anchore.Analyzed, ""},
 		"no account, not there":   {missing, map[string]error{"other": absent}, false, anchore.AnalysisFailed, "gone"},
 		"no account, refused too": {missing, map[string]error{"other": refused}, false, anchore.AnalysisFailed, "no"},
 	}
@@ -350,6 +353,61 @@ func TestAccountIsDeletedWhileItsCredentialsAreTried(t *testing.T) {
 func missing(w *world) error {
 	_, _, err := w.RegistryFor(w.t.Context(), "team", anchore.Reference{Registry: "registry.test"})
 	return err
+}
+
+// TestManyAccountsAreRefused: a job carries the first accounts, and the others are
+// tried after them.
+func TestManyAccountsAreRefused(t *testing.T) {
+	const many = 120
+	team := func(i int) string { return fmt.Sprintf("team-%03d", i) }
+	tests := map[string]struct {
+		refused func(i int) bool
+		others  error // what the registry says to those that are not refused
+		want    anchore.AnalysisStatus
+		says    string
+	}{
+		"but the last":           {func(i int) bool { return i < many-1 }, nil, anchore.Analyzed, ""},
+		"all":                    {func(int) bool { return true }, nil, anchore.AnalysisFailed, "no"},
+		"and it is not there":    {func(i int) bool { return i < many-1 }, anchore.E(anchore.NotFound, "oci.Fetch", "gone"), anchore.AnalysisFailed, "gone"},
+		"and some have it not":   {func(i int) bool { return i%10 != 0 }, anchore.E(anchore.NotFound, "oci.Fetch", "gone"), anchore.AnalysisFailed, "gone"},
+		"and the registry rests": {func(i int) bool { return i < many-1 }, anchore.E(anchore.Unavailable, "oci.Fetch", "down"), anchore.NotAnalyzed, "down"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				digest := ""
+				for i := range many {
+					if _, err := w.AddAccount(t.Context(), team(i), ""); err != nil {
+						t.Fatal(err)
+					}
+					digest = w.see(team(i), "registry.test/app:1")
+				}
+				w.fetch = func(_ context.Context, account string, _ anchore.Reference) error {
+					i, err := strconv.Atoi(strings.TrimPrefix(account, "team-"))
+					if err == nil && test.refused(i) {
+						return anchore.E(anchore.Unauthorized, "oci.Fetch", "no")
+					}
+					return errors.Join(err, test.others)
+				}
+				stop := w.run()
+				synctest.Wait()
+				for i := range many {
+					want, says := test.want, test.says
+					if test.refused(i) {
+						want, says = anchore.AnalysisFailed, "no"
+					}
+					w.expect(team(i), digest, want, says)
+				}
+				w.mu.Lock()
+				if got := len(w.fetched); got > 2*many {
+					t.Errorf("the registry was asked %d times for %d accounts", got, many)
+				}
+				w.mu.Unlock()
+				stop()
+			})
+		})
+	}
 }
 
 func TestFetchFails(t *testing.T) {

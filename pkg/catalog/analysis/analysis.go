@@ -180,19 +180,61 @@ func (q *Analyses) endAnalysis(ctx context.Context, j Job, state work.State, out
 	if err != nil {
 		return err
 	}
-	err = q.held(ctx, j, func(tx store.Tx, row, next *work.Row) error {
+	err = q.held(ctx, j, func(tx store.Tx, _, next *work.Row) error {
 		next.End(state, st.Now)
 		outcome(next)
-		id := cause.NewID(st.Nanos, st.Random)
-		return cause.Table.Insert(tx, &cause.Row{
-			ID: id[:], Kind: cause.Analysis, At: table.Nanos(st.Now), Analysis: row.ID, After: row.Digest,
-			Failed: next.State == work.Failed, Reason: next.Reason, Why: "analysis",
-		})
+		return tellEnd(tx, st, next)
 	})
 	if err == nil {
 		q.causes.Wake()
 	}
 	return err
+}
+
+// tellEnd writes the cause of what is told of an analysis that ended.
+func tellEnd(tx store.Tx, st change.Stamp, ended *work.Row) error {
+	id := cause.NewID(st.Nanos, st.Random)
+	return cause.Table.Insert(tx, &cause.Row{
+		ID: id[:], Kind: cause.Analysis, At: table.Nanos(st.Now), Analysis: ended.ID, After: ended.Digest,
+		Failed: ended.State == work.Failed, Reason: ended.Reason, Why: "analysis",
+	})
+}
+
+// FailSources records that none of the job's sources gives the image, some of which
+// were refused, or deleted. If accounts are attached that the job does not name, the
+// analysis is due at once, so that the next job tries them: again is true. Else it
+// fails with the reason, as FailAnalysis does. Errors: Conflict.
+func (q *Analyses) FailSources(ctx context.Context, j Job, reason string) (again bool, err error) {
+	st, err := q.store.Stamp()
+	if err != nil {
+		return false, err
+	}
+	err = q.held(ctx, j, func(tx store.Tx, _, next *work.Row) (err error) {
+		if again, err = hasOthers(tx, j); err != nil {
+			return err
+		}
+		if again {
+			putBack(next, st.Now, "")
+			return nil
+		}
+		next.End(work.Failed, st.Now)
+		next.Reason = reason
+		return tellEnd(tx, st, next)
+	})
+	if err != nil {
+		return false, err
+	}
+	q.ready.Wake()
+	q.causes.Wake()
+	return again, nil
+}
+
+// hasOthers reports whether accounts are attached that the job does not name.
+func hasOthers(tx store.Tx, j Job) (bool, error) {
+	rows, err := work.Sources.Scan(tx, store.Range{Prefix: work.SourcePrefix(j.Analysis), Limit: len(j.Sources) + 1})
+	return slices.ContainsFunc(rows, func(row *work.SourceRow) bool {
+		return !slices.ContainsFunc(j.Sources, func(s Source) bool { return s.no == row.Account })
+	}), err
 }
 
 // RefuseSource records that the credentials of the job's source do not give it the
@@ -248,15 +290,20 @@ func (q *Analyses) ReleaseAnalysis(ctx context.Context, j Job) error {
 
 func (q *Analyses) requeue(ctx context.Context, j Job, due time.Time, reason string) error {
 	err := q.held(ctx, j, func(_ store.Tx, _, next *work.Row) error {
-		next.State, next.Reason, next.Due = work.Queued, reason, table.Nanos(due)
-		next.Attempt--
-		next.Begun = false
+		putBack(next, due, reason)
 		return nil
 	})
 	if err == nil {
 		q.ready.Wake()
 	}
 	return err
+}
+
+// putBack makes an analysis wait as if the attempt had not been.
+func putBack(next *work.Row, due time.Time, reason string) {
+	next.State, next.Reason, next.Due = work.Queued, reason, table.Nanos(due)
+	next.Attempt--
+	next.Begun = false
 }
 
 // QueueLength counts the analyses that wait or run, up to store.MaxPage, and
