@@ -38,12 +38,17 @@ type counting struct {
 	writes atomic.Int64
 	left   atomic.Int64 // transactions until the store fails, 0 for never
 	wrote  func()       // called after each transaction that wrote; nil for nothing
+	next   func()       // called once, before the next transaction that may write
 }
 
 // failAfter lets n more transactions through, and no other; 0 lets all through.
 func (c *counting) failAfter(n int64) { c.left.Store(n) }
 
 func (c *counting) Update(ctx context.Context, fn func(store.Tx) error) error {
+	if next := c.next; next != nil {
+		c.next = nil
+		next()
+	}
 	if left := c.left.Load(); left == 1 {
 		return errors.New("the store fails, as it was asked to")
 	} else if left > 1 {
@@ -936,6 +941,89 @@ func TestDeletingImages(t *testing.T) {
 	if err := w.DeleteImage(t.Context(), "admin", digest("B"), true); anchore.KindOf(err) != anchore.NotFound {
 		t.Errorf("deleting it again = %v, want not found", err)
 	}
+}
+
+// TestDeletionAndWhatForbidsIt: what happens after the deletion was asked for and
+// before it is recorded forbids it too.
+func TestDeletionAndWhatForbidsIt(t *testing.T) {
+	for name, meanwhile := range map[string]func(*world){
+		"the subscription is activated": func(w *world) { w.activate("admin", "alpine", anchore.TagUpdate, true) },
+		"the last of many is":           func(w *world) { w.activate("admin", "alpine:11", anchore.TagUpdate, true) },
+		"the analysis begins":           func(w *world) { w.claim() },
+		"it is added again":             func(w *world) { w.add("admin", "debian", "A") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, func(c *catalog.Config) { c.Subscriptions = map[anchore.SubscriptionType]bool{anchore.TagUpdate: true} })
+			for _, tag := range append([]string{"alpine"}, tags("alpine", 11)...) {
+				w.saw("admin", tag, "A", &catalog.Addition{})
+			}
+			w.store.next = func() { meanwhile(w) }
+			if err := w.DeleteImage(t.Context(), "admin", digest("A"), false); anchore.KindOf(err) != anchore.Conflict {
+				t.Errorf("DeleteImage = %v, want conflict", err)
+			}
+			if img := w.image("admin", "A"); img.State != anchore.ImageActive {
+				t.Errorf("the image is %s, want active", img.State)
+			}
+			if err := w.DeleteImage(t.Context(), "admin", digest("A"), true); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestDeletionOfARefusedImage: its analysis goes with the last account that has it.
+func TestDeletionOfARefusedImage(t *testing.T) {
+	w := newWorld(t)
+	w.account("dev", anchore.UserAccount)
+	for _, name := range []string{"admin", "dev"} {
+		w.add(name, "alpine", "A")
+	}
+	job, _ := w.claim()
+	for _, name := range []string{"admin", "dev"} {
+		if err := w.RefuseSource(t.Context(), job, name, "the registry refused the credentials"); err != nil {
+			t.Fatal(err)
+		}
+		w.activate(name, "alpine", anchore.TagUpdate, false)
+		w.activate(name, "alpine", anchore.AnalysisUpdate, false)
+	}
+	for _, name := range []string{"admin", "dev"} {
+		if err := w.DeleteImage(t.Context(), name, digest("A"), false); err != nil {
+			t.Errorf("DeleteImage of %s: %v", name, err)
+		}
+	}
+}
+
+// TestDeletionOfAnImageWithManyTags stays in the limit of a transaction, which the
+// store refuses to exceed, and sees each of the tags.
+func TestDeletionOfAnImageWithManyTags(t *testing.T) {
+	w := newWorld(t)
+	names := tags("alpine", 60)
+	for _, tag := range names {
+		w.saw("admin", tag, "A", &catalog.Addition{})
+		w.activate("admin", tag, anchore.AnalysisUpdate, false)
+	}
+	w.analyze()
+	for _, tag := range []string{names[0], names[59]} {
+		w.activate("admin", tag, anchore.TagUpdate, true)
+		if err := w.DeleteImage(t.Context(), "admin", digest("A"), false); anchore.KindOf(err) != anchore.Conflict {
+			t.Errorf("DeleteImage while %s is watched = %v, want conflict", tag, err)
+		}
+		w.activate("admin", tag, anchore.TagUpdate, false)
+	}
+	if err := w.DeleteImage(t.Context(), "admin", digest("A"), false); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.Image(t.Context(), "admin", digest("A")); anchore.KindOf(err) != anchore.NotFound {
+		t.Errorf("Image = %v, want not found", err)
+	}
+}
+
+// tags are the tags 1 to n of a repository.
+func tags(repository string, n int) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprintf("%s:%d", repository, i+1))
+	}
+	return list
 }
 
 func TestReports(t *testing.T) {

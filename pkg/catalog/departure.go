@@ -154,7 +154,13 @@ func (c *Catalog) purgeUsers(ctx context.Context, no uint32) error {
 	})
 	for _, u := range users {
 		if err == nil {
-			err = c.store.Update(ctx, func(tx store.Tx) error { return account.Users.Delete(tx, u) })
+			err = c.store.Update(ctx, func(tx store.Tx) error {
+				row, err := account.User(tx, u.Name)
+				if err != nil || row == nil || row.Account != no {
+					return err // gone, and maybe another account's by now
+				}
+				return account.Users.Delete(tx, row)
+			})
 		}
 	}
 	return err

@@ -186,6 +186,35 @@ func TestDeleteAccount(t *testing.T) {
 	}
 }
 
+// TestDeletionSparesTheUserOfAnotherAccount: a user of the account goes, and another
+// account gets one of that name, while the account is deleted.
+func TestDeletionSparesTheUserOfAnotherAccount(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"alice", "robert"} {
+		w.account(name, anchore.UserAccount)
+	}
+	if err := w.SetAccountState(t.Context(), "alice", anchore.AccountDisabled); err != nil {
+		t.Fatal(err)
+	}
+	w.store.wrote = func() { // the account is marked; its users were read when the next one begins
+		w.store.wrote = nil
+		w.store.next = func() {
+			if err := w.DeleteUser(t.Context(), "alice", "alice"); err != nil {
+				t.Error(err)
+			}
+			if _, err := w.AddUser(t.Context(), "robert", "alice", "password"); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if err := w.DeleteAccount(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if u, err := w.User(t.Context(), "alice"); err != nil || u.Account != "robert" {
+		t.Errorf("User(alice) is of %q, %v; want of robert", u.Account, err)
+	}
+}
+
 // TestNotificationsOfADeletedAccountNameIt: also those that an older engine wrote,
 // which did not keep the account's name.
 func TestNotificationsOfADeletedAccountNameIt(t *testing.T) {
