@@ -75,9 +75,11 @@ func (w *Workers) carryOut(ctx context.Context, job catalog.Job) (catalog.Analys
 // fetch tries the job's sources one after the other, and returns the layout and
 // the image's name. An account whose credentials are refused is told so and no
 // longer waits. If all sources fail, the error is the most hopeful one: a limit
-// that passes, then something to try again, then that the image is not there.
+// that passes, then something to try again, then that the image is not there, then a
+// refusal. It is a sourcesError if a later job may have other sources instead.
 func (w *Workers) fetch(ctx context.Context, job catalog.Job, work string) (layout, name string, err error) {
 	worst := anchore.E(anchore.NotFound, "analyze.fetch", "no account is left that may pull the image")
+	fewer := false // sources than the job has
 	for i, source := range job.Sources {
 		ref := source.Ref
 		ref.Digest = job.Digest
@@ -90,15 +92,30 @@ func (w *Workers) fetch(ctx context.Context, job catalog.Job, work string) (layo
 		if ctx.Err() != nil {
 			return "", "", anchore.E(anchore.Unavailable, "analyze.fetch", "the analysis was stopped").Because(err)
 		}
+		if errors.Is(err, catalog.ErrNoAccount) {
+			fewer = true
+			continue // deleted meanwhile, which says nothing of the image
+		}
 		if kind := anchore.KindOf(err); kind == anchore.Unauthorized || kind == anchore.Forbidden {
 			if err := w.cfg.Catalog.RefuseSource(ctx, job, source.Account, reason(err)); err != nil {
 				return "", "", err
 			}
+			fewer = true
 		}
 		worst = hopeful(worst, err)
 	}
+	if fewer && hope(worst.Kind) <= 0 {
+		return "", "", sourcesError{worst}
+	}
 	return "", "", worst
 }
+
+// sourcesError says that none of a job's sources gives the image, and that not all of
+// them are sources any more: there is room for other accounts that wait for it.
+type sourcesError struct{ why *anchore.Error }
+
+func (e sourcesError) Error() string { return e.why.Error() }
+func (e sourcesError) Unwrap() error { return e.why }
 
 // hopeful returns the one of two failures that is likelier to pass; of two limits,
 // the one that passes sooner.
@@ -108,7 +125,7 @@ func hopeful(old *anchore.Error, err error) *anchore.Error {
 	switch a, b := hope(old.Kind), hope(next.Kind); {
 	case b > a, b == a && next.Kind == anchore.Limited && next.After < old.After:
 		return next
-	case b == a && old.Err == nil: // the first real one explains more than that none is left
+	case old.Err == nil: // the first real one explains more than that none is left
 		return next
 	}
 	return old
@@ -120,12 +137,18 @@ func hope(k anchore.Kind) int {
 		return 2
 	case anchore.Unavailable, anchore.Internal:
 		return 1
+	case anchore.Unauthorized, anchore.Forbidden:
+		return -1 // those who are left have another reason
 	}
 	return 0
 }
 
 // settle tells the catalog of a failure: back into the queue, or the end.
 func (w *Workers) settle(ctx context.Context, log *slog.Logger, job catalog.Job, err error) (outcome string, _ error) {
+	end := func(why string) (again bool, err error) { return false, w.cfg.Catalog.FailAnalysis(ctx, job, why) }
+	if all := (sourcesError{}); errors.As(err, &all) {
+		err, end = all.why, func(why string) (bool, error) { return w.cfg.Catalog.FailSources(ctx, job, why) }
+	}
 	why := reason(err)
 	said := []any{"reason", why}
 	if more := cause(err); more != "" {
@@ -139,9 +162,14 @@ func (w *Workers) settle(ctx context.Context, log *slog.Logger, job catalog.Job,
 		}
 		return postponed, w.cfg.Catalog.PostponeAnalysis(ctx, job, time.Now().Add(wait), why)
 	}
+	again, err = end(why)
+	if again {
+		log.Info("analysis released, to be tried with the credentials of other accounts", said...)
+		return released, err
+	}
 	log.Warn("analysis failed", said...)
 	w.forget(job)
-	return failed, w.cfg.Catalog.FailAnalysis(ctx, job, why)
+	return failed, err
 }
 
 // next decides whether a failed job is tried again, and after how long. A limit

@@ -11,7 +11,7 @@ const (
 	analyzed  = "analyzed"
 	failed    = "failed"    // the image cannot be analyzed
 	postponed = "postponed" // to be tried again later
-	released  = "released"  // given back at a shutdown
+	released  = "released"  // given back at a shutdown, or to be tried for other accounts
 	lost      = "lost"      // the lease went to another worker
 )
 

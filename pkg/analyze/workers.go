@@ -33,6 +33,7 @@ type outcome interface {
 	FinishAnalysis(ctx context.Context, j catalog.Job, r catalog.AnalysisResult) error
 	FailAnalysis(ctx context.Context, j catalog.Job, reason string) error
 	RefuseSource(ctx context.Context, j catalog.Job, account, reason string) error
+	FailSources(ctx context.Context, j catalog.Job, reason string) (again bool, err error)
 	PostponeAnalysis(ctx context.Context, j catalog.Job, until time.Time, reason string) error
 	ReleaseAnalysis(ctx context.Context, j catalog.Job) error
 }

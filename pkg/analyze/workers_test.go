@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -125,6 +126,12 @@ func (w *world) add(account, tag string) string {
 	if err != nil && anchore.KindOf(err) != anchore.Conflict {
 		w.t.Fatal(err)
 	}
+	return w.see(account, tag)
+}
+
+// see adds the image to an account that there is.
+func (w *world) see(account, tag string) string {
+	w.t.Helper()
 	ref, err := anchore.ParseReference(tag)
 	if err != nil {
 		w.t.Fatal(err)
@@ -287,6 +294,120 @@ func TestRefusedAccount(t *testing.T) {
 		w.expect("b", digest, anchore.Analyzed, "")
 		stop()
 	})
+}
+
+// remove deletes an account.
+func (w *world) remove(account string) {
+	w.t.Helper()
+	if err := errors.Join(w.SetAccountState(w.t.Context(), account, anchore.AccountDisabled), w.DeleteAccount(w.t.Context(), account)); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// TestAccountIsDeletedWhileItsCredentialsAreTried: what is said of it then is not
+// said of the image.
+func TestAccountIsDeletedWhileItsCredentialsAreTried(t *testing.T) {
+	refused, absent := anchore.E(anchore.Unauthorized, "oci.Fetch", "no"), anchore.E(anchore.NotFound, "oci.Fetch", "gone")
+	tests := map[string]struct {
+		gone func(*world) error // what the fetch with the deleted account's credentials says
+		errs map[string]error   // by account: what the others' say
+		late bool               // the other one comes after the job was claimed
+		want anchore.AnalysisStatus
+		says string
+	}{
+		"refused":                 {func(*world) error { return refused }, nil, false, anchore.Analyzed, ""},
+		"no account":              {missing, nil, false, anchore.Analyzed, ""},
+		"refused, other late":     {func(*world) error { return refused }, nil, true, anchore.Analyzed, ""},
+		"no account, other late":  {missing, nil, true, anchore.Analyzed, ""},
+		"no account, not there":   {missing, map[string]error{"other": absent}, false, anchore.AnalysisFailed, "gone"},
+		"no account, refused too": {missing, map[string]error{"other": refused}, false, anchore.AnalysisFailed, "no"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				digest := w.add("team", "registry.test/app:1")
+				if !test.late {
+					w.add("other", "registry.test/app:1")
+				}
+				w.fetch = func(_ context.Context, account string, _ anchore.Reference) error {
+					if account != "team" {
+						return test.errs[account]
+					}
+					if test.late {
+						w.add("other", "registry.test/app:1")
+					}
+					w.remove("team")
+					return test.gone(w)
+				}
+				stop := w.run()
+				synctest.Wait()
+				w.expect("other", digest, test.want, test.says)
+				stop()
+			})
+		})
+	}
+}
+
+// missing is what a fetch says that begins after the account is gone.
+func missing(w *world) error {
+	_, _, err := w.RegistryFor(w.t.Context(), "team", anchore.Reference{Registry: "registry.test"})
+	return err
+}
+
+// TestManyAccountsAreRefused: a job carries the first accounts, and the others are
+// tried after them.
+func TestManyAccountsAreRefused(t *testing.T) {
+	const many = 120
+	team := func(i int) string { return fmt.Sprintf("team-%03d", i) }
+	tests := map[string]struct {
+		refused func(i int) bool
+		others  error // what the registry says to those that are not refused
+		want    anchore.AnalysisStatus
+		says    string
+	}{
+		"but the last":           {func(i int) bool { return i < many-1 }, nil, anchore.Analyzed, ""},
+		"all":                    {func(int) bool { return true }, nil, anchore.AnalysisFailed, "no"},
+		"and it is not there":    {func(i int) bool { return i < many-1 }, anchore.E(anchore.NotFound, "oci.Fetch", "gone"), anchore.AnalysisFailed, "gone"},
+		"and some have it not":   {func(i int) bool { return i%10 != 0 }, anchore.E(anchore.NotFound, "oci.Fetch", "gone"), anchore.AnalysisFailed, "gone"},
+		"and the registry rests": {func(i int) bool { return i < many-1 }, anchore.E(anchore.Unavailable, "oci.Fetch", "down"), anchore.NotAnalyzed, "down"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				digest := ""
+				for i := range many {
+					if _, err := w.AddAccount(t.Context(), team(i), ""); err != nil {
+						t.Fatal(err)
+					}
+					digest = w.see(team(i), "registry.test/app:1")
+				}
+				w.fetch = func(_ context.Context, account string, _ anchore.Reference) error {
+					i, err := strconv.Atoi(strings.TrimPrefix(account, "team-"))
+					if err == nil && test.refused(i) {
+						return anchore.E(anchore.Unauthorized, "oci.Fetch", "no")
+					}
+					return errors.Join(err, test.others)
+				}
+				stop := w.run()
+				synctest.Wait()
+				for i := range many {
+					want, says := test.want, test.says
+					if test.refused(i) {
+						want, says = anchore.AnalysisFailed, "no"
+					}
+					w.expect(team(i), digest, want, says)
+				}
+				w.mu.Lock()
+				if got := len(w.fetched); got > 2*many {
+					t.Errorf("the registry was asked %d times for %d accounts", got, many)
+				}
+				w.mu.Unlock()
+				stop()
+			})
+		})
+	}
 }
 
 func TestFetchFails(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -172,8 +173,10 @@ func TestExpireEvents(t *testing.T) {
 	}
 	w.raise(anchore.Event{Account: "alice", Type: anchore.EventTagDeleted, Level: anchore.Failure, Message: "gone"})
 	before := w.store.writes.Load()
-	if n, err := w.ExpireEvents(t.Context(), time.Hour); n != 0 || err != nil {
-		t.Errorf("ExpireEvents(an hour) = %d, %v; want none", n, err)
+	for _, keep := range []time.Duration{time.Hour, 36500 * 24 * time.Hour, math.MaxInt64} {
+		if n, err := w.ExpireEvents(t.Context(), keep); n != 0 || err != nil {
+			t.Errorf("ExpireEvents(%v) = %d, %v; want none", keep, n, err)
+		}
 	}
 	if got := w.store.writes.Load(); got != before {
 		t.Errorf("expiring nothing made %d writes", got-before)

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog/account"
 	"github.com/anchore/anchore-engine/pkg/catalog/analysis"
 	"github.com/anchore/anchore-engine/pkg/catalog/announce"
 	"github.com/anchore/anchore-engine/pkg/catalog/archive"
@@ -44,6 +45,10 @@ type (
 // ErrStoreFailing is in the chain of each error that says that the engine's own store
 // cannot serve, and not whom the engine asks.
 var ErrStoreFailing = store.ErrFailing
+
+// ErrNoAccount is in the chain of each error that says that there is no account of a
+// name: it was deleted, or never was.
+var ErrNoAccount = account.ErrNone
 
 // MaxClaim is how many deliveries one claim gives at most.
 const MaxClaim = delivery.MaxClaim
@@ -103,6 +108,7 @@ type Catalog struct {
 	defaults       map[anchore.SubscriptionType]bool
 	notifyRebuilds bool
 	recorder       *eventlog.Recorder
+	passwords      *credential.Copy
 
 	subscriptionsChanged change.Hint
 	analysisReady        change.Hint
@@ -136,12 +142,12 @@ func New(cfg Config) (*Catalog, error) {
 		recorder: eventlog.NewRecorder(eventlog.Config{
 			Endpoints: cfg.Endpoints, EventLog: cfg.EventLog, HostID: cfg.HostID, BaseURL: cfg.BaseURL,
 		}),
+		passwords:            &credential.Copy{},
 		subscriptionsChanged: change.NewHint(), analysisReady: change.NewHint(), causesReady: change.NewHint(), deliveryReady: change.NewHint(),
 	}
-	passwords := &credential.Copy{}
 	c.Log = eventlog.New(c.store, c.recorder, c.deliveryReady)
 	c.Queue = delivery.New(c.store, c.recorder, c.deliveryReady)
-	c.Keyring = credential.New(c.store, c.recorder, cfg.Seal, passwords, c.subscriptionsChanged, c.deliveryReady)
+	c.Keyring = credential.New(c.store, c.recorder, cfg.Seal, c.passwords, c.subscriptionsChanged, c.deliveryReady)
 	c.List = watchlist.New(c.store, c.recorder, cfg.Log, c.subscriptionsChanged, c.deliveryReady)
 	c.Analyses = analysis.New(c.store, c.analysisReady, c.causesReady)
 	c.Announcer = announce.New(announce.Config{
@@ -150,6 +156,6 @@ func New(cfg Config) (*Catalog, error) {
 	c.Operations = imports.New(c.store, c.blobs)
 	c.Archive = archive.New(c.store, c.blobs, c.recorder, c.deliveryReady)
 	var err error
-	c.Directory, err = login.New(c.store, passwords.Forget, c.subscriptionsChanged)
+	c.Directory, err = login.New(c.store, c.subscriptionsChanged)
 	return c, err
 }

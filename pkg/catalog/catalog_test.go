@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -36,12 +37,18 @@ type counting struct {
 	store.Store
 	writes atomic.Int64
 	left   atomic.Int64 // transactions until the store fails, 0 for never
+	wrote  func()       // called after each transaction that wrote; nil for nothing
+	next   func()       // called once, before the next transaction that may write
 }
 
 // failAfter lets n more transactions through, and no other; 0 lets all through.
 func (c *counting) failAfter(n int64) { c.left.Store(n) }
 
 func (c *counting) Update(ctx context.Context, fn func(store.Tx) error) error {
+	if next := c.next; next != nil {
+		c.next = nil
+		next()
+	}
 	if left := c.left.Load(); left == 1 {
 		return errors.New("the store fails, as it was asked to")
 	} else if left > 1 {
@@ -56,6 +63,9 @@ func (c *counting) Update(ctx context.Context, fn func(store.Tx) error) error {
 	})
 	if wrote && err == nil {
 		c.writes.Add(1)
+		if c.wrote != nil {
+			c.wrote()
+		}
 	}
 	return err
 }
@@ -524,6 +534,36 @@ func TestRefusedAccountFailsAlone(t *testing.T) {
 	}
 }
 
+// TestRefusalOfADeletedAccount: the account goes while its credentials are tried.
+// That is no matter of the others', nor of a new account that has its name.
+func TestRefusalOfADeletedAccount(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		w := newWorld(t)
+		w.account("dev", anchore.UserAccount)
+		w.add("admin", "alpine", "A")
+		w.add("dev", "alpine", "A")
+		job, _ := w.claim()
+		if err := w.SetAccountState(t.Context(), "dev", anchore.AccountDisabled); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.DeleteAccount(t.Context(), "dev"); err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		if again {
+			w.account("dev", anchore.UserAccount)
+			w.add("dev", "alpine", "A")
+			want = []string{"analysis_update " + alpine + " A analyzing→analyzed"}
+		}
+		if err := w.RefuseSource(t.Context(), job, "dev", "the registry refused the credentials"); err != nil {
+			t.Errorf("RefuseSource of a deleted account: %v", err)
+		}
+		w.finish(job)
+		diff(t, "notifications of admin", 1, len(w.told("admin")))
+		diff(t, "notifications of the new dev", want, w.told("dev"))
+	}
+}
+
 func TestLeases(t *testing.T) {
 	w := newWorld(t)
 	w.add("admin", "alpine", "A")
@@ -903,6 +943,89 @@ func TestDeletingImages(t *testing.T) {
 	}
 }
 
+// TestDeletionAndWhatForbidsIt: what happens after the deletion was asked for and
+// before it is recorded forbids it too.
+func TestDeletionAndWhatForbidsIt(t *testing.T) {
+	for name, meanwhile := range map[string]func(*world){
+		"the subscription is activated": func(w *world) { w.activate("admin", "alpine", anchore.TagUpdate, true) },
+		"the last of many is":           func(w *world) { w.activate("admin", "alpine:11", anchore.TagUpdate, true) },
+		"the analysis begins":           func(w *world) { w.claim() },
+		"it is added again":             func(w *world) { w.add("admin", "debian", "A") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, func(c *catalog.Config) { c.Subscriptions = map[anchore.SubscriptionType]bool{anchore.TagUpdate: true} })
+			for _, tag := range append([]string{"alpine"}, tags("alpine", 11)...) {
+				w.saw("admin", tag, "A", &catalog.Addition{})
+			}
+			w.store.next = func() { meanwhile(w) }
+			if err := w.DeleteImage(t.Context(), "admin", digest("A"), false); anchore.KindOf(err) != anchore.Conflict {
+				t.Errorf("DeleteImage = %v, want conflict", err)
+			}
+			if img := w.image("admin", "A"); img.State != anchore.ImageActive {
+				t.Errorf("the image is %s, want active", img.State)
+			}
+			if err := w.DeleteImage(t.Context(), "admin", digest("A"), true); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestDeletionOfARefusedImage: its analysis goes with the last account that has it.
+func TestDeletionOfARefusedImage(t *testing.T) {
+	w := newWorld(t)
+	w.account("dev", anchore.UserAccount)
+	for _, name := range []string{"admin", "dev"} {
+		w.add(name, "alpine", "A")
+	}
+	job, _ := w.claim()
+	for _, name := range []string{"admin", "dev"} {
+		if err := w.RefuseSource(t.Context(), job, name, "the registry refused the credentials"); err != nil {
+			t.Fatal(err)
+		}
+		w.activate(name, "alpine", anchore.TagUpdate, false)
+		w.activate(name, "alpine", anchore.AnalysisUpdate, false)
+	}
+	for _, name := range []string{"admin", "dev"} {
+		if err := w.DeleteImage(t.Context(), name, digest("A"), false); err != nil {
+			t.Errorf("DeleteImage of %s: %v", name, err)
+		}
+	}
+}
+
+// TestDeletionOfAnImageWithManyTags stays in the limit of a transaction, which the
+// store refuses to exceed, and sees each of the tags.
+func TestDeletionOfAnImageWithManyTags(t *testing.T) {
+	w := newWorld(t)
+	names := tags("alpine", 60)
+	for _, tag := range names {
+		w.saw("admin", tag, "A", &catalog.Addition{})
+		w.activate("admin", tag, anchore.AnalysisUpdate, false)
+	}
+	w.analyze()
+	for _, tag := range []string{names[0], names[59]} {
+		w.activate("admin", tag, anchore.TagUpdate, true)
+		if err := w.DeleteImage(t.Context(), "admin", digest("A"), false); anchore.KindOf(err) != anchore.Conflict {
+			t.Errorf("DeleteImage while %s is watched = %v, want conflict", tag, err)
+		}
+		w.activate("admin", tag, anchore.TagUpdate, false)
+	}
+	if err := w.DeleteImage(t.Context(), "admin", digest("A"), false); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.Image(t.Context(), "admin", digest("A")); anchore.KindOf(err) != anchore.NotFound {
+		t.Errorf("Image = %v, want not found", err)
+	}
+}
+
+// tags are the tags 1 to n of a repository.
+func tags(repository string, n int) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprintf("%s:%d", repository, i+1))
+	}
+	return list
+}
+
 func TestReports(t *testing.T) {
 	w := newWorld(t)
 	w.add("admin", "alpine", "A")
@@ -1003,6 +1126,65 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestEventsOfTimesThatRowsCannotKeep: rows keep the years 1677 to 2262, and filters
+// come from users.
+func TestEventsOfTimesThatRowsCannotKeep(t *testing.T) {
+	year := func(n int) time.Time { return time.Date(n, 1, 1, 0, 0, 0, 0, time.UTC) }
+	for name, test := range map[string]struct {
+		filter catalog.EventFilter
+		want   int
+	}{
+		"since 2300":          {catalog.EventFilter{Since: year(2300)}, 0},
+		"since 9999":          {catalog.EventFilter{Since: year(9999)}, 0},
+		"since 1500":          {catalog.EventFilter{Since: year(1500)}, 3},
+		"since 1960":          {catalog.EventFilter{Since: year(1960)}, 3},
+		"before 2300":         {catalog.EventFilter{Before: year(2300)}, 3},
+		"before 1960":         {catalog.EventFilter{Before: year(1960)}, 0},
+		"before 1500":         {catalog.EventFilter{Before: year(1500)}, 0},
+		"between 1500, 2300":  {catalog.EventFilter{Since: year(1500), Before: year(2300)}, 3},
+		"between 2300, 2400":  {catalog.EventFilter{Since: year(2300), Before: year(2400)}, 0},
+		"at the end of times": {catalog.EventFilter{Since: time.Unix(0, math.MaxInt64)}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			for range 3 {
+				w.raise(anchore.Event{Type: anchore.EventRegistryUp, Level: anchore.Info, Message: "up"})
+			}
+			found, _, err := w.Events(t.Context(), "admin", test.filter, 1, 100)
+			if err != nil || len(found) != test.want {
+				t.Errorf("Events = %d, %v; want %d", len(found), err, test.want)
+			}
+			ids, err := w.DeleteEvents(t.Context(), "admin", test.filter)
+			if err != nil || len(ids) != test.want {
+				t.Errorf("DeleteEvents = %d, %v; want %d", len(ids), err, test.want)
+			}
+			diff(t, "events left", 3-test.want, len(w.events("admin")))
+		})
+	}
+}
+
+// TestImagesAddedAtOddTimes: created_at comes from a user, and says where in the
+// tag's history the image is.
+func TestImagesAddedAtOddTimes(t *testing.T) {
+	w := newWorld(t)
+	for image, year := range map[string]int{"A": 1500, "B": 1960, "C": 2000, "D": 2300} {
+		m := manifest("alpine", image)
+		m.Ref.Digest = m.Digest
+		at := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
+		if _, err := w.AddDigest(t.Context(), catalog.DigestAddition{Account: "admin", Manifest: m, CreatedAt: at}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	images, _, err := w.Images(t.Context(), "admin", catalog.ImageFilter{}, "", 0)
+	if err != nil || len(images) != 4 || images[0].Digest != digest("D") || images[1].Digest != digest("C") {
+		t.Errorf("Images = %d, %v; want D and C first", len(images), err)
+	}
+	images, _, err = w.Images(t.Context(), "admin", catalog.ImageFilter{Tag: "alpine"}, "", 0)
+	if err != nil || len(images) != 1 || images[0].Digest != digest("D") {
+		t.Errorf("Images of the tag = %d, %v; want D", len(images), err)
+	}
+}
+
 func TestSweepKeepsWhatRowsReferTo(t *testing.T) {
 	w := newWorld(t)
 	w.add("admin", "alpine", "A")
@@ -1068,7 +1250,7 @@ func (w *world) notifications(account string) (list []string) {
 		if err := json.Unmarshal(row.Payload, &to); err != nil || to.UserID != account {
 			return err
 		}
-		list = append(list, describe(row.Domain(account)))
+		list = append(list, describe(row.Domain()))
 		return nil
 	})
 	if err != nil {

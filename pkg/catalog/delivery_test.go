@@ -99,6 +99,10 @@ func TestNotificationWithoutAnEndpoint(t *testing.T) {
 	if err != nil || len(list) != 1 || len(list[0].Deliveries) != 0 {
 		t.Errorf("Notifications = %+v, %v; want one without deliveries", list, err)
 	}
+	const century = 36500 * 24 * time.Hour
+	if n, err := w.ExpireNotifications(t.Context(), century); n != 0 || err != nil {
+		t.Errorf("ExpireNotifications of those of before 1970 = %d, %v; want 0", n, err)
+	}
 }
 
 // Resuming an endpoint makes what waits due, page by page, but not what somebody holds,

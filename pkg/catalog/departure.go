@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/account"
 	"github.com/anchore/anchore-engine/pkg/catalog/archive"
+	"github.com/anchore/anchore-engine/pkg/catalog/cause"
 	"github.com/anchore/anchore-engine/pkg/catalog/event"
 	"github.com/anchore/anchore-engine/pkg/catalog/image"
 	"github.com/anchore/anchore-engine/pkg/catalog/imports"
@@ -19,8 +21,8 @@ import (
 )
 
 // DeleteAccount removes a disabled account with its users and all that belongs to
-// it. Notifications are kept: what happened before is still delivered, and expires.
-// What a crash interrupts, Sweep finishes; until then the account's state is
+// it. Notifications are kept: what happened before is still told and delivered, and
+// expires. What a crash interrupts, Sweep finishes; until then the account's state is
 // deleting. Errors: NotFound; Invalid for the admin account and for one that is not
 // disabled.
 func (c *Catalog) DeleteAccount(ctx context.Context, name string) error {
@@ -42,20 +44,51 @@ func (c *Catalog) DeleteAccount(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	return c.removeAccount(ctx, no)
+}
+
+// removeAccount tells what happened to an account that is marked as being deleted, and
+// then removes it with what belongs to it: who is told is in what is removed.
+func (c *Catalog) removeAccount(ctx context.Context, no uint32) error {
+	if err := c.tellBefore(ctx, no); err != nil {
+		return err
+	}
 	return c.purgeAccount(ctx, no)
+}
+
+// tellBefore serves the causes that there are now, up to the last that may concern
+// the account. One that cannot be served is an error, until it is set aside.
+func (c *Catalog) tellBefore(ctx context.Context, no uint32) error {
+	var last []byte
+	err := table.Pages(ctx, c.store, cause.Table.Bucket, nil, func(e store.Entry) error {
+		var row cause.Row
+		err := table.Decode(e.Value, &row)
+		if err == nil && row.MayConcern(no) {
+			last = e.Key
+		}
+		return err
+	})
+	for err == nil {
+		var first *cause.Row
+		err = c.store.View(ctx, func(tx store.Tx) (err error) {
+			first, err = cause.First(tx)
+			return err
+		})
+		if err != nil || first == nil || bytes.Compare(first.ID, last) > 0 {
+			return err
+		}
+		_, err = c.FanOut(ctx)
+	}
+	return err
 }
 
 // sweepAccounts finishes deletions of accounts.
 func (c *Catalog) sweepAccounts(ctx context.Context) error {
 	leaving, err := c.Accounts(ctx, anchore.AccountDeleting)
 	for _, a := range leaving {
-		var no uint32
-		e := c.store.ViewAccount(ctx, a.Name, func(_ store.Tx, row *account.Row) error {
-			no = row.No
-			return nil
-		})
+		no, e := c.store.Number(ctx, a.Name)
 		if e == nil {
-			e = c.purgeAccount(ctx, no)
+			e = c.removeAccount(ctx, no)
 		}
 		err = errors.Join(err, e)
 	}
@@ -83,6 +116,7 @@ func (c *Catalog) purgeAccount(ctx context.Context, no uint32) error {
 			return err
 		}
 	}
+	c.passwords.Forget(no) // not to keep them; nobody is given them any more
 	c.subscriptionsChanged.Wake()
 	return nil
 }
@@ -120,7 +154,13 @@ func (c *Catalog) purgeUsers(ctx context.Context, no uint32) error {
 	})
 	for _, u := range users {
 		if err == nil {
-			err = c.store.Update(ctx, func(tx store.Tx) error { return account.Users.Delete(tx, u) })
+			err = c.store.Update(ctx, func(tx store.Tx) error {
+				row, err := account.User(tx, u.Name)
+				if err != nil || row == nil || row.Account != no {
+					return err // gone, and maybe another account's by now
+				}
+				return account.Users.Delete(tx, row)
+			})
 		}
 	}
 	return err

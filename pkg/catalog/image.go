@@ -301,12 +301,12 @@ func (c *Catalog) DeleteImage(ctx context.Context, name, digest string, force bo
 	var no uint32
 	err := c.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		no = acct.No
-		row, err := image.Find(tx, acct.No, digest)
+		row, err := toDelete(tx, no, digest)
+		if err == nil && !force {
+			err = checkDeletion(tx, row, deletableTags)
+		}
 		if err != nil {
 			return err
-		}
-		if row == nil {
-			return anchore.E(anchore.NotFound, "catalog.DeleteImage", "No image found with the digest")
 		}
 		next := *row
 		next.Deleting, next.Forced = true, row.Forced || force
@@ -318,31 +318,64 @@ func (c *Catalog) DeleteImage(ctx context.Context, name, digest string, force bo
 	return c.purge(ctx, no, digest)
 }
 
-// deletable checks what stands against a deletion without force.
+func toDelete(tx store.Tx, no uint32, digest string) (*image.Row, error) {
+	row, err := image.Find(tx, no, digest)
+	if err == nil && row == nil {
+		err = anchore.E(anchore.NotFound, "catalog.DeleteImage", "No image found with the digest")
+	}
+	return row, err
+}
+
+// deletableTags is how many of an image's tags are checked in the transaction that
+// marks it: each is up to 7 keys, so that store.MaxKeys is not reached.
+const deletableTags = 13
+
+// deletable checks all tags of an image, which may be too many for the transaction
+// that marks it: those that are left over there were free right before it.
 func (c *Catalog) deletable(ctx context.Context, name, digest string) error {
+	return c.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
+		row, err := toDelete(tx, acct.No, digest)
+		if err != nil {
+			return err
+		}
+		return checkDeletion(tx, row, store.MaxPage)
+	})
+}
+
+// checkDeletion checks what stands against a deletion without force: the analysis, and
+// the first of the image's tags.
+func checkDeletion(tx store.Tx, row *image.Row, tags int) error {
 	const op = "catalog.DeleteImage"
-	img, err := c.Image(ctx, name, digest)
+	if row.Refused == "" { // else the analysis is the others', and may be gone
+		analysis, err := work.Table.Get(tx, work.Key(row.Analysis))
+		if err != nil {
+			return err
+		}
+		if analysis.State == work.Running {
+			return anchore.E(anchore.Conflict, op, "cannot delete image that is being analyzed")
+		}
+	}
+	named, err := image.Named.Scan(tx, store.Range{Prefix: image.NamedKey(row.Account, row.Digest), Limit: tags})
 	if err != nil {
 		return err
 	}
-	if img.Status == anchore.Analyzing {
-		return anchore.E(anchore.Conflict, op, "cannot delete image that is being analyzed")
-	}
-	return c.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
-		for _, tag := range img.Tags {
-			if !tag.Current {
-				continue
-			}
-			active, err := subscription.ActiveOf(tx, acct.No, tag.Ref.FullTag())
-			if err != nil {
-				return err
-			}
-			if len(active) > 0 {
-				return anchore.E(anchore.Conflict, op, "cannot delete image that is the latest of its tags, and has active subscription")
-			}
+	for _, n := range named {
+		newest, err := image.Newest(tx, n.Account, n.Tag)
+		if err != nil {
+			return err
 		}
-		return nil
-	})
+		if newest != n.Digest {
+			continue
+		}
+		active, err := subscription.ActiveOf(tx, n.Account, n.Tag)
+		if err != nil {
+			return err
+		}
+		if len(active) > 0 {
+			return anchore.E(anchore.Conflict, op, "cannot delete image that is the latest of its tags, and has active subscription")
+		}
+	}
+	return nil
 }
 
 func later(a, b time.Time) time.Time {

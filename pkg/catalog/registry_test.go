@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
@@ -103,6 +104,55 @@ func TestRegistryLife(t *testing.T) {
 	if _, err := w.UpdateRegistry(ctx, "alice", "docker.io", catalog.RegistryUpdate{}, nil); anchore.KindOf(err) != anchore.NotFound {
 		t.Errorf("updating what is absent: %v", err)
 	}
+}
+
+// TestUpdatesOfOneCredentialThatOverlap: what happens to the credential while a change
+// of it is tried out is not undone by the change.
+func TestUpdatesOfOneCredentialThatOverlap(t *testing.T) {
+	update := func(w *world, u catalog.RegistryUpdate, verify catalog.VerifyRegistry) error {
+		return second(w.UpdateRegistry(t.Context(), "admin", "quay.io", u, verify))
+	}
+	tests := map[string]struct {
+		meanwhile func(*world) error
+		kind      anchore.Kind
+		want      string
+	}{
+		"another password": {func(w *world) error {
+			return update(w, catalog.RegistryUpdate{Password: new(anchore.Secret("new"))}, nil)
+		}, anchore.Conflict, "u:new"},
+		"the same once more": {func(w *world) error {
+			return update(w, catalog.RegistryUpdate{}, nil)
+		}, anchore.Conflict, "u:old"},
+		"deleted": {func(w *world) error { return w.DeleteRegistry(t.Context(), "admin", "quay.io") }, anchore.NotFound, ""},
+		"deleted and added": {func(w *world) error {
+			if err := w.DeleteRegistry(t.Context(), "admin", "quay.io"); err != nil {
+				return err
+			}
+			return second(w.AddRegistry(t.Context(), anchore.Registry{Account: "admin", Name: "quay.io", User: "v", Password: "p"}, nil))
+		}, anchore.Conflict, "v:p"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // all of it at one instant
+				w := newWorld(t, sealed(t))
+				w.addRegistry(anchore.Registry{Account: "admin", Name: "quay.io", User: "u", Password: "old"})
+				err := update(w, catalog.RegistryUpdate{Title: new("Quay")}, func(context.Context, anchore.Registry) error { return test.meanwhile(w) })
+				if anchore.KindOf(err) != test.kind {
+					t.Errorf("UpdateRegistry = %v, want %v", err, test.kind)
+				}
+				diff(t, "the credential", test.want, w.credentialFor("admin", "quay.io/a"))
+			})
+		})
+	}
+	w := newWorld(t, sealed(t))
+	r := w.addRegistry(anchore.Registry{Account: "admin", Name: "quay.io", User: "u", Password: "old"})
+	err := update(w, catalog.RegistryUpdate{Password: new(anchore.Secret("new"))}, func(ctx context.Context, _ anchore.Registry) error {
+		return second(w.RegistryRefused(ctx, r, "the login is refused")) // this is no change of it
+	})
+	if err != nil {
+		t.Errorf("UpdateRegistry of a login that is refused meanwhile: %v", err)
+	}
+	diff(t, "the credential", "u:new", w.credentialFor("admin", "quay.io/a"))
 }
 
 func TestRegistryRefusals(t *testing.T) {
@@ -451,6 +501,90 @@ func TestCredentialsAreNeverStale(t *testing.T) {
 		}
 		if got, want := w.credentialFor("admin", "quay.io/a"), "u:"+password.Reveal(); got != want {
 			t.Errorf("after the change the credential is %q, want %q", got, want)
+		}
+	}
+	cancel()
+	readers.Wait()
+}
+
+// TestANewAccountReadsRegistriesAnonymously: an account that has the name of one that
+// was deleted has nothing of it, also if somebody looked up the credential at any
+// moment of the deletion.
+func TestANewAccountReadsRegistriesAnonymously(t *testing.T) {
+	for name, looks := range map[string]func(write int64) bool{
+		"before the deletion": func(int64) bool { return false }, "at each step": func(int64) bool { return true },
+		"at its first step": func(n int64) bool { return n == 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, sealed(t))
+			ref := manifest("quay.io/a", "x").Ref
+			add := func() {
+				t.Helper()
+				if _, err := w.AddAccount(t.Context(), "team", ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			add()
+			w.addRegistry(anchore.Registry{Account: "team", Name: "quay.io", User: "u", Password: "horse"})
+			w.add("team", "quay.io/a", "A")
+			diff(t, "team reads as", "u:horse", w.credentialFor("team", "quay.io/a"))
+			if err := w.SetAccountState(t.Context(), "team", anchore.AccountDisabled); err != nil {
+				t.Fatal(err)
+			}
+			before := w.store.writes.Load()
+			w.store.wrote = func() {
+				if looks(w.store.writes.Load() - before) {
+					_, _, err := w.RegistryFor(t.Context(), "team", ref)
+					if err != nil && anchore.KindOf(err) != anchore.NotFound {
+						t.Error(err)
+					}
+				}
+			}
+			if err := w.DeleteAccount(t.Context(), "team"); err != nil {
+				t.Fatal(err)
+			}
+			w.store.wrote = nil
+			if _, _, err := w.RegistryFor(t.Context(), "team", ref); anchore.KindOf(err) != anchore.NotFound {
+				t.Errorf("RegistryFor of a deleted account = %v, want not found", err)
+			}
+			add()
+			diff(t, "the new team reads as", "", w.credentialFor("team", "quay.io/a"))
+			w.addRegistry(anchore.Registry{Account: "team", Name: "quay.io", User: "v", Password: "mule"})
+			diff(t, "the new team reads as", "v:mule", w.credentialFor("team", "quay.io/a"))
+		})
+	}
+}
+
+// TestCredentialsOfAnAccountThatIsMadeAnew looks them up all the time while the
+// account is deleted and made again.
+func TestCredentialsOfAnAccountThatIsMadeAnew(t *testing.T) {
+	w := newWorld(t, sealed(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	ref := manifest("quay.io/a", "x").Ref
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				_, _, err := w.RegistryFor(ctx, "team", ref)
+				if err != nil && anchore.KindOf(err) != anchore.NotFound && ctx.Err() == nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 10 {
+		if _, err := w.AddAccount(ctx, "team", ""); err != nil {
+			t.Fatal(err)
+		}
+		diff(t, "the new team reads as", "", w.credentialFor("team", "quay.io/a"))
+		w.addRegistry(anchore.Registry{Account: "team", Name: "quay.io", User: "u", Password: anchore.Secret(fmt.Sprint("p", i))})
+		diff(t, "team reads as", fmt.Sprint("u:p", i), w.credentialFor("team", "quay.io/a"))
+		if err := w.SetAccountState(ctx, "team", anchore.AccountDisabled); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.DeleteAccount(ctx, "team"); err != nil {
+			t.Fatal(err)
 		}
 	}
 	cancel()

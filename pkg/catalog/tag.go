@@ -459,11 +459,7 @@ func (c *Catalog) TagState(ctx context.Context, name string, ref anchore.Referen
 // TagChanges returns when each of the account's tags was last seen to move, for
 // those that were.
 func (c *Catalog) TagChanges(ctx context.Context, name string) (map[string]time.Time, error) {
-	var no uint32
-	err := c.store.ViewAccount(ctx, name, func(_ store.Tx, acct *account.Row) error {
-		no = acct.No
-		return nil
-	})
+	no, err := c.store.Number(ctx, name)
 	if err != nil {
 		return nil, err
 	}

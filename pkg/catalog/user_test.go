@@ -1,11 +1,21 @@
 package catalog_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/catalog/cause"
+	"github.com/anchore/anchore-engine/pkg/catalog/outbox"
+	"github.com/anchore/anchore-engine/pkg/store"
 )
 
 func TestAccounts(t *testing.T) {
@@ -173,6 +183,181 @@ func TestDeleteAccount(t *testing.T) {
 	// What happened before is still told.
 	if sent := w.sent("general"); len(sent) == 0 {
 		t.Error("nothing is delivered any more")
+	}
+}
+
+// TestDeletionSparesTheUserOfAnotherAccount: a user of the account goes, and another
+// account gets one of that name, while the account is deleted.
+func TestDeletionSparesTheUserOfAnotherAccount(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"alice", "robert"} {
+		w.account(name, anchore.UserAccount)
+	}
+	if err := w.SetAccountState(t.Context(), "alice", anchore.AccountDisabled); err != nil {
+		t.Fatal(err)
+	}
+	w.store.wrote = func() { // the account is marked; its users were read when the next one begins
+		w.store.wrote = nil
+		w.store.next = func() {
+			if err := w.DeleteUser(t.Context(), "alice", "alice"); err != nil {
+				t.Error(err)
+			}
+			if _, err := w.AddUser(t.Context(), "robert", "alice", "password"); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if err := w.DeleteAccount(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if u, err := w.User(t.Context(), "alice"); err != nil || u.Account != "robert" {
+		t.Errorf("User(alice) is of %q, %v; want of robert", u.Account, err)
+	}
+}
+
+// TestNotificationsOfADeletedAccountNameIt: also those that an older engine wrote,
+// which did not keep the account's name.
+func TestNotificationsOfADeletedAccountNameIt(t *testing.T) {
+	for _, older := range []bool{false, true} {
+		w := newWorld(t)
+		w.account("alice", anchore.UserAccount)
+		w.add("alice", "alpine", "A")
+		w.look("alice", "alpine", "B")
+		w.told("alice")
+		if older {
+			w.forgetNames()
+		}
+		if err := w.SetAccountState(t.Context(), "alice", anchore.AccountDisabled); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.DeleteAccount(t.Context(), "alice"); err != nil {
+			t.Fatal(err)
+		}
+		w.account("robert", anchore.UserAccount)
+		short := func(d string) string { return d[:len("sha256:")+12] }
+		diff(t, "sent", []string{fmt.Sprintf("tag_update alice %s moved from %s to %s", alpine, short(digest("A")), short(digest("B")))}, w.sent("general"))
+	}
+}
+
+// TestWhatHappenedBeforeADeletionIsTold: the fan-out serves the causes only after the
+// deletion was asked for, or at the same time, or a crash comes in between.
+func TestWhatHappenedBeforeADeletionIsTold(t *testing.T) {
+	const moved, analyzed = "tag_update " + alpine + " A→B", "analysis_update " + alpine
+	tests := map[string]func(*world){
+		"after it": func(w *world) {
+			if err := w.DeleteAccount(w.t.Context(), "alice"); err != nil {
+				w.t.Fatal(err)
+			}
+		},
+		"at the same time": func(w *world) {
+			ctx, stop := context.WithCancel(w.t.Context())
+			var fanOut sync.WaitGroup
+			fanOut.Go(func() {
+				if err := w.RunFanOut(ctx); err != nil {
+					w.t.Error(err)
+				}
+			})
+			if err := w.DeleteAccount(ctx, "alice"); err != nil {
+				w.t.Fatal(err)
+			}
+			stop()
+			fanOut.Wait()
+		},
+		"after a crash": func(w *world) {
+			w.store.failAfter(2)
+			if err := w.DeleteAccount(w.t.Context(), "alice"); err == nil {
+				w.t.Fatal("the deletion was not interrupted")
+			}
+			w.store.failAfter(0)
+			if err := w.Sweep(w.t.Context()); err != nil {
+				w.t.Fatal(err)
+			}
+		},
+	}
+	for name, remove := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.account("alice", anchore.UserAccount)
+			w.add("alice", "alpine", "A")
+			w.look("alice", "alpine", "B")
+			w.add("admin", "alpine", "B")
+			w.analyze()
+			if err := w.SetAccountState(t.Context(), "alice", anchore.AccountDisabled); err != nil {
+				t.Fatal(err)
+			}
+			remove(w)
+			if _, err := w.Account(t.Context(), "alice"); anchore.KindOf(err) != anchore.NotFound {
+				t.Errorf("Account(alice) = %v, want not found", err)
+			}
+			diff(t, "notifications of admin", []string{analyzed + " B analyzing→analyzed"}, w.told("admin"))
+			got := w.told("alice")
+			slices.Sort(got)
+			diff(t, "notifications of alice", []string{analyzed + " A analyzing→analyzed", analyzed + " B analyzing→analyzed", moved}, got)
+			diff(t, "deliveries", 4, len(w.sent("general")))
+		})
+	}
+}
+
+// TestDeletionWaitsForACauseThatCannotBeServed: what is behind it in the queue would
+// not be told any more.
+func TestDeletionWaitsForACauseThatCannotBeServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for _, name := range []string{"alice", "robert"} {
+			w.account(name, anchore.UserAccount)
+			if err := w.SetAccountState(t.Context(), name, anchore.AccountDisabled); err != nil {
+				t.Fatal(err)
+			}
+		}
+		id := cause.NewID(1, 1) // older than any other
+		if err := w.store.Update(t.Context(), func(tx store.Tx) error {
+			return cause.Table.Insert(tx, &cause.Row{ID: id[:], Kind: "of a later version", At: 1})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		w.add("alice", "alpine", "A")
+		w.look("alice", "alpine", "B")
+		if err := w.DeleteAccount(t.Context(), "robert"); err != nil {
+			t.Errorf("DeleteAccount of one that no cause concerns: %v", err)
+		}
+		if err := w.DeleteAccount(t.Context(), "alice"); err == nil {
+			t.Error("the deletion of alice did not wait")
+		}
+		if a, err := w.Account(t.Context(), "alice"); err != nil || a.State != anchore.AccountDeleting {
+			t.Errorf("Account(alice) = %v, %v; want deleting", a.State, err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.RunFanOut(ctx) }()
+		time.Sleep(2 * time.Minute) // it is set aside
+		stop()
+		if err := errors.Join(<-ended, w.Sweep(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Account(t.Context(), "alice"); anchore.KindOf(err) != anchore.NotFound {
+			t.Errorf("Account(alice) = %v, want not found", err)
+		}
+		diff(t, "notifications of alice", []string{"tag_update " + alpine + " A→B"}, w.notifications("alice"))
+	})
+}
+
+// forgetNames makes the notifications those of an engine that did not keep the names
+// of their accounts.
+func (w *world) forgetNames() {
+	w.t.Helper()
+	err := w.store.Update(w.t.Context(), func(tx store.Tx) error {
+		rows, err := outbox.Notifications.Scan(tx, store.Range{Limit: 10})
+		for _, row := range rows {
+			next := *row
+			next.Name = ""
+			if err := outbox.Notifications.Replace(tx, row, &next); err != nil {
+				return err
+			}
+		}
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
 	}
 }
 

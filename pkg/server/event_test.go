@@ -74,7 +74,7 @@ func TestEventFilters(t *testing.T) {
 		"event_type=user.image.tag.updated": 3, "event_type=user.image.*": 4, "event_type=user.image": 0, "event_type=*failed": 1,
 		"source_servicename=analyzer": 1, "source_hostid=anchore-quickstart": 4, "source_hostid=other": 0,
 		"resource_type=image_tag": 3, "resource_id=d": 1,
-		"before=" + tomorrow: 4, "since=" + tomorrow: 0, "since=2020-01-01T00:00:00Z&before=" + tomorrow: 4,
+		"before=" + tomorrow: 4, "since=" + tomorrow: 0, "since=2300-01-01": 0, "before=2300-01-01": 4, "before=0001-01-01": 0, "since=2020-01-01T00:00:00Z&before=" + tomorrow: 4,
 		"limit=3": 3, "limit=3&page=2": 1, "limit=3&page=3": 0,
 	} {
 		page := f.call("alice", "GET", "/events?"+query, "").object(200)

@@ -50,6 +50,9 @@ var (
 
 const counters store.Bucket = "counter"
 
+// ErrNone is in the chain of each error that says that there is no account of a name.
+var ErrNone = errors.New("there is no such account")
+
 // Create stores a new account under the next number. Errors: Conflict if the name
 // is taken.
 func Create(tx store.Tx, a anchore.Account) (*Row, error) {
@@ -88,7 +91,7 @@ func nextNumber(tx store.Tx) (uint32, error) {
 func ByName(tx store.Tx, name string) (*Row, error) {
 	no, err := tx.Get(byName, table.Key{}.Text(name))
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, anchore.E(anchore.NotFound, "account.ByName", "account %q not found", name)
+		return nil, anchore.E(anchore.NotFound, "account.ByName", "account %q not found", name).Because(ErrNone)
 	}
 	if err != nil {
 		return nil, err

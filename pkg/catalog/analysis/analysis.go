@@ -4,6 +4,8 @@ package analysis
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -48,6 +50,8 @@ type Job struct {
 type Source struct {
 	Account string
 	Ref     anchore.Reference
+
+	no uint32 // of the account
 }
 
 // Result is what a finished analysis hands in.
@@ -113,7 +117,7 @@ func (q *Analyses) sources(ctx context.Context, analysis string) (sources []Sour
 				return err
 			}
 			if acct != nil {
-				sources = append(sources, Source{Account: acct.Name, Ref: ref})
+				sources = append(sources, Source{Account: acct.Name, Ref: ref, no: acct.No})
 			}
 		}
 		return nil
@@ -176,14 +180,10 @@ func (q *Analyses) endAnalysis(ctx context.Context, j Job, state work.State, out
 	if err != nil {
 		return err
 	}
-	err = q.held(ctx, j, func(tx store.Tx, row, next *work.Row) error {
+	err = q.held(ctx, j, func(tx store.Tx, _, next *work.Row) error {
 		next.End(state, st.Now)
 		outcome(next)
-		id := cause.NewID(st.Nanos, st.Random)
-		return cause.Table.Insert(tx, &cause.Row{
-			ID: id[:], Kind: cause.Analysis, At: table.Nanos(st.Now), Analysis: row.ID, After: row.Digest,
-			Failed: next.State == work.Failed, Reason: next.Reason, Why: "analysis",
-		})
+		return tellEnd(tx, st, next)
 	})
 	if err == nil {
 		q.causes.Wake()
@@ -191,22 +191,71 @@ func (q *Analyses) endAnalysis(ctx context.Context, j Job, state work.State, out
 	return err
 }
 
-// RefuseSource records that the account's credentials do not give it the image:
-// its record alone fails, for others the analysis goes on. Errors: Conflict.
+// tellEnd writes the cause of what is told of an analysis that ended.
+func tellEnd(tx store.Tx, st change.Stamp, ended *work.Row) error {
+	id := cause.NewID(st.Nanos, st.Random)
+	return cause.Table.Insert(tx, &cause.Row{
+		ID: id[:], Kind: cause.Analysis, At: table.Nanos(st.Now), Analysis: ended.ID, After: ended.Digest,
+		Failed: ended.State == work.Failed, Reason: ended.Reason, Why: "analysis",
+	})
+}
+
+// FailSources records that none of the job's sources gives the image, some of which
+// were refused, or deleted. If accounts are attached that the job does not name, the
+// analysis is due at once, so that the next job tries them: again is true. Else it
+// fails with the reason, as FailAnalysis does. Errors: Conflict.
+func (q *Analyses) FailSources(ctx context.Context, j Job, reason string) (again bool, err error) {
+	st, err := q.store.Stamp()
+	if err != nil {
+		return false, err
+	}
+	err = q.held(ctx, j, func(tx store.Tx, _, next *work.Row) (err error) {
+		if again, err = hasOthers(tx, j); err != nil {
+			return err
+		}
+		if again {
+			putBack(next, st.Now, "")
+			return nil
+		}
+		next.End(work.Failed, st.Now)
+		next.Reason = reason
+		return tellEnd(tx, st, next)
+	})
+	if err != nil {
+		return false, err
+	}
+	q.ready.Wake()
+	q.causes.Wake()
+	return again, nil
+}
+
+// hasOthers reports whether accounts are attached that the job does not name.
+func hasOthers(tx store.Tx, j Job) (bool, error) {
+	rows, err := work.Sources.Scan(tx, store.Range{Prefix: work.SourcePrefix(j.Analysis), Limit: len(j.Sources) + 1})
+	return slices.ContainsFunc(rows, func(row *work.SourceRow) bool {
+		return !slices.ContainsFunc(j.Sources, func(s Source) bool { return s.no == row.Account })
+	}), err
+}
+
+// RefuseSource records that the credentials of the job's source do not give it the
+// image: its record alone fails, for others the analysis goes on. There is nothing to
+// record if the account was deleted meanwhile, whoever has its name now. Errors:
+// Conflict.
 func (q *Analyses) RefuseSource(ctx context.Context, j Job, name, reason string) error {
 	st, err := q.store.Stamp()
 	if err != nil {
 		return err
 	}
+	i := slices.IndexFunc(j.Sources, func(s Source) bool { return s.Account == name })
+	if i < 0 {
+		return fmt.Errorf("catalog.RefuseSource: %q is no source of analysis %s", name, j.Analysis)
+	}
+	no := j.Sources[i].no
 	err = q.held(ctx, j, func(tx store.Tx, row, _ *work.Row) error {
-		acct, err := account.ByName(tx, name)
-		if err != nil {
+		if err := work.Sources.Delete(tx, &work.SourceRow{Analysis: row.ID, Account: no}); err != nil {
 			return err
 		}
-		if err := work.Sources.Delete(tx, &work.SourceRow{Analysis: row.ID, Account: acct.No}); err != nil {
-			return err
-		}
-		img, err := image.Find(tx, acct.No, row.Digest)
+		img, err := image.Find(tx, no, row.Digest)
 		if err != nil || img == nil || img.Analysis != row.ID {
 			return err
 		}
@@ -217,7 +266,7 @@ func (q *Analyses) RefuseSource(ctx context.Context, j Job, name, reason string)
 		}
 		id := cause.NewID(st.Nanos, st.Random)
 		return cause.Table.Insert(tx, &cause.Row{
-			ID: id[:], Kind: cause.Refused, At: table.Nanos(st.Now), Account: acct.No, Analysis: row.ID, After: row.Digest,
+			ID: id[:], Kind: cause.Refused, At: table.Nanos(st.Now), Account: no, Analysis: row.ID, After: row.Digest,
 			Failed: true, Reason: reason, Why: "analysis",
 		})
 	})
@@ -241,15 +290,20 @@ func (q *Analyses) ReleaseAnalysis(ctx context.Context, j Job) error {
 
 func (q *Analyses) requeue(ctx context.Context, j Job, due time.Time, reason string) error {
 	err := q.held(ctx, j, func(_ store.Tx, _, next *work.Row) error {
-		next.State, next.Reason, next.Due = work.Queued, reason, table.Nanos(due)
-		next.Attempt--
-		next.Begun = false
+		putBack(next, due, reason)
 		return nil
 	})
 	if err == nil {
 		q.ready.Wake()
 	}
 	return err
+}
+
+// putBack makes an analysis wait as if the attempt had not been.
+func putBack(next *work.Row, due time.Time, reason string) {
+	next.State, next.Reason, next.Due = work.Queued, reason, table.Nanos(due)
+	next.Attempt--
+	next.Begun = false
 }
 
 // QueueLength counts the analyses that wait or run, up to store.MaxPage, and

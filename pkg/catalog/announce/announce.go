@@ -26,8 +26,8 @@ type Config struct {
 	Log       *slog.Logger
 }
 
-// Announcer serves the causes of all accounts, in order. One goroutine at a time may
-// use it.
+// Announcer serves the causes of all accounts, in order. Its methods may be called
+// from many goroutines: a cause is read in the transaction that serves it.
 type Announcer struct{ cfg Config }
 
 // New builds an Announcer. It serves nothing yet.

@@ -82,6 +82,11 @@ func ParkFirst(tx store.Tx) error {
 	return tx.Delete(Table.Bucket, entries[0].Key)
 }
 
+// MayConcern reports whether the account of that number may be told of the cause.
+func (r *Row) MayConcern(account uint32) bool {
+	return r.Account == account || r.Kind == Analysis // of an analysis, all that are attached are
+}
+
 // IDOf returns the row's id.
 func (r *Row) IDOf() (ID, error) {
 	var id ID

@@ -69,6 +69,17 @@ func (s *Store) Stamp() (Stamp, error) {
 	}
 }
 
+// Number returns the number of the account of that name, which no other account ever
+// has: who acts on an account in several steps keeps to it, since the name may be
+// another one's in between. Errors: NotFound.
+func (s *Store) Number(ctx context.Context, name string) (no uint32, err error) {
+	err = s.ViewAccount(ctx, name, func(_ store.Tx, acct *account.Row) error {
+		no = acct.No
+		return nil
+	})
+	return no, err
+}
+
 // UpdateAccount runs fn in a transaction with the account of that name. Errors:
 // NotFound.
 func (s *Store) UpdateAccount(ctx context.Context, name string, fn func(store.Tx, *account.Row) error) error {

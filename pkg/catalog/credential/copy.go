@@ -7,10 +7,11 @@ import (
 )
 
 // Copy is a copy of the accounts' credentials, since one is wanted for each request
-// to a registry. The zero Copy is empty.
+// to a registry. It is kept by the accounts' numbers: a name may be another account's
+// tomorrow. The zero Copy is empty.
 type Copy struct {
 	mu  sync.RWMutex
-	all map[string]credentials // by account
+	all map[uint32]credentials // by account
 }
 
 // credentials are those of one account.
@@ -22,7 +23,7 @@ type credentials struct {
 }
 
 // of returns the account's credentials, from read the first time.
-func (s *Copy) of(account string, read func() (credentials, error)) (credentials, error) {
+func (s *Copy) of(account uint32, read func() (credentials, error)) (credentials, error) {
 	s.mu.RLock()
 	all, ok := s.all[account]
 	s.mu.RUnlock()
@@ -39,14 +40,14 @@ func (s *Copy) of(account string, read func() (credentials, error)) (credentials
 	}
 	anchore.SortRegistries(all.list)
 	if s.all == nil {
-		s.all = map[string]credentials{}
+		s.all = map[uint32]credentials{}
 	}
 	s.all[account] = all
 	return all, nil
 }
 
 // Forget drops the copy of the account's credentials, which were changed.
-func (s *Copy) Forget(account string) {
+func (s *Copy) Forget(account uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.all, account)

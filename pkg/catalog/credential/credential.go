@@ -102,11 +102,11 @@ type Update struct {
 
 // UpdateRegistry changes the account's credential of that name, at once for
 // everything that asks the registry. Errors: as of AddRegistry, but NotFound if
-// there is none, Conflict for another name in u, and Forbidden if the password is to
-// stay and cannot be decrypted.
+// there is none, Conflict for another name in u, or if it was changed while verify
+// tried it out, and Forbidden if the password is to stay and cannot be decrypted.
 func (k *Keyring) UpdateRegistry(ctx context.Context, name, what string, u Update, verify Verify) (stored anchore.Registry, err error) {
 	const op = "catalog.UpdateRegistry"
-	r, err := k.toUpdate(ctx, name, what, u)
+	seen, r, err := k.toUpdate(ctx, name, what, u)
 	if anchore.KindOf(err) == anchore.NotFound {
 		return stored, anchore.E(anchore.NotFound, op, "could not find existing registry to update: %s", what)
 	}
@@ -142,6 +142,9 @@ func (k *Keyring) UpdateRegistry(ctx context.Context, name, what string, u Updat
 		if old == nil {
 			return anchore.E(anchore.NotFound, op, "could not find existing registry to update: %s", what)
 		}
+		if !old.SameAs(seen) {
+			return anchore.E(anchore.Conflict, op, "the credential for registry %s was changed by somebody else while this change was tried out; look at it with anchore-cli registry get %s, then update it again", r.Name, r.Name)
+		}
 		row, err := k.sealedRegistry(acct.No, r)
 		if err != nil {
 			return err
@@ -153,17 +156,18 @@ func (k *Keyring) UpdateRegistry(ctx context.Context, name, what string, u Updat
 	return stored, err
 }
 
-// toUpdate is the credential that u changes, with the password if that stays: one
-// that is replaced need not open.
-func (k *Keyring) toUpdate(ctx context.Context, name, what string, u Update) (anchore.Registry, error) {
-	row, err := k.row(ctx, name, what)
+// toUpdate is the credential that u changes, as it is stored, and in the engine's
+// words, with the password if that stays: one that is replaced need not open.
+func (k *Keyring) toUpdate(ctx context.Context, name, what string, u Update) (row *registry.Row, r anchore.Registry, err error) {
+	row, err = k.row(ctx, name, what)
 	switch {
 	case err != nil:
-		return anchore.Registry{}, err
+		return nil, r, err
 	case u.Password != nil:
-		return row.Domain(name), nil
+		return row, row.Domain(name), nil
 	}
-	return k.openRegistry(name, row)
+	r, err = k.openRegistry(name, row)
+	return row, r, err
 }
 
 func set[T any](field, to *T) {
@@ -190,8 +194,12 @@ func (k *Keyring) DeleteRegistry(ctx context.Context, name, what string) error {
 // Registries returns the account's credentials without their passwords, sorted by
 // name.
 func (k *Keyring) Registries(ctx context.Context, name string) ([]anchore.Registry, error) {
+	no, err := k.store.Number(ctx, name)
+	if err != nil {
+		return nil, err
+	}
 	var list []anchore.Registry
-	err := k.eachRegistry(ctx, name, func(row *registry.Row) error {
+	err = k.eachRegistry(ctx, no, func(row *registry.Row) error {
 		list = append(list, row.Domain(name))
 		return nil
 	})
@@ -227,12 +235,16 @@ func (k *Keyring) row(ctx context.Context, name, what string) (row *registry.Row
 
 // RegistryFor returns the credential, with its password, that the account reads
 // ref's repository with: of those that are for it the one with the longest name.
-// It is answered from memory. Errors: NotFound for the account; Forbidden if that
+// All but the account's number is answered from memory. Errors: NotFound for the account; Forbidden if that
 // password cannot be decrypted.
 func (k *Keyring) RegistryFor(ctx context.Context, name string, ref anchore.Reference) (r anchore.Registry, found bool, err error) {
-	all, err := k.copy.of(name, func() (all credentials, err error) {
+	no, err := k.store.Number(ctx, name)
+	if err != nil {
+		return r, false, err
+	}
+	all, err := k.copy.of(no, func() (all credentials, err error) {
 		all.open = map[string]func() (anchore.Registry, error){}
-		err = k.eachRegistry(ctx, name, func(row *registry.Row) error {
+		err = k.eachRegistry(ctx, no, func(row *registry.Row) error {
 			all.list = append(all.list, row.Domain(name))
 			all.open[row.Name] = sync.OnceValues(func() (anchore.Registry, error) { return k.openRegistry(name, row) })
 			return nil
@@ -328,19 +340,23 @@ func (k *Keyring) SetTagSource(ctx context.Context, name string, ref anchore.Ref
 // Whoever asks a registry for several accounts at once is told to look who shares
 // a credential now.
 func (k *Keyring) changeRegistry(ctx context.Context, name string, fn func(store.Tx, *account.Row) error) error {
-	err := k.store.UpdateAccount(ctx, name, fn)
-	k.copy.Forget(name) // also after an error: it may have been committed
+	var no uint32
+	err := k.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
+		no = acct.No
+		return fn(tx, acct)
+	})
+	k.copy.Forget(no) // also after an error: what ran last may have been committed
 	k.subscriptionsChanged.Wake()
 	return err
 }
 
-// eachRegistry calls fn with the account's credentials in the order of their names.
-func (k *Keyring) eachRegistry(ctx context.Context, name string, fn func(*registry.Row) error) error {
-	var r store.Range
+// eachRegistry calls fn with the credentials of the account with that number in the
+// order of their names.
+func (k *Keyring) eachRegistry(ctx context.Context, no uint32, fn func(*registry.Row) error) error {
+	r := store.Range{Prefix: registry.Prefix(no)}
 	for {
 		var page []*registry.Row
-		err := k.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) (err error) {
-			r.Prefix = registry.Prefix(acct.No)
+		err := k.store.View(ctx, func(tx store.Tx) (err error) {
 			page, err = registry.Table.Scan(tx, r)
 			return err
 		})

@@ -34,7 +34,7 @@ func New(s *change.Store, r *eventlog.Recorder, ready change.Hint) *Queue {
 type Delivery struct {
 	Endpoint     string // its name
 	Notification anchore.Notification
-	Email        string    // the account's, "" for none
+	Email        string    // the account's, "" for none, or if the account was deleted
 	Attempt      int       // 1 for the first
 	TriedAt      time.Time // when the attempt before ended, zero for the first
 
@@ -133,15 +133,16 @@ func claimDelivery(tx store.Tx, d *outbox.Pending, now time.Time, lease time.Dur
 	if err != nil {
 		return Delivery{}, err
 	}
-	if acct == nil { // deleted; what happened before is still told
-		acct = &account.Row{}
+	email := ""
+	if acct != nil { // else it was deleted; what happened before is still told
+		email = acct.Email
 	}
 	leased, err := outbox.Claim(tx, d, now, lease)
 	if err != nil {
 		return Delivery{}, err
 	}
 	return Delivery{
-		Endpoint: d.Endpoint, Notification: n.Domain(acct.Name), Email: acct.Email, Attempt: leased.Attempts, TriedAt: table.Time(d.Tried),
+		Endpoint: d.Endpoint, Notification: n.Domain(), Email: email, Attempt: leased.Attempts, TriedAt: table.Time(d.Tried),
 		key: outbox.Deliveries.Key(d), token: leased.Token,
 	}, nil
 }
@@ -422,7 +423,7 @@ func (q *Queue) parkAll(tx store.Tx, st change.Stamp, endpoint string, page []*o
 	if err != nil {
 		return 0, err
 	}
-	if err := q.tellParked(tx, st, ep, row.Domain(""), reason); err != nil {
+	if err := q.tellParked(tx, st, ep, row.Domain(), reason); err != nil {
 		return 0, err
 	}
 	return n, outbox.Endpoints.Replace(tx, old, ep)
@@ -520,7 +521,7 @@ func (q *Queue) Notifications(ctx context.Context, name, after string, limit int
 			if err != nil {
 				return err
 			}
-			list = append(list, Notified{Notification: row.Domain(acct.Name), Deliveries: deliveries})
+			list = append(list, Notified{Notification: row.Domain(), Deliveries: deliveries})
 		}
 		return nil
 	})

@@ -65,14 +65,18 @@ const expirePage = 100
 
 // Expirable returns a page of the events, from the given place on (nil is the
 // start), that are older than before, and the place of the next page, nil after
-// the last. It reads one page of one account.
+// the last. It reads one page of one account. Nothing is older than 1970.
 func Expirable(tx store.Tx, from []byte, before time.Time) (old []*Row, next []byte, err error) {
+	limit := table.Nanos(before)
+	if limit <= 0 {
+		return nil, nil, nil
+	}
 	entries, err := tx.Scan(Table.Bucket, store.Range{Start: from, Limit: 1})
 	if err != nil || len(entries) == 0 {
 		return nil, nil, err
 	}
 	account := table.ReadKey(entries[0].Key).Uint32()
-	start := []byte(Prefix(account).Descending(table.Nanos(before) - 1))
+	start := []byte(Prefix(account).Descending(limit - 1))
 	if bytes.Compare(from, start) > 0 {
 		start = from
 	}

@@ -17,15 +17,14 @@ import (
 type Directory struct {
 	store                *change.Store
 	logins               *logins
-	forget               func(account string)
 	subscriptionsChanged change.Hint
 }
 
-// New builds a Directory. forget is called with the name of each account that is
-// created; changed is given when an account's tags begin or cease to be watched.
-func New(s *change.Store, forget func(account string), changed change.Hint) (*Directory, error) {
+// New builds a Directory. changed is given when an account's tags begin or cease to be
+// watched.
+func New(s *change.Store, changed change.Hint) (*Directory, error) {
 	logins, err := newLogins(s.Random)
-	return &Directory{store: s, logins: logins, forget: forget, subscriptionsChanged: changed}, err
+	return &Directory{store: s, logins: logins, subscriptionsChanged: changed}, err
 }
 
 // Bootstrapped reports whether the admin account exists.
@@ -49,7 +48,6 @@ func (d *Directory) CreateAccount(ctx context.Context, a anchore.Account, passwo
 	if a.State == "" {
 		a.State = anchore.AccountEnabled
 	}
-	defer d.forget(a.Name) // of an account that had the name before
 	return d.store.Update(ctx, func(tx store.Tx) error {
 		row, err := account.Create(tx, a)
 		if err != nil {

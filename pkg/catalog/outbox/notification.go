@@ -12,6 +12,7 @@ package outbox
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -38,6 +39,7 @@ type Row struct {
 	Payload      []byte   `cbor:"8,keyasint"` // JSON
 	Created      int64    `cbor:"9,keyasint"`
 	Endpoints    []string `cbor:"10,keyasint,omitempty"` // where it is delivered, as routed when it was written
+	Name         string   `cbor:"11,keyasint,omitempty"` // the account's, which may be deleted before this is sent
 }
 
 const byID store.Bucket = "notification_id"
@@ -70,6 +72,7 @@ func Put(tx store.Tx, account uint32, causeID [16]byte, n anchore.Notification, 
 	row := &Row{
 		Account: account, Cause: causeID[:], Subscription: subscription, ID: n.ID, Type: string(n.Type), Key: n.Key,
 		Summary: n.Summary, Payload: n.Payload, Created: max(1, table.Nanos(n.CreatedAt)), Endpoints: distinct(endpoints),
+		Name: n.Account,
 	}
 	old, err := Notifications.Find(tx, Notifications.Key(row))
 	if err != nil || old != nil {
@@ -130,11 +133,23 @@ func Page(tx store.Tx, account uint32, after string, limit int) ([]*Row, error) 
 }
 
 // Domain returns the notification in the engine's words.
-func (r *Row) Domain(account string) anchore.Notification {
+func (r *Row) Domain() anchore.Notification {
 	return anchore.Notification{
-		ID: r.ID, Account: account, Type: anchore.SubscriptionType(r.Type), SubscriptionID: hex.EncodeToString(r.Subscription),
+		ID: r.ID, Account: r.account(), Type: anchore.SubscriptionType(r.Type), SubscriptionID: hex.EncodeToString(r.Subscription),
 		Key: r.Key, Summary: r.Summary, Payload: json.RawMessage(r.Payload), CreatedAt: table.Time(r.Created),
 	}
+}
+
+// account is the name of the account. Rows of older engines have it in the payload
+// alone.
+func (r *Row) account() string {
+	var payload struct {
+		UserID string `json:"userId"`
+	}
+	if r.Name == "" {
+		_ = json.Unmarshal(r.Payload, &payload) // this engine wrote it
+	}
+	return cmp.Or(r.Name, payload.UserID)
 }
 
 // Cursor is how far a sweep of the notifications has come; nil is the start.
@@ -145,14 +160,18 @@ const expirePage = 50
 
 // Expirable returns notifications whose cause is older than before and all of
 // whose deliveries ended before it, and the cursor of the next page, nil after the
-// last. It reads one page of one account.
+// last. It reads one page of one account. Nothing is older than 1970.
 func Expirable(tx store.Tx, from Cursor, before time.Time) (ended []*Row, next Cursor, err error) {
+	limit := table.Nanos(before)
+	if limit <= 0 {
+		return nil, nil, nil
+	}
 	entries, err := tx.Scan(Notifications.Bucket, store.Range{Start: from, Limit: 1})
 	if err != nil || len(entries) == 0 {
 		return nil, nil, err
 	}
 	prefix := slices.Clip(entries[0].Key[:4]) // the account's number
-	start := table.Key(prefix).Uint64(^uint64(table.Nanos(before)))
+	start := table.Key(prefix).Uint64(^uint64(limit))
 	if bytes.Compare(from, start) > 0 {
 		start = table.Key(from)
 	}
@@ -165,7 +184,7 @@ func Expirable(tx store.Tx, from Cursor, before time.Time) (ended []*Row, next C
 		if err != nil {
 			return nil, nil, err
 		}
-		if len(done) >= len(row.Endpoints) && !slices.ContainsFunc(done, func(d *Ended) bool { return d.At >= table.Nanos(before) }) {
+		if len(done) >= len(row.Endpoints) && !slices.ContainsFunc(done, func(d *Ended) bool { return d.At >= limit }) {
 			ended = append(ended, row)
 		}
 	}

@@ -3,6 +3,8 @@
 package registry
 
 import (
+	"bytes"
+
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
 	"github.com/anchore/anchore-engine/pkg/store"
@@ -62,6 +64,12 @@ func (r *Row) HasPassword() bool { return r.User != "" }
 
 // Lost reports whether the password was lost with its key.
 func (r *Row) Lost() bool { return r.HasPassword() && r.Seal == "" }
+
+// SameAs reports whether no user changed the credential between the two rows. What is
+// sealed differs with each change, also if the password does not.
+func (r *Row) SameAs(old *Row) bool {
+	return r.Updated == old.Updated && bytes.Equal(r.Sealed, old.Sealed)
+}
 
 // Find returns the account's credential of that name, or nil.
 func Find(tx store.Tx, account uint32, name string) (*Row, error) {

@@ -22,8 +22,9 @@ func (k Key) Uint32(n uint32) Key { return binary.BigEndian.AppendUint32(k, n) }
 // Uint64 appends n.
 func (k Key) Uint64(n uint64) Key { return binary.BigEndian.AppendUint64(k, n) }
 
-// Descending appends n so that larger values sort first.
-func (k Key) Descending(n int64) Key { return k.Uint64(math.MaxUint64 - uint64(n)) }
+// Descending appends n so that larger values sort first. Negative ones, times before
+// 1970, are last like 0.
+func (k Key) Descending(n int64) Key { return k.Uint64(math.MaxUint64 - uint64(max(n, 0))) }
 
 // Text appends s.
 func (k Key) Text(s string) Key {
@@ -114,10 +115,16 @@ func (r *Reader) Err() error {
 	return r.err
 }
 
-// Nanos is t as rows keep it: nanoseconds since 1970, 0 for the zero time.
+// Nanos is t as rows keep it: nanoseconds since 1970, 0 for the zero time. What is
+// before 1677 or after 2262 is the first or the last of the times that there are.
 func Nanos(t time.Time) int64 {
-	if t.IsZero() {
+	switch {
+	case t.IsZero():
 		return 0
+	case t.Before(time.Unix(0, math.MinInt64)):
+		return math.MinInt64
+	case t.After(time.Unix(0, math.MaxInt64)):
+		return math.MaxInt64
 	}
 	return t.UnixNano()
 }

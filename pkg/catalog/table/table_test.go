@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"testing"
+	"time"
 )
 
 func TestKeyOrder(t *testing.T) {
@@ -23,6 +24,39 @@ func TestKeyOrder(t *testing.T) {
 	for i := 1; i < len(ordered); i++ {
 		if bytes.Compare(ordered[i-1], ordered[i]) >= 0 {
 			t.Errorf("key %d %x is not below key %d %x", i-1, ordered[i-1], i, ordered[i])
+		}
+	}
+}
+
+func TestDescendingEndsIn1970(t *testing.T) {
+	last := Key{}.Descending(0)
+	for _, n := range []int64{-1, math.MinInt64} {
+		if got := (Key{}).Descending(n); !bytes.Equal(got, last) {
+			t.Errorf("Descending(%d) = %x, want %x", n, got, last)
+		}
+	}
+}
+
+func TestNanosOfEveryTime(t *testing.T) {
+	year := func(n int) time.Time { return time.Date(n, 1, 1, 0, 0, 0, 0, time.UTC) }
+	for _, test := range []struct {
+		t    time.Time
+		want int64
+	}{
+		{time.Time{}, 0},
+		{year(1).Add(1), math.MinInt64},
+		{year(1677), math.MinInt64},
+		{time.Unix(0, math.MinInt64), math.MinInt64},
+		{time.Unix(0, math.MinInt64+1), math.MinInt64 + 1},
+		{time.Unix(-1, 0), -1e9},
+		{year(2026), year(2026).UnixNano()},
+		{time.Unix(0, math.MaxInt64-1), math.MaxInt64 - 1},
+		{time.Unix(0, math.MaxInt64), math.MaxInt64},
+		{year(2263), math.MaxInt64},
+		{year(9999), math.MaxInt64},
+	} {
+		if got := Nanos(test.t); got != test.want {
+			t.Errorf("Nanos(%v) = %d, want %d", test.t, got, test.want)
 		}
 	}
 }

@@ -58,6 +58,9 @@ func OptionalTime(parameter string, value *string) (time.Time, error) {
 	}
 	for _, form := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", time.DateOnly} {
 		if t, err := time.Parse(form, *value); err == nil {
+			if t.IsZero() {
+				t = t.Add(1) // it was given: a filter by it must not select everything
+			}
 			return t.UTC(), nil
 		}
 	}
