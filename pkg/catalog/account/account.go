@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
@@ -128,21 +129,7 @@ func (r *UserRow) Domain(account string) anchore.User {
 
 // UsersOf returns the users of the account with that number, by name. There are few
 // users in all, so that it looks at each.
-func UsersOf(tx store.Tx, account uint32) (users []*UserRow, err error) {
-	r := store.Range{Limit: store.MaxPage}
-	for {
-		page, err := Users.Scan(tx, r)
-		if err != nil {
-			return nil, err
-		}
-		for _, u := range page {
-			if u.Account == account {
-				users = append(users, u)
-			}
-		}
-		if len(page) < store.MaxPage {
-			return users, nil
-		}
-		r.Start = table.After(Users.Key(page[len(page)-1]))
-	}
+func UsersOf(tx store.Tx, account uint32) ([]*UserRow, error) {
+	all, err := Users.All(tx, nil)
+	return slices.DeleteFunc(all, func(u *UserRow) bool { return u.Account != account }), err
 }

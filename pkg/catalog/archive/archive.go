@@ -100,28 +100,20 @@ func (a *Archive) ArchivedImages(ctx context.Context, name, after string, limit 
 
 // ArchiveSummary sums the account's archive up. Errors: NotFound for the account.
 func (a *Archive) ArchiveSummary(ctx context.Context, name string) (sum anchore.ArchiveSummary, err error) {
-	r := store.Range{Limit: readPage}
-	for full := true; full; {
-		err := a.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
-			r.Prefix = table.Key{}.Uint32(acct.No)
-			rows, err := Table.Scan(tx, r)
-			for _, row := range rows {
-				sum.Images++
-				sum.Tags += len(row.Tags)
-				sum.Bytes += row.Bytes
-				if at := table.Time(row.Created); at.After(sum.UpdatedAt) {
-					sum.UpdatedAt = at
-				}
-				r.Start = table.After(Table.Key(row))
-			}
-			full = len(rows) == readPage
-			return err
-		})
-		if err != nil {
-			return anchore.ArchiveSummary{}, err
-		}
+	no, err := a.store.Number(ctx, name)
+	if err != nil {
+		return sum, err
 	}
-	return sum, nil
+	err = Table.Each(ctx, a.store, table.Key{}.Uint32(no), func(row *Row) error {
+		sum.Images++
+		sum.Tags += len(row.Tags)
+		sum.Bytes += row.Bytes
+		if at := table.Time(row.Created); at.After(sum.UpdatedAt) {
+			sum.UpdatedAt = at
+		}
+		return nil
+	})
+	return sum, err
 }
 
 // DeleteArchivedImage removes the account's archived image. One that is in use stays

@@ -199,7 +199,7 @@ func (k *Keyring) Registries(ctx context.Context, name string) ([]anchore.Regist
 		return nil, err
 	}
 	var list []anchore.Registry
-	err = k.eachRegistry(ctx, no, func(row *registry.Row) error {
+	err = registry.Table.Each(ctx, k.store, registry.Prefix(no), func(row *registry.Row) error {
 		list = append(list, row.Domain(name))
 		return nil
 	})
@@ -244,7 +244,7 @@ func (k *Keyring) RegistryFor(ctx context.Context, name string, ref anchore.Refe
 	}
 	all, err := k.copy.of(no, func() (all credentials, err error) {
 		all.open = map[string]func() (anchore.Registry, error){}
-		err = k.eachRegistry(ctx, no, func(row *registry.Row) error {
+		err = registry.Table.Each(ctx, k.store, registry.Prefix(no), func(row *registry.Row) error {
 			all.list = append(all.list, row.Domain(name))
 			all.open[row.Name] = sync.OnceValues(func() (anchore.Registry, error) { return k.openRegistry(name, row) })
 			return nil
@@ -348,31 +348,6 @@ func (k *Keyring) changeRegistry(ctx context.Context, name string, fn func(store
 	k.copy.Forget(no) // also after an error: what ran last may have been committed
 	k.subscriptionsChanged.Wake()
 	return err
-}
-
-// eachRegistry calls fn with the credentials of the account with that number in the
-// order of their names.
-func (k *Keyring) eachRegistry(ctx context.Context, no uint32, fn func(*registry.Row) error) error {
-	r := store.Range{Prefix: registry.Prefix(no)}
-	for {
-		var page []*registry.Row
-		err := k.store.View(ctx, func(tx store.Tx) (err error) {
-			page, err = registry.Table.Scan(tx, r)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		for _, row := range page {
-			if err := fn(row); err != nil {
-				return err
-			}
-		}
-		if len(page) < store.MaxPage {
-			return nil
-		}
-		r.Start = table.After(registry.Table.Key(page[len(page)-1]))
-	}
 }
 
 func (k *Keyring) sealedRegistry(no uint32, r anchore.Registry) (*registry.Row, error) {

@@ -189,25 +189,16 @@ func Digests(tx store.Tx, account uint32, tag string) ([]string, error) {
 	if err != nil || newest == "" {
 		return nil, err
 	}
+	rows, err := History.All(tx, HistoryKey(account, tag))
 	digests := []string{newest}
 	seen := map[string]bool{newest: true}
-	r := store.Range{Prefix: HistoryKey(account, tag), Limit: store.MaxPage}
-	for {
-		rows, err := History.Scan(tx, r)
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range rows {
-			if !seen[row.Digest] {
-				seen[row.Digest] = true
-				digests = append(digests, row.Digest)
-			}
-			r.Start = table.After(History.Key(row))
-		}
-		if len(rows) < store.MaxPage {
-			return digests, nil
+	for _, row := range rows {
+		if !seen[row.Digest] {
+			seen[row.Digest] = true
+			digests = append(digests, row.Digest)
 		}
 	}
+	return digests, err
 }
 
 // Domain returns the tag in the engine's words; current is what Newest says.

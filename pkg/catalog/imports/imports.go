@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
-	"github.com/anchore/anchore-engine/pkg/catalog/account"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
 	"github.com/anchore/anchore-engine/pkg/store"
 )
@@ -108,9 +107,9 @@ func (r *Row) has(part anchore.ImportPart, blob store.Digest) bool {
 }
 
 // domain is the import in the engine's words.
-func (r *Row) domain(acct *account.Row, now time.Time) anchore.Import {
+func (r *Row) domain(account string, now time.Time) anchore.Import {
 	imp := anchore.Import{
-		Account: acct.Name, ID: r.ID, Status: r.status(now),
+		Account: account, ID: r.ID, Status: r.status(now),
 		CreatedAt: table.Time(r.Created), UpdatedAt: table.Time(r.Updated), ExpiresAt: table.Time(r.Expires),
 	}
 	for _, d := range r.Contents {

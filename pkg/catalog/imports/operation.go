@@ -54,7 +54,7 @@ func (o *Operations) NewImport(ctx context.Context, name string) (imp anchore.Im
 			Account: acct.No, ID: st.Hex, Status: string(anchore.ImportPending),
 			Created: table.Nanos(st.Now), Updated: table.Nanos(st.Now), Expires: table.Nanos(st.Now.Add(Lifetime)),
 		}
-		imp = row.domain(acct, st.Now)
+		imp = row.domain(name, st.Now)
 		return Table.Insert(tx, row)
 	})
 	return imp, err
@@ -63,10 +63,11 @@ func (o *Operations) NewImport(ctx context.Context, name string) (imp anchore.Im
 // hasRoom says whether the account may begin another import.
 func (o *Operations) hasRoom(ctx context.Context, name string) error {
 	now, pending := time.Now(), 0
-	err := o.each(ctx, name, func(_ *account.Row, row *Row) {
+	err := o.each(ctx, name, func(row *Row) error {
 		if row.status(now) == anchore.ImportPending {
 			pending++
 		}
+		return nil
 	})
 	if err == nil && pending >= MaxPending {
 		err = anchore.E(anchore.Limited, "imports.NewImport", "account %s has %d imports that are not complete, the most that it may have; complete some, or give them up with DELETE /imports/images/{id}", name, pending)
@@ -80,7 +81,7 @@ func (o *Operations) Import(ctx context.Context, name, id string) (imp anchore.I
 	err = o.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
 		row, err := get(tx, acct.No, id)
 		if err == nil {
-			imp = row.domain(acct, now)
+			imp = row.domain(name, now)
 		}
 		return err
 	})
@@ -91,28 +92,20 @@ func (o *Operations) Import(ctx context.Context, name, id string) (imp anchore.I
 // account.
 func (o *Operations) Imports(ctx context.Context, name string) (list []anchore.Import, err error) {
 	now := time.Now()
-	err = o.each(ctx, name, func(acct *account.Row, row *Row) { list = append(list, row.domain(acct, now)) })
+	err = o.each(ctx, name, func(row *Row) error {
+		list = append(list, row.domain(name, now))
+		return nil
+	})
 	return list, err
 }
 
 // each calls fn with the imports of the account, by id.
-func (o *Operations) each(ctx context.Context, name string, fn func(*account.Row, *Row)) error {
-	var start []byte
-	for more := true; more; {
-		err := o.store.ViewAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
-			page, err := Table.Scan(tx, store.Range{Prefix: table.Key{}.Uint32(acct.No), Start: start})
-			for _, row := range page {
-				fn(acct, row)
-				start = table.After(Table.Key(row))
-			}
-			more = len(page) == store.MaxPage
-			return err
-		})
-		if err != nil {
-			return err
-		}
+func (o *Operations) each(ctx context.Context, name string, fn func(*Row) error) error {
+	no, err := o.store.Number(ctx, name)
+	if err != nil {
+		return err
 	}
-	return nil
+	return Table.Each(ctx, o.store, table.Key{}.Uint32(no), fn)
 }
 
 // AddImportContent stores a document of an import; the same one twice is one.
@@ -187,7 +180,7 @@ func (o *Operations) CancelImport(ctx context.Context, name, id string) (imp anc
 		case anchore.ImportPending:
 			next.Status, next.Updated = string(anchore.ImportInvalidated), table.Nanos(now)
 		}
-		imp = next.domain(acct, now)
+		imp = next.domain(name, now)
 		return Table.Replace(tx, row, &next)
 	})
 	return imp, err

@@ -13,26 +13,13 @@ import (
 // Accounts returns the accounts in the given state ("" is any), in the order in
 // which they were made.
 func (d *Directory) Accounts(ctx context.Context, state anchore.AccountState) (list []anchore.Account, err error) {
-	r := store.Range{Limit: store.MaxPage}
-	for {
-		var page []*account.Row
-		err := d.store.View(ctx, func(tx store.Tx) (err error) {
-			page, err = account.Table.Scan(tx, r)
-			return err
-		})
-		if err != nil {
-			return nil, err
+	err = account.Table.Each(ctx, d.store, nil, func(row *account.Row) error {
+		if state == "" || row.State == string(state) {
+			list = append(list, row.Domain())
 		}
-		for _, row := range page {
-			if state == "" || row.State == string(state) {
-				list = append(list, row.Domain())
-			}
-		}
-		if len(page) < store.MaxPage {
-			return list, nil
-		}
-		r.Start = table.After(account.Table.Key(page[len(page)-1]))
-	}
+		return nil
+	})
+	return list, err
 }
 
 // AddAccount stores a new enabled account of type user, without users. Errors:

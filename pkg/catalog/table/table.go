@@ -215,6 +215,35 @@ func (t *Table[T]) Verify(ctx context.Context, s store.Store, found func(problem
 	return nil
 }
 
+// Each calls fn with the rows whose keys have the prefix, in the order of the keys. They
+// are read page by page, each page in a View of its own; fn is called between them.
+func (t *Table[T]) Each(ctx context.Context, s store.Store, prefix []byte, fn func(*T) error) error {
+	return Pages(ctx, s, t.Bucket, prefix, func(e store.Entry) error {
+		row, err := t.decode(e.Key, e.Value)
+		if err != nil {
+			return err
+		}
+		return fn(row)
+	})
+}
+
+// All returns the rows whose keys have the prefix, in the order of the keys. It is for
+// what one account, or one tag, has few of.
+func (t *Table[T]) All(tx store.Tx, prefix []byte) (rows []*T, err error) {
+	r := store.Range{Prefix: prefix, Limit: store.MaxPage}
+	for {
+		page, err := t.Scan(tx, r)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, page...)
+		if len(page) < store.MaxPage {
+			return rows, nil
+		}
+		r.Start = After(t.Key(page[len(page)-1]))
+	}
+}
+
 // Pages calls fn with every entry that has prefix, each page in a View of its
 // own. fn runs outside of the transactions, so it may open its own.
 func Pages(ctx context.Context, s store.Store, b store.Bucket, prefix []byte, fn func(store.Entry) error) error {
