@@ -335,11 +335,13 @@ func (e *Engine) serve(ctx context.Context) error {
 // sweepEvery is the time between two sweeps of what nothing refers to.
 const sweepEvery = 10 * time.Minute
 
+// sweep removes what nothing refers to, and sees to what was put off by a clock that
+// has been set back since.
 func (e *Engine) sweep(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
-		if err := errors.Join(e.catalog.Sweep(ctx), e.expireEvents(ctx)); err != nil && ctx.Err() == nil {
+		if err := errors.Join(e.catalog.FitClock(ctx, e.longestRetry()), e.catalog.Sweep(ctx), e.expireEvents(ctx)); err != nil && ctx.Err() == nil {
 			e.log.Error("the sweep did not finish; trying again later", "error", err)
 		}
 		select {

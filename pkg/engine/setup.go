@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/config"
@@ -71,6 +72,15 @@ func webhookEndpoints(w config.Webhooks) (endpoints []notify.Endpoint) {
 		})
 	}
 	return endpoints
+}
+
+// longestRetry is the longest that an endpoint, or a delivery to it, is left alone.
+func (e *Engine) longestRetry() time.Duration {
+	longest := 24 * time.Hour // also where nothing is tried again
+	for _, c := range e.cfg.Webhooks.Endpoints {
+		longest = max(longest, c.RetryFor)
+	}
+	return longest
 }
 
 func platforms(w config.Watch) map[string]anchore.Platform {
