@@ -3,6 +3,7 @@ package alarm_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -414,6 +415,22 @@ func TestStoreCondition(t *testing.T) {
 	below.err = full
 	if err := s.View(t.Context(), look); !errors.Is(err, full) || len(s.Condition(t.Context(), nil)) != 1 {
 		t.Errorf("View() = %v; condition %v", err, s.Condition(t.Context(), nil))
+	}
+}
+
+// TestADamagedPageIsAStoreThatFails: what the store below says inside a transaction
+// comes back through the caller's function, and is the store's all the same.
+func TestADamagedPageIsAStoreThatFails(t *testing.T) {
+	page := anchore.E(anchore.Unavailable, "bolt.Get", "the store is damaged").Because(store.Failing(errors.New("bad page")))
+	meet := func(store.Tx) error { return fmt.Errorf("a row: %w", page) }
+	for name, call := range map[string]func(*alarm.Store) error{
+		"Update": func(s *alarm.Store) error { return s.Update(t.Context(), meet) },
+		"View":   func(s *alarm.Store) error { return s.View(t.Context(), meet) },
+	} {
+		s := alarm.WatchStore(&broken{})
+		if err := call(s); !errors.Is(err, page) || len(s.Condition(t.Context(), nil)) != 1 {
+			t.Errorf("%s() = %v; condition %v, want that the store fails", name, err, s.Condition(t.Context(), nil))
+		}
 	}
 }
 

@@ -47,17 +47,19 @@ const maxFailures = 10
 func (a *Announcer) RunFanOut(ctx context.Context) error {
 	look := time.NewTicker(idleLook)
 	defer look.Stop()
-	failures := 0
+	failures, told := 0, false
 	for ctx.Err() == nil {
 		more, err := a.FanOut(ctx)
+		if err != nil && !told && ctx.Err() == nil {
+			a.cfg.Log.Error("the notifications of a change could not be written; trying again", "error", err)
+		}
+		told = err != nil
 		switch {
 		case err == nil:
 			failures = 0
 		case anchore.KindOf(err) == anchore.Internal:
-			failures++
-			a.cfg.Log.Error("the notifications of a change could not be written; trying again", "failures", failures, "error", err)
-			if failures >= maxFailures {
-				failures = 0
+			if failures++; failures >= maxFailures {
+				failures, told = 0, false
 				a.park(ctx, err)
 			}
 		}
@@ -94,6 +96,7 @@ func (a *Announcer) park(ctx context.Context, why error) {
 		a.cfg.Log.Error("a change whose notifications cannot be written could not be set aside", "error", err)
 		return
 	}
+	a.cfg.Log.Error("a change whose notifications cannot be written was set aside", "failures", maxFailures, "error", why)
 	a.cfg.Told.Wake()
 }
 
