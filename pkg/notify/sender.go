@@ -154,7 +154,7 @@ func (s *sender) deliver(attempts context.Context, d catalog.Delivery) {
 	s.metrics.attempts.WithLabelValues(s.endpoint.Name, o.Result.String()).Inc()
 	s.metrics.duration.WithLabelValues(s.endpoint.Name).Observe(now.Sub(began).Seconds())
 	s.tell(d, o, result, now)
-	if expired {
+	if expired && s.schedule.horizon > 0 { // else each has its one attempt
 		s.parkExpired(commit, now, o)
 	}
 }
