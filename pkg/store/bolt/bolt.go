@@ -15,7 +15,6 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/store"
+	"github.com/anchore/anchore-engine/pkg/store/disk"
 )
 
 // mapSize is the address space reserved for the file, in bytes. A file that
@@ -91,8 +91,10 @@ func Open(c Config) (*Store, error) {
 	if err == nil {
 		err = s.migrate(c.Schema, c.Migrations)
 	}
-	if err == nil {
-		err = syncFolder(folder)
+	if err == nil { // bbolt syncs the file, not the directory which it is created in
+		if failed := disk.SyncFolder(folder); failed != nil {
+			err = unavailable(op, failed)
+		}
 	}
 	if err != nil {
 		_ = s.release()
@@ -135,22 +137,6 @@ func initialMap() int {
 		return 0
 	}
 	return mapSize
-}
-
-// syncFolder makes the file's name durable: bbolt syncs the file, not the
-// directory which it is created in.
-func syncFolder(folder string) error {
-	if runtime.GOOS == "windows" { // directories cannot be synced there
-		return nil
-	}
-	f, err := os.Open(folder)
-	if err == nil {
-		err = errors.Join(f.Sync(), f.Close())
-	}
-	if err != nil {
-		return unavailable("bolt.Open", err)
-	}
-	return nil
 }
 
 // View runs fn on one snapshot; see store.Store.
@@ -242,14 +228,11 @@ func openError(op, path string, err error) error {
 
 // unavailable translates what bbolt or the disk said.
 func unavailable(op string, err error) *anchore.Error {
-	text := "the data directory cannot be read or written; the engine's log has the cause"
 	switch {
 	case errors.Is(err, berrors.ErrDatabaseNotOpen):
-		text = "the store is closed; the engine is stopping"
+		return anchore.E(anchore.Unavailable, op, "the store is closed; the engine is stopping").Because(store.Failing(err))
 	case errors.Is(err, berrors.ErrMaxSizeReached):
-		text = "the store has reached its maximum size"
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		text = "the disk of the data directory is full"
+		return anchore.E(anchore.Unavailable, op, "the store has reached its maximum size").Because(store.Failing(err))
 	}
-	return anchore.E(anchore.Unavailable, op, "%s", text).Because(store.Failing(err))
+	return disk.Failed(op, err)
 }
