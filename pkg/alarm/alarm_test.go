@@ -458,7 +458,7 @@ func TestDiskIsWellWithATenthMore(t *testing.T) {
 	if err := syscall.Statfs(dir, &fs); err != nil {
 		t.Fatal(err)
 	}
-	c := alarm.Disk(dir, int64(fs.Bavail)*fs.Bsize/105*100)
+	c := alarm.Disk(dir, int64(fs.Bavail)*int64(fs.Bsize)/105*100)
 	if got := c(t.Context(), nil); len(got) != 0 {
 		t.Errorf("with a twentieth more than the least: %v, want nothing", got)
 	}

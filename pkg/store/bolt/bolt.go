@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -27,7 +26,7 @@ import (
 
 // mapSize is the address space reserved for the file, in bytes. A file that
 // outgrows its map must wait for every open View, and new Views wait behind it;
-// a generous map makes that rare. It costs no memory.
+// a generous map makes that rare. It costs no memory: it is only address space.
 const mapSize = 1 << 30
 
 // Config says where the file is and what the code knows about its rows. Only
@@ -109,7 +108,7 @@ func (s *Store) open(op string, c Config) (err error) {
 	s.db, err = bbolt.Open(c.Path, 0o600, &bbolt.Options{
 		Timeout:         cmp.Or(c.LockWait, time.Second),
 		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: initialMap(),
+		InitialMmapSize: mapSize,
 		MaxSize:         int(c.MaxSize),
 		OpenFile:        s.openFile,
 	})
@@ -128,15 +127,6 @@ func (s *Store) openFile(name string, flag int, mode os.FileMode) (*os.File, err
 		s.file = f
 	}
 	return f, err
-}
-
-// initialMap is mapSize where a map is only address space: on Windows the file
-// itself would be grown to it, and a 32-bit process has no room for it.
-func initialMap() int {
-	if runtime.GOOS == "windows" || ^uint(0)>>32 == 0 {
-		return 0
-	}
-	return mapSize
 }
 
 // View runs fn on one snapshot; see store.Store.
