@@ -266,7 +266,10 @@ func (e *Engine) newServer(in *intake.Intake, opt Options, metrics *prometheus.R
 		BaseURL: e.baseURL(), Log: e.part("server"),
 	}
 	if e.cfg.Metrics.Enabled {
-		cfg.Metrics = promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})
+		cfg.Metrics = promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
+			ErrorHandling: promhttp.ContinueOnError, // what cannot be collected is missing; the rest is served
+			ErrorLog:      slog.NewLogLogger(e.part("server").Handler(), slog.LevelWarn),
+		})
 	}
 	s, err := server.New(cfg)
 	if err != nil {
