@@ -121,6 +121,11 @@ func (w *world) Analyze(ctx context.Context, req sbom.Request) (sbom.Report, err
 
 func (w *world) add(account, tag string) string {
 	w.t.Helper()
+	return w.addAs(account, tag, catalog.Addition{AutoSubscribe: true})
+}
+
+func (w *world) addAs(account, tag string, add catalog.Addition) string {
+	w.t.Helper()
 	err := w.CreateAccount(w.t.Context(), anchore.Account{Name: account, Type: anchore.UserAccount}, "foobar")
 	if err != nil && anchore.KindOf(err) != anchore.Conflict {
 		w.t.Fatal(err)
@@ -129,9 +134,13 @@ func (w *world) add(account, tag string) string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	state, err := w.TagState(w.t.Context(), account, ref)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	digest := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(ref.Tag)))
 	m := anchore.Manifest{Ref: ref, TagDigest: digest, Digest: digest, ImageID: digest[7:], Platform: anchore.DefaultPlatform, Raw: []byte("{}"), Config: []byte("{}")}
-	if _, err := w.SawTag(w.t.Context(), catalog.Sighting{Account: account, Manifest: m, Cause: "image add", Add: &catalog.Addition{AutoSubscribe: true}}); err != nil {
+	if _, err := w.SawTag(w.t.Context(), catalog.Sighting{Account: account, Manifest: m, Cause: "image add", Version: state.Version, Add: &add}); err != nil {
 		w.t.Fatal(err)
 	}
 	return digest
@@ -266,6 +275,33 @@ func TestAnalyzed(t *testing.T) {
 			t.Error("Progress is shown after the end")
 		}
 		w.counted(analyzed, 1)
+		stop()
+	})
+}
+
+// TestTwoAnalysesOfOneImage: a forced one runs beside that of the other accounts, and
+// each counts.
+func TestTwoAnalysesOfOneImage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var calls atomic.Int64
+		w.analyze = func(context.Context, sbom.Request) (sbom.Report, error) {
+			time.Sleep(time.Duration(calls.Add(1)) * time.Minute)
+			return sbom.Report{}, anchore.E(anchore.Invalid, "test", "no image")
+		}
+		digest := w.add("a", "registry.test/app:1")
+		w.add("b", "registry.test/app:1")
+		w.addAs("b", "registry.test/app:1", catalog.Addition{Force: true})
+		stop := w.run()
+		for _, want := range []int{2, 1, 0} {
+			time.Sleep(30 * time.Second)
+			synctest.Wait()
+			p, shown := w.Workers.Progress(digest)
+			if s := w.Workers.Status(); s.Running != want || shown != (want > 0) {
+				t.Errorf("%d analyses run, and the image shows %+v, %v; want %d", s.Running, p, shown, want)
+			}
+			time.Sleep(30 * time.Second)
+		}
 		stop()
 	})
 }
