@@ -279,6 +279,37 @@ func TestAnalyzed(t *testing.T) {
 	})
 }
 
+// TestLastTurn: it is that of the workers without an analysis, however long those of the
+// others take.
+func TestLastTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.analyze = func(context.Context, sbom.Request) (sbom.Report, error) {
+			time.Sleep(time.Hour)
+			return sbom.Report{}, anchore.E(anchore.Invalid, "test", "no image")
+		}
+		if s := w.Workers.Status(); !s.LastTurn.IsZero() {
+			t.Errorf("before the start the last turn was at %v", s.LastTurn)
+		}
+		stop := w.run()
+		defer stop()
+		for i, step := range []struct {
+			add  string
+			idle bool // a worker
+		}{{"", true}, {"registry.test/app:1", true}, {"registry.test/app:2", false}, {"", true}, {"", true}} {
+			if step.add != "" {
+				w.add("a", step.add)
+			}
+			time.Sleep(25 * time.Minute)
+			synctest.Wait()
+			last := w.Workers.Status().LastTurn
+			if last.IsZero() == step.idle || step.idle && time.Since(last) > lookAgain {
+				t.Errorf("step %d: the last turn was at %v, %v ago; a worker is idle: %v", i, last, time.Since(last), step.idle)
+			}
+		}
+	})
+}
+
 // TestTwoAnalysesOfOneImage: a forced one runs beside that of the other accounts, and
 // each counts.
 func TestTwoAnalysesOfOneImage(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -68,6 +69,7 @@ type Engine struct {
 	alarms   *alarm.Watch
 	http     *http.Server
 	listener net.Listener
+	swept    atomic.Pointer[time.Time] // when the sweep last turned
 }
 
 // closer ends what New opened.
@@ -344,6 +346,8 @@ func (e *Engine) sweep(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
+		now := time.Now()
+		e.swept.Store(&now)
 		if err := errors.Join(e.catalog.FitClock(ctx, e.longestRetry()), e.catalog.Sweep(ctx), e.expireEvents(ctx)); err != nil && ctx.Err() == nil {
 			e.log.Error("the sweep did not finish; trying again later", "error", err)
 		}

@@ -577,6 +577,26 @@ func TestRelayKeepsToTheRate(t *testing.T) {
 }
 
 // A commit's hint wakes the relay, and a tag that moves is told at once.
+// An endpoint that is sent little is looked at all the same: that its loop turns is
+// how it is seen that it lives.
+func TestRelayLooksThoughTheRateIsLow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := named("general")
+		slow[0].MaxPerSecond = 1.0 / 3600
+		e := newEngine(t, openStore(t, t.TempDir()), &receiver{}, slow...)
+		e.put("a", 0, 1)
+		e.start()
+		defer e.stop()
+		pass(30 * time.Minute)
+		e.wantReceived("general", "a-0")
+		if ago := time.Since(e.status("general").LookedAt); ago > 10*time.Second {
+			t.Errorf("the endpoint's loop last turned %v ago, want seconds", ago)
+		}
+		pass(31 * time.Minute)
+		e.wantReceived("general", "a-0", "a-1")
+	})
+}
+
 func TestRelayWakesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{}

@@ -5,6 +5,7 @@ package announce
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -27,8 +28,11 @@ type Config struct {
 }
 
 // Announcer serves the causes of all accounts, in order. One goroutine at a time may
-// use it.
-type Announcer struct{ cfg Config }
+// use it; LastFanOut is for all.
+type Announcer struct {
+	cfg    Config
+	turned atomic.Pointer[time.Time]
+}
 
 // New builds an Announcer. It serves nothing yet.
 func New(cfg Config) *Announcer {
@@ -49,6 +53,8 @@ func (a *Announcer) RunFanOut(ctx context.Context) error {
 	defer look.Stop()
 	failures, told := 0, false
 	for ctx.Err() == nil {
+		now := time.Now()
+		a.turned.Store(&now)
 		more, err := a.FanOut(ctx)
 		if err != nil && !told && ctx.Err() == nil {
 			a.cfg.Log.Error("the notifications of a change could not be written; trying again", "error", err)
@@ -73,6 +79,15 @@ func (a *Announcer) RunFanOut(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// LastFanOut is when RunFanOut last turned, zero before it first did. It sleeps for
+// seconds.
+func (a *Announcer) LastFanOut() time.Time {
+	if at := a.turned.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
 }
 
 // park sets the oldest cause aside and, in the same transaction, says so where an
