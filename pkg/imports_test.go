@@ -27,8 +27,9 @@ var may = map[string][]string{
 	"api":     {"github.com/oapi-codegen/runtime", "github.com/getkin/kin-openapi"},
 	// leaves
 	"store":           {},
-	"store/bolt":      {"store", "anchore", "go.etcd.io/bbolt"},
-	"store/dir":       {"store", "anchore"},
+	"store/disk":      {"store", "anchore"},
+	"store/bolt":      {"store", "store/disk", "anchore", "go.etcd.io/bbolt"},
+	"store/dir":       {"store", "store/disk", "anchore"},
 	"store/storetest": {"store", "anchore", "github.com/google/go-cmp"},
 	"store/blobtest":  {"store", "anchore", "github.com/google/go-cmp"},
 	"certfile":        {},
@@ -36,7 +37,7 @@ var may = map[string][]string{
 	"config":          {"anchore", "certfile", "spelling", "github.com/spf13/viper", "github.com/spf13/pflag", "gopkg.in/yaml.v3"},
 	"run":             {},
 	"alarm":           {"anchore", "store"},
-	"seal":            {"anchore"},
+	"seal":            {"anchore", "store/disk"},
 	"oci/answer":      {"anchore"},
 	"oci/aws":         {"anchore", "oci/answer"},
 	"oci/challenge":   {},
@@ -95,7 +96,7 @@ var may = map[string][]string{
 	"cli/render":      {"github.com/olekukonko/tablewriter"},
 	// root
 	"engine": {"anchore", "api", "alarm", "analyze", "catalog", "catalog/credential", "certfile", "config", "intake", "notify", "oci", "run", "sbom", "sbom/syft", "seal",
-		"server", "server/rest", "store", "store/bolt", "store/dir", "watch", metrics},
+		"server", "server/rest", "store", "store/bolt", "store/dir", "store/disk", "watch", metrics},
 	// programs that drive the built binaries
 	"bench": {"anchore", "api", "catalog", "intake", "oci", "oci/ocitest", "server", "store", "store/bolt", "store/dir", "watch",
 		metrics, "golang.org/x/sync"},

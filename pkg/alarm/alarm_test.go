@@ -3,6 +3,7 @@ package alarm_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -417,6 +418,22 @@ func TestStoreCondition(t *testing.T) {
 	}
 }
 
+// TestADamagedPageIsAStoreThatFails: what the store below says inside a transaction
+// comes back through the caller's function, and is the store's all the same.
+func TestADamagedPageIsAStoreThatFails(t *testing.T) {
+	page := anchore.E(anchore.Unavailable, "bolt.Get", "the store is damaged").Because(store.Failing(errors.New("bad page")))
+	meet := func(store.Tx) error { return fmt.Errorf("a row: %w", page) }
+	for name, call := range map[string]func(*alarm.Store) error{
+		"Update": func(s *alarm.Store) error { return s.Update(t.Context(), meet) },
+		"View":   func(s *alarm.Store) error { return s.View(t.Context(), meet) },
+	} {
+		s := alarm.WatchStore(&broken{})
+		if err := call(s); !errors.Is(err, page) || len(s.Condition(t.Context(), nil)) != 1 {
+			t.Errorf("%s() = %v; condition %v, want that the store fails", name, err, s.Condition(t.Context(), nil))
+		}
+	}
+}
+
 func TestDiskCondition(t *testing.T) {
 	low := alarm.Standing{anchore.EventDiskFull: {"data_dir"}}
 	for _, tt := range []struct {
@@ -441,7 +458,7 @@ func TestDiskIsWellWithATenthMore(t *testing.T) {
 	if err := syscall.Statfs(dir, &fs); err != nil {
 		t.Fatal(err)
 	}
-	c := alarm.Disk(dir, int64(fs.Bavail)*fs.Bsize/105*100)
+	c := alarm.Disk(dir, int64(fs.Bavail)*int64(fs.Bsize)/105*100)
 	if got := c(t.Context(), nil); len(got) != 0 {
 		t.Errorf("with a twentieth more than the least: %v, want nothing", got)
 	}

@@ -20,7 +20,7 @@ func Disk(dir string, least int64) Condition {
 		if err := syscall.Statfs(dir, &fs); err != nil {
 			return []anchore.Event{diskEvent("The data directory cannot be looked at", map[string]any{"msg": err.Error()})}
 		}
-		free, limit := int64(fs.Bavail)*fs.Bsize, least
+		free, limit := int64(fs.Bavail)*int64(fs.Bsize), least
 		if stood.has(anchore.EventDiskFull, dataDir) {
 			limit += least / 10
 		}

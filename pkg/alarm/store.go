@@ -42,7 +42,7 @@ func (s *Store) Update(ctx context.Context, fn func(store.Tx) error) error {
 	switch {
 	case err == nil && wrote:
 		s.note(nil)
-	case err != nil && own == nil && ctx.Err() == nil && !errors.Is(err, store.ErrTooLarge):
+	case fails(err, own) && ctx.Err() == nil && !errors.Is(err, store.ErrTooLarge):
 		s.note(err)
 	}
 	return err
@@ -72,10 +72,16 @@ func (s *Store) View(ctx context.Context, fn func(store.Tx) error) error {
 		own = fn(tx)
 		return own
 	})
-	if err != nil && own == nil && ctx.Err() == nil {
+	if fails(err, own) && ctx.Err() == nil {
 		s.note(err)
 	}
 	return err
+}
+
+// fails reports whether a transaction ended with an error of the store. What it says
+// inside the transaction comes back as an error of the transaction's own function.
+func fails(err, own error) bool {
+	return err != nil && own == nil || errors.Is(err, store.ErrFailing)
 }
 
 func (s *Store) note(err error) {

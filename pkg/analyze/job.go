@@ -51,15 +51,15 @@ func (w *Workers) carryOut(ctx context.Context, job catalog.Job) (catalog.Analys
 	} else if err != nil {
 		return catalog.AnalysisResult{}, anchore.E(anchore.Unavailable, op, "the start of the analysis cannot be recorded").Because(err)
 	}
-	w.report(job.Digest, anchore.Progress{Step: anchore.Cataloging})
+	w.report(job, anchore.Progress{Step: anchore.Cataloging})
 	report, err := w.cfg.Analyzer.Analyze(ctx, sbom.Request{
 		Layout: layout, Digest: job.Digest, Name: name, Work: work,
-		Progress: func(s anchore.Step) { w.report(job.Digest, anchore.Progress{Step: s}) },
+		Progress: func(s anchore.Step) { w.report(job, anchore.Progress{Step: s}) },
 	})
 	if err != nil {
 		return catalog.AnalysisResult{}, err
 	}
-	w.report(job.Digest, anchore.Progress{Step: anchore.Storing})
+	w.report(job, anchore.Progress{Step: anchore.Storing})
 	document, err := os.Open(report.Document)
 	if err != nil {
 		return catalog.AnalysisResult{}, anchore.E(anchore.Unavailable, op, "the document cannot be read").Because(err)
@@ -84,7 +84,7 @@ func (w *Workers) fetch(ctx context.Context, job catalog.Job, work string) (layo
 		ref := source.Ref
 		ref.Digest = job.Digest
 		layout = filepath.Join(work, "layout-"+strconv.Itoa(i))
-		err := w.pull(ctx, source.Account, ref, layout)
+		err := w.pull(ctx, job, source.Account, ref, layout)
 		if err == nil {
 			return layout, ref.RepositoryName() + "@" + job.Digest, nil
 		}

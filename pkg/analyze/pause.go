@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog"
 )
 
 // pauses are for how long registries take no more requests for layers, by who asked.
@@ -57,7 +58,7 @@ func (p *pauses) note(who puller, err error, now time.Time) {
 
 // pull fetches an image into a layout, unless the registry allows that account's
 // credentials no more for now.
-func (w *Workers) pull(ctx context.Context, account string, ref anchore.Reference, layout string) error {
+func (w *Workers) pull(ctx context.Context, job catalog.Job, account string, ref anchore.Reference, layout string) error {
 	identity, err := w.cfg.Fetcher.Identity(ctx, account, ref)
 	if err != nil {
 		return err
@@ -67,7 +68,7 @@ func (w *Workers) pull(ctx context.Context, account string, ref anchore.Referenc
 		return err
 	}
 	err = w.cfg.Fetcher.Fetch(ctx, account, ref, layout, func(done, total int64) {
-		w.report(ref.Digest, anchore.Progress{Step: anchore.Fetching, Done: done, Total: total})
+		w.report(job, anchore.Progress{Step: anchore.Fetching, Done: done, Total: total})
 	})
 	w.pauses.note(who, err, time.Now())
 	return err

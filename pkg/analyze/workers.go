@@ -77,8 +77,9 @@ type Workers struct {
 	pauses  pauses
 
 	mu       sync.Mutex
-	progress map[string]anchore.Progress // of what runs, by image digest
-	tries    map[string]int              // failures so far that are worth another try, by analysis
+	progress map[lease]running
+	tries    map[string]int    // failures so far that are worth another try, by analysis
+	turns    map[int]time.Time // when workers that carry nothing out last began to look for work
 	status   Status
 	told     bool // that there is trouble, since the last success
 }
@@ -94,7 +95,7 @@ func New(cfg Config) (*Workers, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	w := &Workers{cfg: cfg, progress: map[string]anchore.Progress{}, tries: map[string]int{}}
+	w := &Workers{cfg: cfg, progress: map[lease]running{}, tries: map[string]int{}, turns: map[int]time.Time{}}
 	m, err := newMetrics(cfg.Registerer, func() float64 { return float64(w.Status().Running) })
 	if err != nil {
 		return nil, err
@@ -114,8 +115,8 @@ func (w *Workers) Run(ctx context.Context) error {
 	defer stop()
 	context.AfterFunc(ctx, func() { time.AfterFunc(w.cfg.Grace, stop) })
 	var all sync.WaitGroup
-	for range w.cfg.Workers {
-		all.Go(func() { w.work(ctx, hard) })
+	for no := range w.cfg.Workers {
+		all.Go(func() { w.work(ctx, hard, no) })
 	}
 	all.Wait()
 	return nil
@@ -141,15 +142,16 @@ func (w *Workers) sweep() error {
 }
 
 // work is one worker: it claims while ctx lasts, and carries out under hard.
-func (w *Workers) work(ctx, hard context.Context) {
+func (w *Workers) work(ctx, hard context.Context, no int) {
 	for ctx.Err() == nil {
+		w.looks(no)
 		job, ok, next, err := w.cfg.Catalog.ClaimAnalysis(ctx, w.cfg.Lease)
-		w.turn()
 		switch {
 		case err != nil && ctx.Err() == nil:
 			w.failure("claim", err)
 			w.sleep(ctx, time.Now().Add(backoff(1, nil)))
 		case ok:
+			w.busy(no)
 			w.job(hard, job)
 		default:
 			w.sleep(ctx, next)
@@ -183,13 +185,13 @@ func (w *Workers) job(hard context.Context, job catalog.Job) {
 	defer cancel(nil)
 	var renewal sync.WaitGroup
 	renewal.Go(func() { w.renew(ctx, cancel, job) })
-	w.begun(job.Digest)
+	w.begun(job)
 	begin := time.Now()
 	result, err := w.carryOut(ctx, job)
 	dropped := errors.Is(context.Cause(ctx), errLost) || anchore.KindOf(err) == anchore.Conflict
 	cancel(nil)
 	renewal.Wait() // so that no renewal follows the outcome
-	w.done(job.Digest)
+	w.done(job)
 
 	last, end := context.WithTimeout(context.WithoutCancel(hard), closing)
 	defer end()

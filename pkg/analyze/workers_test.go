@@ -122,23 +122,32 @@ func (w *world) Analyze(ctx context.Context, req sbom.Request) (sbom.Report, err
 
 func (w *world) add(account, tag string) string {
 	w.t.Helper()
+	return w.addAs(account, tag, catalog.Addition{AutoSubscribe: true})
+}
+
+func (w *world) addAs(account, tag string, add catalog.Addition) string {
+	w.t.Helper()
 	err := w.CreateAccount(w.t.Context(), anchore.Account{Name: account, Type: anchore.UserAccount}, "foobar")
 	if err != nil && anchore.KindOf(err) != anchore.Conflict {
 		w.t.Fatal(err)
 	}
-	return w.see(account, tag)
+	return w.see(account, tag, add)
 }
 
 // see adds the image to an account that there is.
-func (w *world) see(account, tag string) string {
+func (w *world) see(account, tag string, add catalog.Addition) string {
 	w.t.Helper()
 	ref, err := anchore.ParseReference(tag)
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	state, err := w.TagState(w.t.Context(), account, ref)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	digest := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(ref.Tag)))
 	m := anchore.Manifest{Ref: ref, TagDigest: digest, Digest: digest, ImageID: digest[7:], Platform: anchore.DefaultPlatform, Raw: []byte("{}"), Config: []byte("{}")}
-	if _, err := w.SawTag(w.t.Context(), catalog.Sighting{Account: account, Manifest: m, Cause: "image add", Add: &catalog.Addition{AutoSubscribe: true}}); err != nil {
+	if _, err := w.SawTag(w.t.Context(), catalog.Sighting{Account: account, Manifest: m, Cause: "image add", Version: state.Version, Add: &add}); err != nil {
 		w.t.Fatal(err)
 	}
 	return digest
@@ -277,6 +286,64 @@ func TestAnalyzed(t *testing.T) {
 	})
 }
 
+// TestLastTurn: it is that of the workers without an analysis, however long those of the
+// others take.
+func TestLastTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.analyze = func(context.Context, sbom.Request) (sbom.Report, error) {
+			time.Sleep(time.Hour)
+			return sbom.Report{}, anchore.E(anchore.Invalid, "test", "no image")
+		}
+		if s := w.Workers.Status(); !s.LastTurn.IsZero() {
+			t.Errorf("before the start the last turn was at %v", s.LastTurn)
+		}
+		stop := w.run()
+		defer stop()
+		for i, step := range []struct {
+			add  string
+			idle bool // a worker
+		}{{"", true}, {"registry.test/app:1", true}, {"registry.test/app:2", false}, {"", true}, {"", true}} {
+			if step.add != "" {
+				w.add("a", step.add)
+			}
+			time.Sleep(25 * time.Minute)
+			synctest.Wait()
+			last := w.Workers.Status().LastTurn
+			if last.IsZero() == step.idle || step.idle && time.Since(last) > lookAgain {
+				t.Errorf("step %d: the last turn was at %v, %v ago; a worker is idle: %v", i, last, time.Since(last), step.idle)
+			}
+		}
+	})
+}
+
+// TestTwoAnalysesOfOneImage: a forced one runs beside that of the other accounts, and
+// each counts.
+func TestTwoAnalysesOfOneImage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var calls atomic.Int64
+		w.analyze = func(context.Context, sbom.Request) (sbom.Report, error) {
+			time.Sleep(time.Duration(calls.Add(1)) * time.Minute)
+			return sbom.Report{}, anchore.E(anchore.Invalid, "test", "no image")
+		}
+		digest := w.add("a", "registry.test/app:1")
+		w.add("b", "registry.test/app:1")
+		w.addAs("b", "registry.test/app:1", catalog.Addition{Force: true})
+		stop := w.run()
+		for _, want := range []int{2, 1, 0} {
+			time.Sleep(30 * time.Second)
+			synctest.Wait()
+			p, shown := w.Workers.Progress(digest)
+			if s := w.Workers.Status(); s.Running != want || shown != (want > 0) {
+				t.Errorf("%d analyses run, and the image shows %+v, %v; want %d", s.Running, p, shown, want)
+			}
+			time.Sleep(30 * time.Second)
+		}
+		stop()
+	})
+}
+
 func TestRefusedAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -381,7 +448,7 @@ func TestManyAccountsAreRefused(t *testing.T) {
 					if _, err := w.AddAccount(t.Context(), team(i), ""); err != nil {
 						t.Fatal(err)
 					}
-					digest = w.see(team(i), "registry.test/app:1")
+					digest = w.see(team(i), "registry.test/app:1", catalog.Addition{AutoSubscribe: true})
 				}
 				w.fetch = func(_ context.Context, account string, _ anchore.Reference) error {
 					i, err := strconv.Atoi(strings.TrimPrefix(account, "team-"))

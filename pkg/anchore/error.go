@@ -99,6 +99,10 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// ErrNotAsked is in the chain of each error that ends a question to a registry before
+// the registry is asked, for want of a login to show: it says nothing of the registry.
+var ErrNotAsked = errors.New("the registry was not asked")
+
 // KindOf returns the kind of the outermost Error in err's chain. A context that
 // ended is Unavailable; anything else without an Error is Internal, nil too.
 func KindOf(err error) Kind {

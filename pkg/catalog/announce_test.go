@@ -3,8 +3,12 @@ package catalog_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,5 +216,55 @@ func TestCauseThatCannotBeServed(t *testing.T) {
 			"error_event catalog The notifications of a change could not be written; the change was set aside"}, w.told("admin"))
 		diff(t, "events", []string{"user.image.tag.updated " + alpine, string(anchore.EventCauseParked) + " catalog"}, w.events("admin"))
 		diff(t, "sent to error_event", 1, len(w.sent("error_event")))
+	})
+}
+
+// damaged is a store whose page with the causes cannot be read while it is so.
+type damaged struct {
+	store.Store
+	now atomic.Bool
+}
+
+func (d *damaged) View(ctx context.Context, fn func(store.Tx) error) error {
+	return d.Store.View(ctx, func(tx store.Tx) error { return fn(damagedTx{tx, d}) })
+}
+
+type damagedTx struct {
+	store.Tx
+	at *damaged
+}
+
+func (d damagedTx) Scan(b store.Bucket, r store.Range) ([]store.Entry, error) {
+	if d.at.now.Load() && b == cause.Table.Bucket {
+		return nil, anchore.E(anchore.Unavailable, "bolt.Scan", "the store is damaged").Because(store.Failing(errors.New("bad page")))
+	}
+	return d.Tx.Scan(b, r)
+}
+
+// TestCausesThatCannotBeRead: the log says so, once for each time that it begins.
+func TestCausesThatCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, blobs := openStores(t)
+		below := &damaged{Store: s}
+		var text strings.Builder
+		w := worldOn(t, below, blobs, func(c *catalog.Config) { c.Log = slog.New(slog.NewTextHandler(&text, nil)) })
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.RunFanOut(ctx) }()
+		for i, step := range []struct {
+			damaged bool
+			logged  int
+		}{{false, 0}, {true, 1}, {true, 1}, {false, 1}, {true, 2}} {
+			below.now.Store(step.damaged)
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if n := strings.Count(text.String(), "could not be written; trying again"); n != step.logged {
+				t.Errorf("step %d: the log says %d times that notifications cannot be written, want %d", i, n, step.logged)
+			}
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("RunFanOut: %v", err)
+		}
 	})
 }

@@ -64,3 +64,23 @@ func heldKeys[T any](ctx context.Context, s store.Store, t *table.Table[T], inde
 		r.Start = table.After(page[len(page)-1].Key)
 	}
 }
+
+// longestPause is the most that an analysis is put off: a registry may ask for a day.
+const longestPause = 24 * time.Hour
+
+// FitClock brings forward what a clock that was set back since has put off: analyses,
+// and deliveries, whose retries are put off by longest at most. It may be called while
+// the engine runs, and writes nothing if nothing is too late.
+func (c *Catalog) FitClock(ctx context.Context, longest time.Duration) error {
+	now := time.Now()
+	late, err := heldKeys(ctx, c.store, &work.Table, work.ByDue, func(r *work.Row) bool { return r.FitClock(now, longestPause) < r.Due })
+	if err != nil {
+		return err
+	}
+	for _, key := range late {
+		if err := c.store.Update(ctx, func(tx store.Tx) error { return work.FitClock(tx, key, now, longestPause) }); err != nil {
+			return err
+		}
+	}
+	return c.FitDeliveries(ctx, longest)
+}

@@ -332,7 +332,8 @@ func TestPasswordThatCannotBeDecrypted(t *testing.T) {
 		t.Errorf("a registry without a credential is read as %q", got)
 	}
 	_, _, err = w.RegistryFor(ctx, "admin", manifest("quay.io/a", "x").Ref)
-	if anchore.KindOf(err) != anchore.Forbidden || !strings.Contains(anchore.MessageOf(err), "quay.io cannot be decrypted; set it again with anchore-cli registry update quay.io") {
+	if anchore.KindOf(err) != anchore.Forbidden || !errors.Is(err, anchore.ErrNotAsked) ||
+		!strings.Contains(anchore.MessageOf(err), "quay.io cannot be decrypted; set it again with anchore-cli registry update quay.io") {
 		t.Errorf("RegistryFor: %v; want what to do", err)
 	}
 	want := anchore.Registry{Account: "admin", Name: "quay.io", Title: "quay.io", Type: anchore.RegistryDocker, User: "u", Verify: true}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -68,6 +69,7 @@ type Engine struct {
 	alarms   *alarm.Watch
 	http     *http.Server
 	listener net.Listener
+	swept    atomic.Pointer[time.Time] // when the sweep last turned
 }
 
 // closer ends what New opened.
@@ -274,7 +276,10 @@ func (e *Engine) newServer(in *intake.Intake, opt Options, metrics *prometheus.R
 		BaseURL: e.baseURL(), Log: e.part("server"),
 	}
 	if e.cfg.Metrics.Enabled {
-		cfg.Metrics = promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})
+		cfg.Metrics = promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
+			ErrorHandling: promhttp.ContinueOnError, // what cannot be collected is missing; the rest is served
+			ErrorLog:      slog.NewLogLogger(e.part("server").Handler(), slog.LevelWarn),
+		})
 	}
 	s, err := server.New(cfg)
 	if err != nil {
@@ -343,11 +348,15 @@ func (e *Engine) serve(ctx context.Context) error {
 // sweepEvery is the time between two sweeps of what nothing refers to.
 const sweepEvery = 10 * time.Minute
 
+// sweep removes what nothing refers to, and sees to what was put off by a clock that
+// has been set back since.
 func (e *Engine) sweep(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
-		if err := errors.Join(e.catalog.Sweep(ctx), e.expireEvents(ctx)); err != nil && ctx.Err() == nil {
+		now := time.Now()
+		e.swept.Store(&now)
+		if err := errors.Join(e.catalog.FitClock(ctx, e.longestRetry()), e.catalog.Sweep(ctx), e.expireEvents(ctx)); err != nil && ctx.Err() == nil {
 			e.log.Error("the sweep did not finish; trying again later", "error", err)
 		}
 		select {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -25,16 +26,46 @@ func (e *Engine) looks(ctx context.Context, account string) (func(anchore.Subscr
 
 // health asks each part how it is doing, for /system.
 func (e *Engine) health(ctx context.Context) []server.PartHealth {
-	return []server.PartHealth{e.watchHealth(), e.analysisHealth(ctx), e.notifyHealth(ctx)}
+	return []server.PartHealth{e.watchHealth(), e.sweepHealth(), e.analysisHealth(ctx), e.fanOutHealth(), e.notifyHealth(ctx)}
 }
 
-// stuckAfter is how long a loop may not turn before it counts as down: twice the
-// longest that any of them sleeps.
-const stuckAfter = 10 * time.Minute
+// How long a loop may not turn before it counts as down: twice the longest that any of
+// them sleeps, which is the five minutes of the watcher; and twice that of the sweep.
+const (
+	stuckAfter      = 10 * time.Minute
+	sweepStuckAfter = 2 * sweepEvery
+)
+
+// stuck says that a loop has not turned for longer than after, "" if it has, or has not
+// begun to.
+func stuck(last time.Time, after time.Duration) string {
+	if last.IsZero() || time.Since(last) <= after {
+		return ""
+	}
+	return fmt.Sprintf("nothing was done since %v; restart the engine, and see what its log says of then", stamp(last))
+}
+
+// loopHealth is the health of a part of which nothing is known but its last turn.
+func loopHealth(part, service string, last time.Time, after time.Duration) server.PartHealth {
+	why := stuck(last, after)
+	return server.PartHealth{Part: part, Service: service, Down: why != "", Message: why, Detail: map[string]any{"last_turn": stamp(last)}}
+}
+
+func (e *Engine) fanOutHealth() server.PartHealth {
+	return loopHealth("fan-out", "simplequeue", e.catalog.LastFanOut(), stuckAfter)
+}
+
+func (e *Engine) sweepHealth() server.PartHealth {
+	var last time.Time
+	if at := e.swept.Load(); at != nil {
+		last = *at
+	}
+	return loopHealth("sweep", "catalog", last, sweepStuckAfter)
+}
 
 func (e *Engine) watchHealth() server.PartHealth {
 	registries, lastRun := e.watcher.Status()
-	h := server.PartHealth{Part: "watch", Service: "catalog", Detail: map[string]any{}}
+	h := loopHealth("watch", "catalog", lastRun, stuckAfter)
 	failing, details := []watch.RegistryStatus{}, []map[string]any{}
 	for _, r := range registries {
 		h.Busy = h.Busy || r.Waiting > 0
@@ -43,9 +74,8 @@ func (e *Engine) watchHealth() server.PartHealth {
 			details = append(details, map[string]any{"registry": r.Registry, "failures": r.Failures, "until": stamp(r.Until), "reason": r.Reason, "waiting": r.Waiting})
 		}
 	}
-	h.Message = registryTrouble(failing)
-	h.Detail["failing_registries"], h.Detail["last_turn"] = details, stamp(lastRun)
-	h.Down = !lastRun.IsZero() && time.Since(lastRun) > stuckAfter
+	h.Message = cmp.Or(h.Message, registryTrouble(failing))
+	h.Detail["failing_registries"] = details
 	return h
 }
 
@@ -73,11 +103,10 @@ const troubledAfter = 5
 
 func (e *Engine) analysisHealth(ctx context.Context) server.PartHealth {
 	status := e.workers.Status()
-	h := server.PartHealth{Part: "analyze", Service: "analyzer", Busy: status.Running > 0, Down: status.Failures >= troubledAfter, Message: status.LastError}
-	h.Detail = map[string]any{
-		"running": status.Running, "failures": status.Failures, "last_success": stamp(status.LastSuccess),
-		"isolation": e.child.Isolation(), "memory_limit_bytes": e.child.Memory(),
-	}
+	h := loopHealth("analyze", "analyzer", status.LastTurn, stuckAfter) // one that carries out a long analysis is not stuck
+	h.Busy, h.Down, h.Message = status.Running > 0, h.Down || status.Failures >= troubledAfter, cmp.Or(h.Message, status.LastError)
+	h.Detail["running"], h.Detail["failures"], h.Detail["last_success"] = status.Running, status.Failures, stamp(status.LastSuccess)
+	h.Detail["isolation"], h.Detail["memory_limit_bytes"] = e.child.Isolation(), e.child.Memory()
 	if waiting, oldest, err := e.catalog.QueueLength(ctx); err == nil {
 		h.Detail["queued"], h.Detail["oldest_seconds"] = waiting, int(oldest.Seconds())
 	}
@@ -93,17 +122,21 @@ func (e *Engine) notifyHealth(ctx context.Context) server.PartHealth {
 	}
 	list := []map[string]any{}
 	for _, s := range endpoints {
+		if why := stuck(s.LookedAt, stuckAfter); why != "" && !h.Down {
+			h.Down, h.Message = true, fmt.Sprintf("endpoint %s: %s", s.Name, why)
+		}
 		list = append(list, map[string]any{
 			"name": s.Name, "url": s.URL, "pending": s.Pending, "parked": s.Parked, "in_flight": s.InFlight, "failures": s.Failures,
 			"held_until": stamp(s.HeldUntil), "paused_at": stamp(s.PausedAt), "oldest_due": stamp(s.OldestDue),
 			"last_success": stamp(s.LastSuccess), "last_failure": stamp(s.LastFailure), "last_reason": s.Reason,
+			"last_turn": stamp(s.LookedAt),
 		})
 		h.Busy = h.Busy || s.InFlight > 0
 		if s.Removed {
 			list[len(list)-1]["removed"] = true // it is not configured any more, and has deliveries
 		}
 	}
-	h.Message = endpointTrouble(endpoints)
+	h.Message = cmp.Or(h.Message, endpointTrouble(endpoints))
 	h.Detail = map[string]any{"endpoints": list}
 	if len(list) == 0 {
 		h.Detail["note"] = "no webhook is configured; notifications are recorded and sent nowhere"

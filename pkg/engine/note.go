@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/store/disk"
 )
 
 // note is a file that says where another file is.
@@ -41,21 +42,7 @@ func (n note) write() error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".note-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(n.about + "\n")
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), n.path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
+	return disk.Replace(n.path, []byte(n.about+"\n"))
 }
 
 // remove removes the file, unless another engine has written it since.

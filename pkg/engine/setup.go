@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/config"
@@ -14,6 +15,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/store"
 	"github.com/anchore/anchore-engine/pkg/store/bolt"
 	"github.com/anchore/anchore-engine/pkg/store/dir"
+	"github.com/anchore/anchore-engine/pkg/store/disk"
 	"github.com/anchore/anchore-engine/pkg/watch"
 )
 
@@ -39,8 +41,8 @@ func (e *Engine) openData() (store.Store, store.Blobs, error) {
 const passwordFile = "admin-password"
 
 // bootstrap creates the admin account at the first start. Without a configured
-// password it makes one and writes it to a file, before the account exists, so
-// that a crash in between leaves nobody locked out.
+// password it makes one and writes it to a file, durably, before the account exists,
+// so that a crash, or a power failure, leaves nobody locked out.
 func (e *Engine) bootstrap(ctx context.Context) error {
 	done, err := e.catalog.Bootstrapped(ctx)
 	if done || err != nil {
@@ -50,7 +52,7 @@ func (e *Engine) bootstrap(ctx context.Context) error {
 	if password == "" {
 		file := filepath.Join(e.cfg.DataDir, passwordFile)
 		password = anchore.Secret(rand.Text())
-		if err := os.WriteFile(file, []byte(password.Reveal()+"\n"), 0o600); err != nil {
+		if err := disk.Replace(file, []byte(password.Reveal()+"\n")); err != nil {
 			return fmt.Errorf("the admin password cannot be written: %w", err)
 		}
 		e.log.Info("first start: the password of the user admin was made and written", "file", file)
@@ -71,6 +73,15 @@ func webhookEndpoints(w config.Webhooks) (endpoints []notify.Endpoint) {
 		})
 	}
 	return endpoints
+}
+
+// longestRetry is the longest that an endpoint, or a delivery to it, is left alone.
+func (e *Engine) longestRetry() time.Duration {
+	longest := 24 * time.Hour // also where nothing is tried again
+	for _, c := range e.cfg.Webhooks.Endpoints {
+		longest = max(longest, c.RetryFor)
+	}
+	return longest
 }
 
 func platforms(w config.Watch) map[string]anchore.Platform {

@@ -197,7 +197,7 @@ type EndpointStatus struct {
 	Keys []string // of the configuration, that made it
 	catalog.EndpointState
 	InFlight int       // attempts that run now
-	LookedAt time.Time // when its loop last looked for work; zero before the first look
+	LookedAt time.Time // when its loop last looked for work, which it does every few seconds; zero before the first look
 	Removed  bool      // it is not configured any more, but has deliveries
 }
 

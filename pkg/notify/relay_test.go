@@ -342,6 +342,42 @@ func TestRelayGivesUpAtTheHorizon(t *testing.T) {
 	})
 }
 
+// Where nothing is tried again, everything is tried once all the same, also at an
+// endpoint that is held.
+func TestRelayTriesEachOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{reply: func(_ *http.Request, nth int) *http.Response {
+			if nth <= 8 {
+				return answer(503, "Retry-After", "60")
+			}
+			return answer(200)
+		}}
+		once := named("general")
+		once[0].RetryFor = -1
+		e := newEngine(t, openStore(t, t.TempDir()), r, once...)
+		for i := range 30 {
+			e.put(fmt.Sprint("tag", i), 0)
+		}
+		e.start()
+		defer e.stop()
+		pass(30 * time.Second)
+		if n := len(r.hits()); n != 8 {
+			t.Errorf("%d attempts within the wait that the endpoint asks for, want 8", n)
+		}
+		pass(time.Hour)
+		got := map[outbox.State]int{}
+		for id, list := range e.deliveries() {
+			got[list[0].State]++
+			if list[0].Attempts != 1 {
+				t.Errorf("%s was tried %d times, %s: %s", id, list[0].Attempts, list[0].State, list[0].Reason)
+			}
+		}
+		if diff := cmp.Diff(map[outbox.State]int{outbox.Parked: 8, outbox.Delivered: 22}, got); diff != "" {
+			t.Errorf("deliveries (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestRelayProbesAHeldEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
@@ -541,6 +577,26 @@ func TestRelayKeepsToTheRate(t *testing.T) {
 }
 
 // A commit's hint wakes the relay, and a tag that moves is told at once.
+// An endpoint that is sent little is looked at all the same: that its loop turns is
+// how it is seen that it lives.
+func TestRelayLooksThoughTheRateIsLow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := named("general")
+		slow[0].MaxPerSecond = 1.0 / 3600
+		e := newEngine(t, openStore(t, t.TempDir()), &receiver{}, slow...)
+		e.put("a", 0, 1)
+		e.start()
+		defer e.stop()
+		pass(30 * time.Minute)
+		e.wantReceived("general", "a-0")
+		if ago := time.Since(e.status("general").LookedAt); ago > 10*time.Second {
+			t.Errorf("the endpoint's loop last turned %v ago, want seconds", ago)
+		}
+		pass(31 * time.Minute)
+		e.wantReceived("general", "a-0", "a-1")
+	})
+}
+
 func TestRelayWakesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{}

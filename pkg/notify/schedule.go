@@ -7,11 +7,12 @@ const (
 	backoffCap  = time.Hour       // between two attempts of one delivery
 	holdAfter   = 3               // failures in a row after which an endpoint is held
 	holdCap     = 5 * time.Minute // between two attempts to an endpoint that fails
+	holdOnce    = 24 * time.Hour  // for which it may ask at most if each delivery is tried once
 )
 
 // schedule decides when deliveries are tried again.
 type schedule struct {
-	horizon time.Duration // from a notification's creation to its last attempt
+	horizon time.Duration // from a notification's creation to its last attempt; less than 0 tries each once
 }
 
 // next returns how long to wait after an attempt, numbered from 1, that came out as
@@ -29,7 +30,11 @@ func (s schedule) next(attempt int, o Outcome, age time.Duration, jitter float64
 // hold returns how long an endpoint is left alone after so many failures in a row,
 // the last of which came out as o; 0 is not at all.
 func (s schedule) hold(failures int, o Outcome, jitter float64) time.Duration {
-	wait := min(o.After, s.horizon)
+	longest := s.horizon
+	if longest <= 0 {
+		longest = holdOnce
+	}
+	wait := min(o.After, longest)
 	if failures >= holdAfter {
 		wait = max(wait, backoff(failures-holdAfter+1, holdCap, jitter))
 	}

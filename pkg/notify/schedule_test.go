@@ -60,6 +60,16 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// An endpoint that is tried once for each message is left alone all the same.
+func TestHoldWithoutRetries(t *testing.T) {
+	s := schedule{horizon: -1}
+	for after, want := range map[time.Duration]time.Duration{0: 0, time.Minute: time.Minute, 100 * time.Hour: 24 * time.Hour} {
+		if got := s.hold(1, Outcome{After: after}, 0); got != want {
+			t.Errorf("hold(1, %v) = %v; want %v", after, got, want)
+		}
+	}
+}
+
 func FuzzRetryAfter(f *testing.F) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, s := range []string{"", "0", "120", "-1", "1e3", "99999999999999999999", now.Add(time.Hour).Format(http.TimeFormat), "Friday, 02-Jan-26 03:04:06 GMT", " 5 "} {

@@ -94,7 +94,8 @@ func (s *sender) claim(ctx context.Context) (claimed []catalog.Delivery, wait ti
 	}
 	if s.rate.Limit() != rate.Inf {
 		if tokens := s.rate.TokensAt(now); tokens < 1 {
-			return nil, time.Duration((1-tokens)/float64(s.rate.Limit())*float64(time.Second)).Truncate(time.Microsecond) + time.Microsecond
+			seconds := min((1-tokens)/float64(s.rate.Limit()), idleLook.Seconds())
+			return nil, time.Duration(seconds*float64(time.Second)).Truncate(time.Microsecond) + time.Microsecond
 		}
 		free = 1
 	}
@@ -154,7 +155,7 @@ func (s *sender) deliver(attempts context.Context, d catalog.Delivery) {
 	s.metrics.attempts.WithLabelValues(s.endpoint.Name, o.Result.String()).Inc()
 	s.metrics.duration.WithLabelValues(s.endpoint.Name).Observe(now.Sub(began).Seconds())
 	s.tell(d, o, result, now)
-	if expired {
+	if expired && s.schedule.horizon > 0 { // else each has its one attempt
 		s.parkExpired(commit, now, o)
 	}
 }

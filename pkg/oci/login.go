@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -51,7 +52,7 @@ func (s *logins) of(key loginKey) *login {
 const ambientFor = 10 * time.Minute
 
 // login returns user and password to use for the credential at the request's
-// registry.
+// registry. Its errors are ErrNotAsked, but where another attempt may succeed.
 func (c *Client) login(ctx context.Context, l *line, r request, cred Credential) (Credential, error) {
 	if cred.Kind == PasswordLogin {
 		return cred, nil
@@ -63,6 +64,9 @@ func (c *Client) login(ctx context.Context, l *line, r request, cred Credential)
 		return known.cred, nil
 	}
 	made, life, err := c.makeLogin(ctx, l, r, cred)
+	if kind := anchore.KindOf(err); err != nil && kind != anchore.Unavailable && kind != anchore.Limited {
+		err = fmt.Errorf("%w (%w)", err, anchore.ErrNotAsked)
+	}
 	if err != nil {
 		return Credential{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -231,8 +232,8 @@ func TestAmbient(t *testing.T) {
 	if _, err := allowed.Head(t.Context(), "does not", ref); anchore.KindOf(err) != anchore.Unauthorized {
 		t.Errorf("who does not: %v, want unauthorized", err)
 	}
-	if _, err := newClient(t, oci.Config{Credentials: accounts}).Head(t.Context(), "asks", ref); anchore.KindOf(err) != anchore.Forbidden {
-		t.Errorf("where it is not allowed: %v, want forbidden", err)
+	if _, err := newClient(t, oci.Config{Credentials: accounts}).Head(t.Context(), "asks", ref); anchore.KindOf(err) != anchore.Forbidden || !errors.Is(err, anchore.ErrNotAsked) {
+		t.Errorf("where it is not allowed: %v, want forbidden, and that the registry was not asked", err)
 	}
 	if err := newClient(t, oci.Config{}).Ping(t.Context(), srv.Host(), ambient); !strings.HasPrefix(anchore.MessageOf(err), "'awsauto' is not enabled in service configuration") {
 		t.Errorf("Ping where it is not allowed: %v", err)

@@ -16,12 +16,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/store/disk"
 )
 
 const (
@@ -249,27 +249,4 @@ func (r *Ring) format() []byte {
 }
 
 // save replaces the file at once: after a crash it is the old one or the new one.
-func (r *Ring) save(path string) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name()) // the first error is the one that matters
-		}
-	}()
-	_, err = f.Write(r.format())
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
+func (r *Ring) save(path string) error { return disk.Replace(path, r.format()) }

@@ -13,16 +13,22 @@ import (
 // than about one tag.
 func isHostFailure(err error) bool {
 	kind := anchore.KindOf(err)
-	return err != nil && (kind == anchore.Unavailable || kind == anchore.Limited) && !errors.Is(err, catalog.ErrStoreFailing)
+	return err != nil && (kind == anchore.Unavailable || kind == anchore.Limited) && !saysNothing(err)
+}
+
+// saysNothing reports whether a look ended before its registry was asked, or for want
+// of the engine's own store.
+func saysNothing(err error) bool {
+	return errors.Is(err, anchore.ErrNotAsked) || errors.Is(err, catalog.ErrStoreFailing)
 }
 
 // outcome counts a success or failure of the registry and returns the event that
 // it calls for, "" if none. What ends while the registry is left alone was begun
-// before: it neither counts again nor ends the pause.
+// before: it neither counts again nor ends the pause. What did not ask it is neither.
 func (h *host) outcome(t *target, err error, interval time.Duration, now time.Time) anchore.EventType {
 	held := h.held.After(now)
 	if !isHostFailure(err) {
-		if held {
+		if held || saysNothing(err) {
 			return ""
 		}
 		up := h.told || h.stood

@@ -2,6 +2,7 @@ package watch_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -10,7 +11,9 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/oci"
 	"github.com/anchore/anchore-engine/pkg/oci/ocitest"
+	"github.com/anchore/anchore-engine/pkg/store"
 	"github.com/anchore/anchore-engine/pkg/watch"
 )
 
@@ -159,4 +162,50 @@ func TestARegistryThatIsNotWatchedIsForgotten(t *testing.T) {
 			}
 		}
 	})
+}
+
+// untold has no credential for the account team: that ends with why.
+type untold struct {
+	oci.Credentials
+	why error
+}
+
+func (u untold) Credential(ctx context.Context, account string, ref anchore.Reference) (oci.Credential, error) {
+	if account == "team" {
+		return oci.Credential{}, u.why
+	}
+	return u.Credentials.Credential(ctx, account, ref)
+}
+
+// TestALookThatDidNotAskIsNoAnswer: what ends before a registry is asked says nothing
+// of it, and so ends no outage.
+func TestALookThatDidNotAskIsNoAnswer(t *testing.T) {
+	for name, why := range map[string]error{
+		"a password that cannot be decrypted": anchore.E(anchore.Forbidden, "test", "set it again").Because(anchore.ErrNotAsked),
+		"a store that fails":                  anchore.E(anchore.Unavailable, "test", "the disk is full").Because(store.Failing(errors.New("disk"))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+				for _, tag := range []string{"app:1", "app:2", "app:3"} {
+					w.push(tag, ocitest.Image(ocitest.Spec{}))
+					w.add("admin", tag)
+				}
+				w.add("team", "app:1")
+				var err error
+				w.config.Registry, err = oci.New(oci.Config{Transport: w, Credentials: untold{w.logins, why}})
+				w.must(err)
+				w.again()
+				wait(2 * time.Minute)
+				repair := w.registry().Inject(ocitest.Fault{Status: 502})
+				wait(24 * time.Hour)
+				repair()
+				wait(time.Hour)
+				down, up := len(w.events("admin", anchore.EventRegistryDown)), len(w.events("admin", anchore.EventRegistryUp))
+				if down != 1 || up != 1 {
+					t.Errorf("down was told %d times and up %d times, want once each", down, up)
+				}
+			})
+		})
+	}
 }

@@ -27,7 +27,8 @@ func nextLook(key string, interval time.Duration, goneSince, now time.Time) time
 	place := time.Duration(mix(hash.Sum64()) % uint64(period))
 	since := time.Duration(now.UnixNano()) - place
 	turns := since / period
-	return time.Unix(0, int64(place+(turns+1)*period))
+	// With the reading of the monotonic clock in now: one that is set back puts no look off.
+	return now.Add(place + (turns+1)*period - time.Duration(now.UnixNano()))
 }
 
 // mix spreads the bits of an FNV hash, whose low bits follow the last letters of

@@ -31,6 +31,15 @@ func TestNextLook(t *testing.T) {
 	}
 }
 
+// TestNextLookOutlastsTheClock: a clock that is set back puts no look off that was
+// decided before.
+func TestNextLookOutlastsTheClock(t *testing.T) {
+	next := nextLook("docker.io/library/app:latest", 5*time.Minute, time.Time{}, time.Now())
+	if next == next.Round(0) {
+		t.Errorf("nextLook = %v has no monotonic reading: it is as late as the clock is set back", next)
+	}
+}
+
 func TestNextLookOfATagThatIsGone(t *testing.T) {
 	gone := time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
 	for _, tc := range []struct{ age, most time.Duration }{

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -264,11 +265,30 @@ func earlier(a, b time.Time) time.Time {
 
 // reload reads the set of watched tags. What is known of a tag that stays, stays.
 func (w *Watcher) reload(ctx context.Context, now time.Time) error {
+	w.mu.Lock()
+	asked := w.wishes // what is added from now on may miss this reading
+	w.wishes = map[wish]bool{}
+	w.mu.Unlock()
+	found, err := w.read(ctx)
+	w.mu.Lock()
+	if err != nil {
+		maps.Copy(w.wishes, asked)
+		w.mu.Unlock()
+		return err
+	}
+	w.replace(found, asked, now)
+	w.mu.Unlock()
+	w.forgetDown(ctx, now)
+	return nil
+}
+
+// read returns what is watched, by key and identity.
+func (w *Watcher) read(ctx context.Context) (map[string]*target, error) {
 	found := map[string]*target{}
 	for after := ""; ; {
 		tags, next, err := w.cfg.Catalog.WatchedTags(ctx, after, 0)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, tag := range tags {
 			if w.interval(tag.Ref.Registry) <= 0 {
@@ -276,7 +296,7 @@ func (w *Watcher) reload(ctx context.Context, now time.Time) error {
 			}
 			identity, err := w.cfg.Registry.Identity(ctx, tag.Account, tag.Ref)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			key := tag.Ref.FullTag()
 			id := key + "\x00" + identity
@@ -290,24 +310,21 @@ func (w *Watcher) reload(ctx context.Context, now time.Time) error {
 		}
 	}
 	if err := w.readRepositories(ctx, found); err != nil {
-		return err
+		return nil, err
 	}
 	for _, t := range found {
 		source, err := w.cfg.Registry.Source(ctx, t.account(), t.ref)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		t.source = source
 	}
-	w.mu.Lock()
-	w.replace(found, now)
-	w.mu.Unlock()
-	w.forgetDown(ctx, now)
-	return nil
+	return found, nil
 }
 
-// replace makes found the set of targets.
-func (w *Watcher) replace(found map[string]*target, now time.Time) {
+// replace makes found the set of targets, and grants what was asked for before it was
+// read.
+func (w *Watcher) replace(found map[string]*target, asked map[wish]bool, now time.Time) {
 	for id, old := range w.targets {
 		if fresh := found[id]; fresh != nil {
 			old.tags, old.repos, old.source = fresh.tags, fresh.repos, fresh.source
@@ -337,7 +354,7 @@ func (w *Watcher) replace(found map[string]*target, now time.Time) {
 			delete(w.hosts, name)
 		}
 	}
-	w.grant()
+	w.grant(asked)
 	for _, t := range found {
 		if t.place < 0 && !t.waiting && !t.looking {
 			w.schedule(t, now)
@@ -347,16 +364,15 @@ func (w *Watcher) replace(found map[string]*target, now time.Time) {
 	w.cfg.Metrics.watched(len(found))
 }
 
-// grant turns the wishes for what is watched now into hints, and forgets the rest.
-func (w *Watcher) grant() {
-	for want := range w.wishes {
+// grant turns the wishes for what is watched now into hints.
+func (w *Watcher) grant(asked map[wish]bool) {
+	for want := range asked {
 		for _, t := range w.byKey[want.key] {
 			if t.concerns(want.account) {
 				w.hint(t)
 			}
 		}
 	}
-	clear(w.wishes)
 }
 
 // schedule puts the target back in the queue for its next look.

@@ -2,6 +2,7 @@ package watch_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -833,4 +834,56 @@ func TestALookThatFailsIsToldOnceOverRestarts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// reading is a catalog that is told when the watched tags were read, and may say that
+// they cannot be.
+type reading struct {
+	watch.Catalog
+	read func() error // nil: nobody is told
+}
+
+func (r *reading) WatchedTags(ctx context.Context, after string, limit int) ([]catalog.WatchedTag, string, error) {
+	tags, next, err := r.Catalog.WatchedTags(ctx, after, limit)
+	if done := r.read; done != nil && err == nil {
+		r.read, err = nil, done()
+	}
+	return tags, next, err
+}
+
+// TestAHintWhileTheSetIsRead: a tag that is subscribed to, and hinted at, after its page
+// was read, or before a reading that fails, is looked at as soon as it is known.
+func TestAHintWhileTheSetIsRead(t *testing.T) {
+	for name, why := range map[string]error{"that succeeds": nil, "that fails": errors.New("the store does not serve")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, watch.Config{Interval: 24 * time.Hour}, 0)
+				set := &reading{Catalog: w.catalog}
+				w.config.Catalog = set
+				w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+				subscribe := func() {
+					w.add("admin", "app:latest")
+					w.registry().Reset()
+					w.watcher.Hint("admin", w.ref("app:latest"))
+				}
+				set.read = func() error {
+					if why == nil {
+						subscribe()
+					}
+					return why
+				}
+				var err error
+				w.watcher, err = watch.New(w.config)
+				w.must(err)
+				if why != nil {
+					subscribe()
+				}
+				w.run()
+				wait(time.Minute)
+				if n := w.heads(); n != 1 {
+					t.Errorf("%d looks at the tag within a minute, want one", n)
+				}
+			})
+		})
+	}
 }

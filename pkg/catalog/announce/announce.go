@@ -5,6 +5,7 @@ package announce
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -28,7 +29,10 @@ type Config struct {
 
 // Announcer serves the causes of all accounts, in order. Its methods may be called
 // from many goroutines: a cause is read in the transaction that serves it.
-type Announcer struct{ cfg Config }
+type Announcer struct {
+	cfg    Config
+	turned atomic.Pointer[time.Time]
+}
 
 // New builds an Announcer. It serves nothing yet.
 func New(cfg Config) *Announcer {
@@ -47,17 +51,21 @@ const maxFailures = 10
 func (a *Announcer) RunFanOut(ctx context.Context) error {
 	look := time.NewTicker(idleLook)
 	defer look.Stop()
-	failures := 0
+	failures, told := 0, false
 	for ctx.Err() == nil {
+		now := time.Now()
+		a.turned.Store(&now)
 		more, err := a.FanOut(ctx)
+		if err != nil && !told && ctx.Err() == nil {
+			a.cfg.Log.Error("the notifications of a change could not be written; trying again", "error", err)
+		}
+		told = err != nil
 		switch {
 		case err == nil:
 			failures = 0
 		case anchore.KindOf(err) == anchore.Internal:
-			failures++
-			a.cfg.Log.Error("the notifications of a change could not be written; trying again", "failures", failures, "error", err)
-			if failures >= maxFailures {
-				failures = 0
+			if failures++; failures >= maxFailures {
+				failures, told = 0, false
 				a.park(ctx, err)
 			}
 		}
@@ -71,6 +79,15 @@ func (a *Announcer) RunFanOut(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// LastFanOut is when RunFanOut last turned, zero before it first did. It sleeps for
+// seconds.
+func (a *Announcer) LastFanOut() time.Time {
+	if at := a.turned.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
 }
 
 // park sets the oldest cause aside and, in the same transaction, says so where an
@@ -94,6 +111,7 @@ func (a *Announcer) park(ctx context.Context, why error) {
 		a.cfg.Log.Error("a change whose notifications cannot be written could not be set aside", "error", err)
 		return
 	}
+	a.cfg.Log.Error("a change whose notifications cannot be written was set aside", "failures", maxFailures, "error", why)
 	a.cfg.Told.Wake()
 }
 

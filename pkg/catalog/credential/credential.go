@@ -5,6 +5,7 @@ package credential
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -361,8 +362,8 @@ func (k *Keyring) sealedRegistry(no uint32, r anchore.Registry) (*registry.Row, 
 }
 
 // openRegistry is the credential with its password. Errors: Forbidden if that cannot
-// be decrypted, or was lost. Not Unavailable: the registry works, and other accounts
-// read it.
+// be decrypted, or was lost, and ErrNotAsked. Not Unavailable: the registry works, and
+// other accounts read it.
 func (k *Keyring) openRegistry(name string, row *registry.Row) (anchore.Registry, error) {
 	const op = "catalog.openRegistry"
 	r := row.Domain(name)
@@ -370,13 +371,13 @@ func (k *Keyring) openRegistry(name string, row *registry.Row) (anchore.Registry
 	case !row.HasPassword():
 		return r, nil
 	case row.Lost():
-		return r, anchore.E(anchore.Forbidden, op, "the password for registry %s was lost with the key; set it with anchore-cli registry update %s %s -", row.Name, row.Name, row.User)
+		return r, anchore.E(anchore.Forbidden, op, "the password for registry %s was lost with the key; set it with anchore-cli registry update %s %s -", row.Name, row.Name, row.User).Because(anchore.ErrNotAsked)
 	case k.seal == nil:
 		return r, errors.New("catalog: Config.Seal is needed to read passwords")
 	}
 	password, err := k.seal.Open(row.Seal, row.Sealed, registry.About(row.Account, row.Name))
 	if err != nil {
-		return r, anchore.E(anchore.Forbidden, op, "the password for registry %s cannot be decrypted; set it again with anchore-cli registry update %s %s -", row.Name, row.Name, row.User).Because(err)
+		return r, anchore.E(anchore.Forbidden, op, "the password for registry %s cannot be decrypted; set it again with anchore-cli registry update %s %s -", row.Name, row.Name, row.User).Because(fmt.Errorf("%w: %w", anchore.ErrNotAsked, err))
 	}
 	r.Password = anchore.Secret(password)
 	return r, nil

@@ -263,27 +263,7 @@ func (q *Queue) ResumeEndpoint(ctx context.Context, endpoint string) error {
 	if err := q.lift(ctx, endpoint, now); err != nil {
 		return err
 	}
-	var from outbox.Cursor
-	for {
-		var late []*outbox.Pending
-		err := q.store.View(ctx, func(tx store.Tx) (err error) {
-			late, from, err = outbox.Late(tx, endpoint, now, from, resumePage)
-			return err
-		})
-		if err == nil && len(late) > 0 {
-			err = q.store.Update(ctx, func(tx store.Tx) error {
-				for _, d := range late {
-					if err := outbox.Hasten(tx, d, now); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		}
-		if err != nil || from == nil {
-			return err
-		}
-	}
+	return q.hasten(ctx, endpoint, now, func(*outbox.Pending) int64 { return table.Nanos(now) })
 }
 
 // lift lets one delivery at a time be tried at an endpoint that is paused or held.
@@ -434,7 +414,7 @@ func (q *Queue) parkAll(tx store.Tx, st change.Stamp, endpoint string, page []*o
 // fill the log.
 func (q *Queue) tellParked(tx store.Tx, st change.Stamp, ep *outbox.Endpoint, n anchore.Notification, reason string) error {
 	now := table.Nanos(st.Now)
-	if ep.Told != 0 && now-ep.Told < int64(parkedQuiet) {
+	if quiet := now - ep.Told; ep.Told != 0 && quiet >= 0 && quiet < int64(parkedQuiet) { // less than 0 after the clock was set back
 		return nil
 	}
 	ep.Told = now

@@ -136,16 +136,26 @@ func Late(tx store.Tx, endpoint string, now time.Time, from Cursor, limit int) (
 	return late, next, nil
 }
 
-// Hasten makes a delivery that Late returned due at now, unless somebody took it or
-// it ended since. It touches 4 keys.
-func Hasten(tx store.Tx, late *Pending, now time.Time) error {
+// Hasten makes a delivery that Late returned at now due earlier, unless somebody took
+// it or it ended since. It touches 4 keys.
+func Hasten(tx store.Tx, late *Pending, now time.Time, due int64) error {
 	d, err := Deliveries.Find(tx, Deliveries.Key(late))
-	if err != nil || d == nil || d.Leased || d.Due <= table.Nanos(now) {
+	if err != nil || d == nil || d.Leased || d.Due <= due {
 		return err
 	}
 	next := *d
-	next.Due = table.Nanos(now)
+	next.Due, next.Tried = due, min(d.Tried, table.Nanos(now)) // no attempt is to come
 	return Deliveries.Replace(tx, d, &next)
+}
+
+// FitClock returns when a delivery that nobody holds is due by a clock that may have
+// been set back since: one that was never tried waits for nothing.
+func (d *Pending) FitClock(now time.Time, longest time.Duration) int64 {
+	decided := d.Tried
+	if decided == 0 {
+		decided = d.Due
+	}
+	return table.FitClock(d.Due, decided, now, longest)
 }
 
 // Claim gives a delivery to the caller until the lease ends. It touches 3 keys.

@@ -53,7 +53,7 @@ func (e *Endpoint) Succeeded(claimed, at int64) {
 	if recovered {
 		e.Held, e.Failures, e.Since = 0, 0, 0
 	}
-	if recovered || at-e.LastSuccess >= int64(successStep) {
+	if recovered || at-e.LastSuccess >= int64(successStep) || at < e.LastSuccess { // the clock was set back
 		e.LastSuccess = at
 	}
 }
@@ -85,6 +85,14 @@ func (e *Endpoint) FailingSince() int64 {
 // Hold lets only one delivery at a time be tried, from the given time on. A later
 // hold stays.
 func (e *Endpoint) Hold(until time.Time) { e.Held = max(e.Held, table.Nanos(until)) }
+
+// FitClock makes the row one that fits a clock which may have been set back since it
+// was written: the hold is as long, and no failure is to come.
+func (e *Endpoint) FitClock(now time.Time, longest time.Duration) {
+	e.Held = table.FitClock(e.Held, e.LastFailure, now, longest)
+	e.LastFailure = table.FitClock(e.LastFailure, e.LastFailure, now, longest)
+	e.Since = min(e.Since, e.LastFailure)
+}
 
 // Stats is the work that an endpoint has.
 type Stats struct {

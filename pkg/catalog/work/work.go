@@ -198,6 +198,29 @@ func EndLease(tx store.Tx, key []byte, now int64) error {
 	return Table.Replace(tx, row, &next)
 }
 
+// FitClock returns when an analysis is due by a clock that may have been set back
+// since: one that was never taken waits for nothing. Who holds one sees to it.
+func (r *Row) FitClock(now time.Time, longest time.Duration) int64 {
+	switch {
+	case r.State != Queued:
+		return r.Due
+	case r.Token == 0:
+		return table.FitClock(r.Due, r.Due, now, longest)
+	}
+	return table.FitClock(r.Due, 0, now, longest)
+}
+
+// FitClock writes what Row.FitClock returns of the analysis with the key.
+func FitClock(tx store.Tx, key []byte, now time.Time, longest time.Duration) error {
+	row, err := Table.Find(tx, key)
+	if err != nil || row == nil || row.FitClock(now, longest) >= row.Due {
+		return err
+	}
+	next := *row
+	next.Due = row.FitClock(now, longest)
+	return Table.Replace(tx, row, &next)
+}
+
 // Held returns the analysis if the caller still holds the lease numbered token.
 // Errors: Conflict if not.
 func Held(tx store.Tx, id string, token uint64) (*Row, error) {

@@ -11,11 +11,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -23,11 +21,12 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/store"
+	"github.com/anchore/anchore-engine/pkg/store/disk"
 )
 
 // mapSize is the address space reserved for the file, in bytes. A file that
 // outgrows its map must wait for every open View, and new Views wait behind it;
-// a generous map makes that rare. It costs no memory.
+// a generous map makes that rare. It costs no memory: it is only address space.
 const mapSize = 1 << 30
 
 // Config says where the file is and what the code knows about its rows. Only
@@ -91,8 +90,10 @@ func Open(c Config) (*Store, error) {
 	if err == nil {
 		err = s.migrate(c.Schema, c.Migrations)
 	}
-	if err == nil {
-		err = syncFolder(folder)
+	if err == nil { // bbolt syncs the file, not the directory which it is created in
+		if failed := disk.SyncFolder(folder); failed != nil {
+			err = unavailable(op, failed)
+		}
 	}
 	if err != nil {
 		_ = s.release()
@@ -107,7 +108,7 @@ func (s *Store) open(op string, c Config) (err error) {
 	s.db, err = bbolt.Open(c.Path, 0o600, &bbolt.Options{
 		Timeout:         cmp.Or(c.LockWait, time.Second),
 		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: initialMap(),
+		InitialMmapSize: mapSize,
 		MaxSize:         int(c.MaxSize),
 		OpenFile:        s.openFile,
 	})
@@ -126,31 +127,6 @@ func (s *Store) openFile(name string, flag int, mode os.FileMode) (*os.File, err
 		s.file = f
 	}
 	return f, err
-}
-
-// initialMap is mapSize where a map is only address space: on Windows the file
-// itself would be grown to it, and a 32-bit process has no room for it.
-func initialMap() int {
-	if runtime.GOOS == "windows" || ^uint(0)>>32 == 0 {
-		return 0
-	}
-	return mapSize
-}
-
-// syncFolder makes the file's name durable: bbolt syncs the file, not the
-// directory which it is created in.
-func syncFolder(folder string) error {
-	if runtime.GOOS == "windows" { // directories cannot be synced there
-		return nil
-	}
-	f, err := os.Open(folder)
-	if err == nil {
-		err = errors.Join(f.Sync(), f.Close())
-	}
-	if err != nil {
-		return unavailable("bolt.Open", err)
-	}
-	return nil
 }
 
 // View runs fn on one snapshot; see store.Store.
@@ -242,14 +218,11 @@ func openError(op, path string, err error) error {
 
 // unavailable translates what bbolt or the disk said.
 func unavailable(op string, err error) *anchore.Error {
-	text := "the data directory cannot be read or written; the engine's log has the cause"
 	switch {
 	case errors.Is(err, berrors.ErrDatabaseNotOpen):
-		text = "the store is closed; the engine is stopping"
+		return anchore.E(anchore.Unavailable, op, "the store is closed; the engine is stopping").Because(store.Failing(err))
 	case errors.Is(err, berrors.ErrMaxSizeReached):
-		text = "the store has reached its maximum size"
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		text = "the disk of the data directory is full"
+		return anchore.E(anchore.Unavailable, op, "the store has reached its maximum size").Because(store.Failing(err))
 	}
-	return anchore.E(anchore.Unavailable, op, "%s", text).Because(store.Failing(err))
+	return disk.Failed(op, err)
 }

@@ -17,14 +17,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/store"
+	"github.com/anchore/anchore-engine/pkg/store/disk"
 )
 
 const (
@@ -54,20 +53,20 @@ func New(c Config) (*Blobs, error) {
 	path := cmp.Or(c.Path, ".")
 	tmp := filepath.Join(path, tmpName)
 	if err := os.RemoveAll(tmp); err != nil {
-		return nil, failed(op, err)
+		return nil, disk.Failed(op, err)
 	}
 	if err := os.MkdirAll(tmp, 0o700); err != nil {
-		return nil, failed(op, err)
+		return nil, disk.Failed(op, err)
 	}
 	// All folders now, so that no Put depends on another's fsync of a new one.
 	for i := range 256 {
 		err := os.Mkdir(filepath.Join(path, fmt.Sprintf("%02x", i)), 0o700)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, failed(op, err)
+			return nil, disk.Failed(op, err)
 		}
 	}
-	if err := errors.Join(syncFolder(path), syncFolder(filepath.Dir(path))); err != nil {
-		return nil, failed(op, err)
+	if err := errors.Join(disk.SyncFolder(path), disk.SyncFolder(filepath.Dir(path))); err != nil {
+		return nil, disk.Failed(op, err)
 	}
 	return &Blobs{path: path}, nil
 }
@@ -77,7 +76,7 @@ func (b *Blobs) Put(ctx context.Context, r io.Reader) (store.Digest, error) {
 	const op = "dir.Put"
 	f, err := os.CreateTemp(filepath.Join(b.path, tmpName), "*")
 	if err != nil {
-		return "", failed(op, err)
+		return "", disk.Failed(op, err)
 	}
 	defer func() { // without effect once it is closed and renamed
 		_ = f.Close()
@@ -87,16 +86,16 @@ func (b *Blobs) Put(ctx context.Context, r io.Reader) (store.Digest, error) {
 	w := &target{w: io.MultiWriter(f, sum)}
 	if _, err := io.Copy(w, &source{ctx: ctx, r: r}); err != nil {
 		if w.err != nil {
-			return "", failed(op, w.err)
+			return "", disk.Failed(op, w.err)
 		}
 		return "", err
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return "", failed(op, err)
+		return "", disk.Failed(op, err)
 	}
 	d := store.Digest(algorithm + hex.EncodeToString(sum.Sum(nil)))
 	if err := b.keep(f.Name(), d); err != nil {
-		return "", failed(op, err)
+		return "", disk.Failed(op, err)
 	}
 	return d, nil
 }
@@ -114,7 +113,7 @@ func (b *Blobs) keep(tmp string, d store.Digest) error {
 	if err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return disk.SyncFolder(filepath.Dir(path))
 }
 
 // Open returns a blob's content, verified while it is read; see store.Blobs. A
@@ -133,7 +132,7 @@ func (b *Blobs) Open(ctx context.Context, d store.Digest) (io.ReadCloser, error)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w: blob %s", store.ErrNotFound, d)
 	case err != nil:
-		return nil, failed(op, err)
+		return nil, disk.Failed(op, err)
 	}
 	return &verified{source: source{ctx: ctx, r: f}, file: f, want: d, sum: sha256.New()}, nil
 }
@@ -156,7 +155,7 @@ func (b *Blobs) Delete(ctx context.Context, d store.Digest, minAge time.Duration
 		err = os.Remove(path)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return failed(op, err)
+		return disk.Failed(op, err)
 	}
 	return nil
 }
@@ -170,7 +169,7 @@ func age(info fs.FileInfo) time.Duration { return max(time.Since(info.ModTime())
 func (b *Blobs) List(ctx context.Context, fn func(store.BlobInfo) error) error {
 	folders, err := os.ReadDir(b.path)
 	if err != nil {
-		return failed("dir.List", err)
+		return disk.Failed("dir.List", err)
 	}
 	for _, folder := range folders {
 		if len(folder.Name()) != 2 || !folder.IsDir() {
@@ -186,7 +185,7 @@ func (b *Blobs) List(ctx context.Context, fn func(store.BlobInfo) error) error {
 func (b *Blobs) listFolder(ctx context.Context, folder string, fn func(store.BlobInfo) error) error {
 	files, err := os.ReadDir(filepath.Join(b.path, folder))
 	if err != nil {
-		return failed("dir.List", err)
+		return disk.Failed("dir.List", err)
 	}
 	for _, file := range files {
 		if err := ctx.Err(); err != nil {
@@ -201,7 +200,7 @@ func (b *Blobs) listFolder(ctx context.Context, folder string, fn func(store.Blo
 			continue // deleted meanwhile
 		}
 		if err != nil {
-			return failed("dir.List", err)
+			return disk.Failed("dir.List", err)
 		}
 		if err := fn(store.BlobInfo{Digest: d, Size: info.Size(), Age: age(info)}); err != nil {
 			return err
@@ -270,24 +269,3 @@ func (v *verified) Read(p []byte) (int, error) {
 }
 
 func (v *verified) Close() error { return v.file.Close() }
-
-// syncFolder makes the names in a directory durable.
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" { // directories cannot be synced there
-		return nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// failed translates what the disk said.
-func failed(op string, err error) error {
-	text := "the data directory cannot be read or written; the engine's log has the cause"
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		text = "the disk of the data directory is full"
-	}
-	return anchore.E(anchore.Unavailable, op, "%s", text).Because(store.Failing(err))
-}
