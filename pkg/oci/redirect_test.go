@@ -126,8 +126,8 @@ func TestRedirects(t *testing.T) {
 			says: "registry registry.test sent us to cdn.test, which answered with status 403", asked: append(first, "https://cdn.test/b"),
 		},
 		{name: "another port", to: "https://registry.test:444/b", there: answers(200), asked: append(first, "https://registry.test:444/b")},
-		{name: "plain HTTP", to: "http://cdn.test/b", there: answers(200), says: "registry registry.test cannot be reached", asked: first},
-		{name: "plain HTTP here", to: "http://127.0.0.1:80/secret", there: answers(200), says: "registry registry.test cannot be reached", asked: first},
+		{name: "plain HTTP", to: "http://cdn.test/b", there: answers(200), says: "registry registry.test redirects to plain HTTP at cdn.test", asked: first},
+		{name: "plain HTTP here", to: "http://127.0.0.1:80/secret", there: answers(200), says: "registry registry.test redirects to plain HTTP at 127.0.0.1:80", asked: first},
 		{
 			name: "plain HTTP that is approved", to: "http://cdn.test/b", there: answers(200), asked: append(first, "http://cdn.test/b"),
 			cfg: Config{Registries: map[string]Registry{"registry.test": {PlainHTTP: true}, "cdn.test": {PlainHTTP: true}}},
@@ -173,8 +173,12 @@ func TestAnotherWayIn(t *testing.T) {
 			wantAsked: []string{tokenOf("old.test"), here, tokenOf("new.test"), here + " Bearer"},
 		},
 		{
-			name: "and answers at the old place", then: map[string]http.HandlerFunc{"https://registry.test": at("new.test"), "https://new.test": token, "https://old.test": answers(404)},
+			name: "and the old place is another page", then: map[string]http.HandlerFunc{"https://registry.test": at("new.test"), "https://new.test": token, "https://old.test": answers(404)},
 			wantAsked: []string{tokenOf("old.test"), here, tokenOf("new.test"), here + " Bearer"},
+		},
+		{
+			name: "there is no such page any more", then: map[string]http.HandlerFunc{"https://registry.test": at("old.test"), "https://old.test": answers(404)},
+			kind: anchore.Unavailable, says: "the token service of registry registry.test answered with status 404", wantAsked: []string{tokenOf("old.test"), here},
 		},
 		{
 			name: "the token service is down", then: map[string]http.HandlerFunc{"https://registry.test": at("old.test"), "https://old.test": answers(502)},
@@ -215,6 +219,43 @@ func TestAnotherWayIn(t *testing.T) {
 					t.Errorf("requests (-want +got):\n%s", diff)
 				}
 			})
+		})
+	}
+}
+
+// TestNoRegistryIsNoMissingTag: a page of what stands in for a registry does not say
+// that it has no such tag. One that the registry itself sends does.
+func TestNoRegistryIsNoMissingTag(t *testing.T) {
+	page := answers(404, "Content-Type", "text/html; charset=utf-8")
+	root := "https://registry.test/v2/"
+	for _, tc := range []struct {
+		name  string
+		blob  http.HandlerFunc
+		root  http.HandlerFunc
+		kind  anchore.Kind
+		asked []string
+	}{
+		{"the registry's answer", answers(404, "Content-Type", "application/json"), page, anchore.NotFound, nil},
+		{"an answer without a type", answers(404, "Content-Type", ""), page, anchore.NotFound, nil},
+		{"a page of a registry", page, answers(401), anchore.NotFound, []string{root}},
+		{"a page of an open registry", page, answers(200), anchore.NotFound, []string{root}},
+		{"a page of something else", page, page, anchore.Unavailable, []string{root}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			n := &network{hosts: map[string]http.HandlerFunc{"https://registry.test": func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/v2/" {
+					tc.root(w, r)
+					return
+				}
+				tc.blob(w, r)
+			}}}
+			err := n.get(t, n.client(t, Config{}))
+			if anchore.KindOf(err) != tc.kind {
+				t.Errorf("%v, want %v", err, tc.kind)
+			}
+			if diff := cmp.Diff(append([]string{"https://registry.test/v2/app/blobs/b"}, tc.asked...), n.requests()); diff != "" {
+				t.Errorf("requests (-want +got):\n%s", diff)
+			}
 		})
 	}
 }

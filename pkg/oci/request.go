@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"strings"
 
@@ -93,11 +94,39 @@ func (c *Client) askAs(ctx context.Context, r request, cred Credential) (*http.R
 	if other := r.answeredBy(res); other != "" && (res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden) {
 		return nil, anchore.E(anchore.Unavailable, r.Op, "registry %s sent us to %s, which answered with status %d", r.Ref.Registry, other, res.StatusCode).WithCodes(anchore.CodeNotAccessible)
 	}
+	if res.StatusCode == http.StatusNotFound && isPage(res) && !strings.HasPrefix(r.Path, "/") {
+		if err := c.checkAPI(ctx, l, r); err != nil {
+			return nil, err
+		}
+	}
 	e := r.Refusal(res, cred.Username)
 	if ch, _ := challenge.Pick(res.Header.Values("WWW-Authenticate")); res.StatusCode == http.StatusUnauthorized && ch.Scheme == challenge.Basic && !cred.anonymous() {
 		e.Err = errors.Join(answer.ErrLogin, e.Err)
 	}
 	return nil, e
+}
+
+// isPage reports whether an answer is one for people.
+func isPage(res *http.Response) bool {
+	kind, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	return err == nil && strings.HasPrefix(kind, "text/")
+}
+
+// checkAPI asks whether there is a registry at all, where what came back may be of
+// something that stands in for it: that one does not know which tags there are. The
+// API's root is there for all, with a login or without: distribution specification,
+// end-1.
+func (c *Client) checkAPI(ctx context.Context, l *line, r request) error {
+	r.Method, r.Path, r.accept = http.MethodGet, "/v2/", ""
+	res, err := c.send(ctx, l, r, "")
+	if err != nil {
+		return err
+	}
+	defer answer.Drain(res)
+	if res.StatusCode != http.StatusNotFound {
+		return nil
+	}
+	return anchore.E(anchore.Unavailable, r.Op, "at registry %s there is no registry now: it has no /v2/, and answers with a page for people", r.Ref.Registry).WithCodes(anchore.CodeNotAccessible)
 }
 
 // loggedIn makes a login of the credential and sends the request with it.
@@ -137,10 +166,10 @@ func (c *Client) authorized(ctx context.Context, l *line, r request, cred Creden
 }
 
 // mayHaveMoved reports whether an error of a token service may mean that there is
-// none, or another one, now. A login that it refuses is not tried twice.
+// none, or another one, now. A login that it refuses is not tried twice, nor is one
+// that it allows no more of.
 func mayHaveMoved(ctx context.Context, err error) bool {
-	kind := anchore.KindOf(err)
-	return ctx.Err() == nil && !errors.Is(err, answer.ErrLogin) && (kind == anchore.Unavailable || kind == anchore.NotFound)
+	return ctx.Err() == nil && anchore.KindOf(err) == anchore.Unavailable
 }
 
 // send sends the request over TLS, or over plain HTTP if that is approved and all
@@ -197,10 +226,10 @@ func speaksPlain(err error) bool {
 // unless both it and that host may speak plain HTTP, and never with the credential.
 func (c *Client) checkRedirect(l *line, req *http.Request, via []*http.Request) error {
 	if len(via) >= 5 {
-		return errors.New("more than five redirects")
+		return &answer.RefusedRedirect{Why: "redirects more than five times"}
 	}
 	if req.URL.Scheme != "https" && !(c.mayPlain(l, req.URL.Host) && c.mayPlain(l, l.registry)) {
-		return fmt.Errorf("redirected to plain HTTP at %s", req.URL.Host)
+		return &answer.RefusedRedirect{Why: fmt.Sprintf("redirects to plain HTTP at %s; that is followed only if it is approved for both hosts", req.URL.Host)}
 	}
 	if req.URL.Host != via[0].URL.Host {
 		req.Header.Del("Authorization")

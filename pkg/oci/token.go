@@ -163,13 +163,24 @@ func (c *Client) fetchToken(ctx context.Context, l *line, r request, cred Creden
 	}
 	defer answer.Drain(res)
 	if res.StatusCode != http.StatusOK {
-		e := r.Refusal(res, cred.Username)
-		if res.StatusCode == http.StatusUnauthorized && !cred.anonymous() {
-			e.Err = errors.Join(answer.ErrLogin, e.Err)
-		}
-		return "", 0, e
+		return "", 0, r.tokenRefusal(res, cred)
 	}
 	return readToken(r, res.Body)
+}
+
+// tokenRefusal makes the error of a token service's answer that is no success. That
+// there is no such page says nothing of what the registry has.
+func (r request) tokenRefusal(res *http.Response, cred Credential) error {
+	e := r.Refusal(res, cred.Username)
+	switch {
+	case res.StatusCode == http.StatusUnauthorized && !cred.anonymous():
+		e.Err = errors.Join(answer.ErrLogin, e.Err)
+	case e.Kind == anchore.NotFound, e.Kind == anchore.Unavailable:
+		gone := anchore.E(anchore.Unavailable, r.Op, "the token service of registry %s answered with status %d", r.Ref.Registry, res.StatusCode).WithCodes(anchore.CodeNotAccessible).Because(e.Err)
+		gone.After = e.After
+		return gone
+	}
+	return e
 }
 
 func readToken(r request, body io.Reader) (string, time.Duration, error) {

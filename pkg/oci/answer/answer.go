@@ -54,7 +54,7 @@ func (q Question) Refusal(res *http.Response, user string) *anchore.Error {
 	case http.StatusNotFound:
 		return anchore.E(anchore.NotFound, q.Op, "registry %s does not have %s", reg, q.Ref).WithCodes(anchore.CodeImageNotFound).Because(cause)
 	case http.StatusTooManyRequests:
-		e := anchore.E(anchore.Limited, q.Op, "registry %s allows no more requests for now", reg).Because(cause)
+		e := anchore.E(anchore.Limited, q.Op, "registry %s allows no more requests for now", reg).WithCodes(anchore.CodeNotAccessible).Because(cause)
 		e.After = retryAfter(res.Header, time.Now())
 		return e
 	}
@@ -113,6 +113,14 @@ func (e *ProxyRefused) Error() string {
 	return fmt.Sprintf("the proxy %s answered with status %q", e.Proxy, e.Status)
 }
 
+// RefusedRedirect is the error of a redirect that is not followed.
+type RefusedRedirect struct {
+	Why string // as what the registry does, without what may be secret
+}
+
+// Error implements error.
+func (e *RefusedRedirect) Error() string { return "the redirect is refused: it " + e.Why }
+
 // proxyFault says what was wrong with a proxy, "" if it was not the proxy.
 func proxyFault(err error) string {
 	var refused *ProxyRefused
@@ -136,10 +144,13 @@ func connectionFault(registry string, err error) string {
 	var notTLS tls.RecordHeaderError
 	var dns *net.DNSError
 	var timeout net.Error
+	var redirect *RefusedRedirect
 	if fault := proxyFault(err); fault != "" {
 		return fault
 	}
 	switch {
+	case errors.As(err, &redirect):
+		return redirect.Why
 	case errors.As(err, &unknown):
 		return fmt.Sprintf("has a certificate of an unknown authority; name the authority's file under registries.ca_files.%s or registries.ca_file", registry)
 	case errors.As(err, &name):
@@ -199,7 +210,7 @@ func (q Question) Read(ctx context.Context, res *http.Response, limit int64) ([]
 		return nil, q.Broken(ctx, err)
 	}
 	if int64(len(body)) > limit {
-		return nil, anchore.E(anchore.Invalid, q.Op, "registry %s answered with more than %d bytes for %s", q.Ref.Registry, limit, q.Ref)
+		return nil, anchore.E(anchore.Invalid, q.Op, "registry %s answered with more than %d bytes for %s", q.Ref.Registry, limit, q.Ref).WithCodes(anchore.CodeManifestUnreadable)
 	}
 	return body, nil
 }
