@@ -246,6 +246,50 @@ func TestLoginFailureIsToldOnce(t *testing.T) {
 	}
 }
 
+// TestSettledSources: a registry without mirrors is the source of its tags, also once it
+// has some again.
+func TestSettledSources(t *testing.T) {
+	w := newWorld(t)
+	w.account("alice", anchore.UserAccount)
+	set := map[string]string{
+		"docker.io/library/alpine:latest": "mirror.test/docker", "quay.io/team/app:1": "mirror.test/quay", "quay.io/team/app": "mirror.test/quay", "quay.io/team/app:2": "quay.io",
+	}
+	want := map[string]string{
+		"docker.io/library/alpine:latest": "mirror.test/docker", "quay.io/team/app:1": "quay.io", "quay.io/team/app": "quay.io", "quay.io/team/app:2": "quay.io",
+	}
+	parse := func(key string) anchore.Reference {
+		ref, err := anchore.ParseReference(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ref.FullTag() != key {
+			ref.Tag = "" // a repository
+		}
+		return ref
+	}
+	for key, source := range set {
+		if err := w.SetTagSource(t.Context(), "alice", parse(key), source); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, writes := range []int64{1, 0} {
+		before := w.store.writes.Load()
+		if err := w.SettleSources(t.Context(), func(registry string) bool { return registry == "docker.io" }); err != nil {
+			t.Fatal(err)
+		}
+		diff(t, "writes", writes, w.store.writes.Load()-before)
+	}
+	got := map[string]string{}
+	for key := range set {
+		source, err := w.TagSource(t.Context(), "alice", parse(key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[key] = source
+	}
+	diff(t, "sources", want, got)
+}
+
 func TestTagSource(t *testing.T) {
 	w := newWorld(t)
 	ref := manifest("alpine", "x").Ref

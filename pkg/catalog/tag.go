@@ -110,7 +110,11 @@ func (c *Catalog) sawTag(tx store.Tx, acct *account.Row, in arrival) (Seen, erro
 			return Seen{}, err
 		}
 	}
-	if seen.First || seen.Moved || seen.Rebuilt || in.add != nil {
+	there, err := image.Exists(tx, acct.No, m.Digest)
+	if err != nil {
+		return Seen{}, err
+	}
+	if !there || seen.First || seen.Moved || seen.Rebuilt || in.add != nil { // one that was deleted comes back silently
 		if err := c.takeIn(tx, acct, in, &next); err != nil {
 			return Seen{}, err
 		}
@@ -366,7 +370,7 @@ func (c *Catalog) TagRefused(ctx context.Context, name string, ref anchore.Refer
 type WatchedTag struct {
 	Account   string
 	Ref       anchore.Reference
-	TagDigest string // what it names, as recorded; "" if it was never seen
+	TagDigest string // what it names, as recorded; "" if it was never seen, or that image was deleted
 	Digest    string
 	ChangedAt time.Time        // when it was last seen to move, or zero
 	GoneSince time.Time        // since when the registry does not have it, or zero
@@ -429,6 +433,13 @@ func watchedTag(tx store.Tx, acct *account.Row, tag string) (WatchedTag, error) 
 		return w, err
 	}
 	w.TagDigest, w.Digest = row.TagDigest, row.Digest
+	there, err := image.Exists(tx, acct.No, row.Digest)
+	if err != nil {
+		return w, err
+	}
+	if !there {
+		w.TagDigest = ""
+	}
 	w.ChangedAt, w.GoneSince = table.Time(row.Changed), table.Time(row.Gone)
 	w.Platform, w.Failed = row.FollowedPlatform(), row.Failed
 	if r := row.Refusal; r != nil {

@@ -105,7 +105,7 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (e *Engine, err e
 		return e, err
 	}
 	e.leaveNote(opt.CacheDir)
-	if err = e.newRegistryClient(opt); err != nil {
+	if err = e.newRegistryClient(ctx, opt); err != nil {
 		return e, err
 	}
 	in, err := intake.New(intake.Config{
@@ -162,9 +162,12 @@ func (e *Engine) newCatalog(ctx context.Context, endpoints []notify.Endpoint) (w
 	return watched, e.catalog.EndLeases(ctx) // the data directory's lock says that nobody else has any
 }
 
-func (e *Engine) newRegistryClient(opt Options) error {
+func (e *Engine) newRegistryClient(ctx context.Context, opt Options) error {
 	list, roots, err := registries(e.cfg)
 	if err != nil {
+		return err
+	}
+	if err = e.catalog.SettleSources(ctx, func(registry string) bool { return len(list[registry].Mirrors) > 0 }); err != nil {
 		return err
 	}
 	logins := registryLogins{catalog: e.catalog, log: e.part("oci")}

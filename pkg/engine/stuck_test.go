@@ -60,7 +60,7 @@ func newLoops(t *testing.T) (*Engine, *hanging) {
 	if e.catalog, err = catalog.New(catalog.Config{Store: h, Blobs: blobs, Endpoints: notify.Route(endpoints)}); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.newRegistryClient(Options{}); err != nil {
+	if err := e.newRegistryClient(t.Context(), Options{}); err != nil {
 		t.Fatal(err)
 	}
 	in, err := intake.New(intake.Config{Catalog: e.catalog, Registry: e.registry})

@@ -287,6 +287,29 @@ func TestRelayDeliversToEachEndpointOnItsOwn(t *testing.T) {
 	})
 }
 
+// TestLastSuccessOverARestart: it does not go back to what the store keeps of it while
+// the engine runs.
+func TestLastSuccessOverARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{reply: func(*http.Request, int) *http.Response { return answer(200) }}
+		s := openStore(t, t.TempDir())
+		e := newEngine(t, s, r, named("general")...)
+		e.put("x", 1)
+		e.start()
+		pass(20 * time.Second)
+		e.put("x", 2)
+		pass(20 * time.Second)
+		shown := e.status("general").LastSuccess
+		e.stop()
+		e = newEngineOn(t, s, r, named("general")...)
+		e.start()
+		defer e.stop()
+		if got := e.status("general").LastSuccess; time.Since(shown) > 21*time.Second || !got.Equal(shown) {
+			t.Errorf("the last success was at %v, and at %v after a restart", shown, got)
+		}
+	})
+}
+
 func TestRelayKeepsTheOrderOfALane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failed := 0

@@ -64,6 +64,7 @@ func (s *sender) look() {
 // attempts last as long as their own context.
 func (s *sender) run(ctx, attempts context.Context) {
 	var running sync.WaitGroup
+	defer s.keepSuccess()
 	defer running.Wait()
 	for ctx.Err() == nil {
 		claimed, wait := s.claim(ctx)
@@ -81,6 +82,21 @@ func (s *sender) run(ctx, attempts context.Context) {
 		case <-timer.C:
 		}
 		timer.Stop()
+	}
+}
+
+// keepSuccess records when the endpoint last took something, as exactly as it was shown.
+func (s *sender) keepSuccess() {
+	s.mu.Lock()
+	at := s.success
+	s.mu.Unlock()
+	if at.IsZero() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), commitTime)
+	defer cancel()
+	if err := s.catalog.KeepSuccess(ctx, s.endpoint.Name, at); err != nil {
+		s.log.Warn("when the endpoint last took something was not recorded", "error", err)
 	}
 }
 

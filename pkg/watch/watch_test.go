@@ -266,6 +266,41 @@ func TestLooksThatCross(t *testing.T) {
 	})
 }
 
+// TestADeletedImageComesBackWithItsSubscription: the tag still names it, which is no
+// move and no news.
+func TestADeletedImageComesBackWithItsSubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+		w.push("app:latest", ocitest.Image(ocitest.Spec{Version: "1"}))
+		w.add("admin", "app:latest")
+		w.run()
+		wait(2 * time.Minute)
+		two := w.push("app:latest", ocitest.Image(ocitest.Spec{Version: "2"}))
+		wait(2 * time.Minute)
+		w.must(w.catalog.DeleteImage(t.Context(), "admin", two.Digest, true))
+		w.must(w.catalog.Sweep(t.Context()))
+		wait(2 * time.Minute)
+		if _, err := w.catalog.Image(t.Context(), "admin", two.Digest); anchore.KindOf(err) != anchore.NotFound {
+			t.Fatalf("the image after its deletion: %v, want not found", err)
+		}
+		on := true
+		_, err := w.catalog.UpdateSubscription(t.Context(), "admin", anchore.SubscriptionID("admin", "registry.test/app:latest", anchore.TagUpdate), catalog.SubscriptionUpdate{Active: &on})
+		w.must(err)
+		wait(2 * time.Minute)
+		if img, err := w.catalog.Image(t.Context(), "admin", two.Digest); err != nil || img.Status != anchore.NotAnalyzed {
+			t.Errorf("the image that the tag still names: %v, %v; want it to be analyzed", img.Status, err)
+		}
+		if got := w.events("admin", anchore.EventTagMoved); len(got) != 1 {
+			t.Errorf("%d moves were told, want 1", len(got))
+		}
+		w.registry().Reset()
+		wait(time.Hour)
+		if heads, gets := w.heads(), w.registry().Requests("GET", ""); heads != 60 || gets != 0 {
+			t.Errorf("%d HEAD and %d GET in an hour after that, want 60 and 0", heads, gets)
+		}
+	})
+}
+
 func TestAnInactiveSubscriptionCostsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, watch.Config{Interval: time.Second}, 0)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -335,6 +336,48 @@ func (k *Keyring) SetTagSource(ctx context.Context, name string, ref anchore.Ref
 		}
 		return registry.Sources.Replace(tx, old, &registry.SourceRow{Account: acct.No, Tag: ref.String(), Source: source})
 	})
+}
+
+// settlePage is how many sources one transaction changes: each is read and written once.
+const settlePage = 25
+
+// SettleSources makes the registry itself the source of the tags that a mirror answered
+// for, where hasMirrors does not report that it has any now: it has answered since they
+// were gone, and a mirror that comes back is no news of the tag. It writes nothing if
+// there are none.
+func (k *Keyring) SettleSources(ctx context.Context, hasMirrors func(registry string) bool) error {
+	var stale []*registry.SourceRow
+	err := registry.Sources.Each(ctx, k.store, nil, func(row *registry.SourceRow) error {
+		host, _, _ := strings.Cut(row.Tag, "/")
+		if row.Source != host && !hasMirrors(host) {
+			stale = append(stale, row)
+		}
+		return nil
+	})
+	for rows := range slices.Chunk(stale, settlePage) {
+		if err == nil {
+			err = k.store.Update(ctx, func(tx store.Tx) error { return settle(tx, rows) })
+		}
+	}
+	return err
+}
+
+func settle(tx store.Tx, rows []*registry.SourceRow) error {
+	for _, row := range rows {
+		old, err := registry.Sources.Find(tx, registry.Key(row.Account, row.Tag))
+		if err != nil {
+			return err
+		}
+		if old == nil || old.Source != row.Source {
+			continue // the account is gone
+		}
+		next := *old
+		next.Source, _, _ = strings.Cut(row.Tag, "/")
+		if err := registry.Sources.Replace(tx, old, &next); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // changeRegistry is update for a function that changes the account's credentials.

@@ -216,6 +216,20 @@ func endProbe(ep *outbox.Endpoint, d *outbox.Pending, at int64) {
 	}
 }
 
+// KeepSuccess records when the endpoint last took something, to be called before the
+// engine stops: until then that is kept to the minute. It writes nothing if a later time
+// is recorded.
+func (q *Queue) KeepSuccess(ctx context.Context, endpoint string, at time.Time) error {
+	return q.store.Update(ctx, func(tx store.Tx) error {
+		old, ep, err := outbox.FindEndpoint(tx, endpoint)
+		if err != nil || old == nil || old.LastSuccess >= table.Nanos(at) {
+			return err
+		}
+		ep.LastSuccess = table.Nanos(at)
+		return outbox.Endpoints.Replace(tx, old, ep)
+	})
+}
+
 // ReleaseDelivery gives a claimed delivery back as if it had not been tried, when
 // the engine stops before the answer came. Errors: Conflict if the lease was lost.
 func (q *Queue) ReleaseDelivery(ctx context.Context, d Delivery) error {
@@ -458,7 +472,7 @@ type EndpointState struct {
 	PausedAt     time.Time // zero if not paused
 	Failures     int       // in a row
 	FailingSince time.Time // when the first of these was, or zero
-	LastSuccess  time.Time // to the minute, or zero
+	LastSuccess  time.Time // to the minute while the engine runs, or zero
 	LastFailure  time.Time
 	Reason       string // of the last failure
 }
