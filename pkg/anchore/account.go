@@ -14,9 +14,8 @@ const AdminAccount = "admin"
 type AccountType string
 
 const (
-	UserAccount     AccountType = "user"  // everything inside the account
-	AdminType       AccountType = "admin" // everything in every account
-	ExternalAccount AccountType = "external"
+	UserAccount AccountType = "user"  // everything inside the account
+	AdminType   AccountType = "admin" // everything in every account
 )
 
 // AccountState is the state of an account.
@@ -66,14 +65,14 @@ func CheckName(what, name string) error {
 
 // The least and the most characters of a password.
 const (
-	MinPassword = 6
-	MaxPassword = 128
+	minPassword = 6
+	maxPassword = 128
 )
 
 // CheckPassword checks a new password. Errors: Invalid, which does not show it.
 func CheckPassword(password Secret) error {
-	if n := utf8.RuneCountInString(password.Reveal()); n < MinPassword || n > MaxPassword {
-		return E(Invalid, "anchore.CheckPassword", "a password takes %d to %d characters; this one has %d", MinPassword, MaxPassword, n)
+	if n := utf8.RuneCountInString(password.Reveal()); n < minPassword || n > maxPassword {
+		return E(Invalid, "anchore.CheckPassword", "a password takes %d to %d characters; this one has %d", minPassword, maxPassword, n)
 	}
 	return nil
 }

@@ -42,12 +42,12 @@ const (
 	EventCauseParked         EventType = "system.notification.cause_parked"
 	EventDeliveryParked      EventType = "system.webhook.delivery_parked"
 
-	EventEndpointDead      EventType = "system.webhook.endpoint_dead"
-	EventStoreFailing      EventType = "system.storage.failing"
-	EventDiskFull          EventType = "system.storage.disk_full"
-	EventKeyUnreadable     EventType = "system.storage.key_unreadable"
-	EventAnalysisDown      EventType = "system.image_analysis.workers_failing"
-	EventTypeOfWebhookTest EventType = "system.webhook.test" // in the sample of a test; never stored
+	EventEndpointDead  EventType = "system.webhook.endpoint_dead"
+	EventStoreFailing  EventType = "system.storage.failing"
+	EventDiskFull      EventType = "system.storage.disk_full"
+	EventKeyUnreadable EventType = "system.storage.key_unreadable"
+	EventAnalysisDown  EventType = "system.image_analysis.workers_failing"
+	eventWebhookTest   EventType = "system.webhook.test" // in the sample of a test; never stored
 )
 
 // Resource is what an event is about.

@@ -13,7 +13,7 @@ import (
 // TestEveryEventTypeIsDescribed reads the constants from the source, so that a new
 // one cannot be forgotten.
 func TestEveryEventTypeIsDescribed(t *testing.T) {
-	described := map[string]bool{string(EventTypeOfWebhookTest): true} // never stored
+	described := map[string]bool{string(eventWebhookTest): true} // never stored
 	var order []string
 	for _, k := range EventKinds() {
 		described[string(k.Type)] = true

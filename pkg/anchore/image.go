@@ -66,7 +66,6 @@ type Manifest struct {
 	Ref       Reference         // what was asked for, with its tag if it has one
 	TagDigest string            // digest of the document the reference names itself: an index, or the manifest
 	Digest    string            // digest of the platform's image manifest; equal to TagDigest if that is no index
-	MediaType string            // of the image manifest
 	ImageID   string            // hexadecimal digits of the configuration's digest
 	Platform  Platform          // of the image, as its configuration says
 	Size      int64             // sum of the layers' compressed sizes, in bytes

@@ -96,8 +96,8 @@ func RegistryHost(name string) string {
 	return host
 }
 
-// ForRepository reports whether the credential is for the repository of ref.
-func (r Registry) ForRepository(ref Reference) bool {
+// forRepository reports whether the credential is for the repository of ref.
+func (r Registry) forRepository(ref Reference) bool {
 	if start, ok := strings.CutSuffix(r.Name, "*"); ok {
 		return strings.HasPrefix(ref.RepositoryName(), start)
 	}
@@ -113,7 +113,7 @@ func (r Registry) Ambient() bool {
 // those that are for it the one with the longest name. Its order is the order of
 // the result of SortRegistries.
 func ForReference(list []Registry, ref Reference) (Registry, bool) {
-	i := slices.IndexFunc(list, func(r Registry) bool { return r.ForRepository(ref) })
+	i := slices.IndexFunc(list, func(r Registry) bool { return r.forRepository(ref) })
 	if i < 0 {
 		return Registry{}, false
 	}

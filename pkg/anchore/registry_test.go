@@ -51,7 +51,7 @@ func FuzzParseRegistryName(f *testing.F) {
 		// Whatever is behind a "*", a credential never leaves its host.
 		for _, other := range []string{"evil.example/a/b", "x" + RegistryHost(name) + "/a/b"} {
 			ref, err := ParseReference(other)
-			if err == nil && ref.Registry != RegistryHost(name) && (Registry{Name: name}).ForRepository(ref) {
+			if err == nil && ref.Registry != RegistryHost(name) && (Registry{Name: name}).forRepository(ref) {
 				t.Errorf("the credential of %q is sent to %s", name, ref.Registry)
 			}
 		}

@@ -44,7 +44,7 @@ func SamplePayload(t SubscriptionType, account, notificationID, baseURL string, 
 		}
 	case ErrorEvent, EventLog:
 		return NewEventPayload(notificationID, Event{
-			ID: "00000000000000000000000000000000", Account: account, Type: EventTypeOfWebhookTest, Level: sampleLevel(t), Message: why.Summary,
+			ID: "00000000000000000000000000000000", Account: account, Type: eventWebhookTest, Level: sampleLevel(t), Message: why.Summary,
 			Resource: Resource{Type: "webhook", ID: string(t)}, Service: "catalog", At: at,
 		}, "", baseURL)
 	}

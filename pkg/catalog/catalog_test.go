@@ -132,7 +132,7 @@ func manifest(tag, image string) anchore.Manifest {
 	raw, config := []byte(`{"image":"`+image+`"}`), []byte(`{"config":"`+image+`"}`)
 	return anchore.Manifest{
 		Ref: ref, TagDigest: digest(image), Digest: digest(image), ImageID: strings.TrimPrefix(digest("id "+image), "sha256:"),
-		MediaType: "application/vnd.oci.image.manifest.v1+json", Platform: anchore.DefaultPlatform, Size: 1000, Layers: 1,
+		Platform: anchore.DefaultPlatform, Size: 1000, Layers: 1,
 		Labels: map[string]string{"org.opencontainers.image.revision": "rev-" + image}, Raw: raw, Config: config,
 	}
 }

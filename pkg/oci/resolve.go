@@ -265,7 +265,7 @@ func fill(op string, m *anchore.Manifest, doc document, parsed v1.Manifest, conf
 	for _, l := range parsed.Layers {
 		m.Size += l.Size
 	}
-	m.Digest, m.MediaType, m.Raw, m.Layers = doc.digest, string(doc.kind), doc.raw, len(parsed.Layers)
+	m.Digest, m.Raw, m.Layers = doc.digest, doc.raw, len(parsed.Layers)
 	m.ImageID, m.Config = parsed.Config.Digest.Hex, config
 	if err := json.Unmarshal(config, &cfg); err != nil {
 		return cfg, anchore.E(anchore.Invalid, op, "the configuration of %s cannot be read", m.Ref).WithCodes(anchore.CodeManifestUnreadable).Because(err)

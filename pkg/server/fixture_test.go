@@ -158,7 +158,7 @@ func madeUp(ref anchore.Reference) anchore.Manifest {
 	m := anchore.Manifest{
 		Ref: ref, TagDigest: "sha256:" + sum("index of "+ref.String()), Digest: "sha256:" + sum("manifest of "+ref.String()),
 		ImageID: sum("config of " + ref.String()), Platform: anchore.DefaultPlatform, Size: 1000, Layers: 2,
-		MediaType: "application/vnd.oci.image.manifest.v1+json", Raw: []byte("{}"), Config: []byte("{}"),
+		Raw: []byte("{}"), Config: []byte("{}"),
 	}
 	if ref.Digest != "" {
 		m.TagDigest, m.Digest = ref.Digest, ref.Digest

@@ -59,16 +59,15 @@ type Config struct {
 	Registry Registry
 	Intake   Intake
 
-	Interval   time.Duration            // between two looks at a tag; 0 is five minutes, less switches the watcher off
-	Intervals  map[string]time.Duration // replaces Interval for single registries
-	ListEvery  time.Duration            // between two lists of a repository; 0 is one minute, less lists none
-	Looks      int                      // at once, overall; 0 is 32
-	PerHost    int                      // at once, in one registry; 0 is 8
-	PerHosts   map[string]int           // replaces PerHost for single registries
-	Down       []string                 // registries of which an earlier run told that they are down
-	ReloadWait time.Duration            // least time between two readings of the watched set; 0 is half a second
-	Log        *slog.Logger             // nil discards
-	Metrics    *Metrics                 // nil counts nothing
+	Interval  time.Duration            // between two looks at a tag; 0 is five minutes, less switches the watcher off
+	Intervals map[string]time.Duration // replaces Interval for single registries
+	ListEvery time.Duration            // between two lists of a repository; 0 is one minute, less lists none
+	Looks     int                      // at once, overall; 0 is 32
+	PerHost   int                      // at once, in one registry; 0 is 8
+	PerHosts  map[string]int           // replaces PerHost for single registries
+	Down      []string                 // registries of which an earlier run told that they are down
+	Log       *slog.Logger             // nil discards
+	Metrics   *Metrics                 // nil counts nothing
 }
 
 const (
@@ -76,6 +75,8 @@ const (
 	defaultListing  = time.Minute
 	defaultLooks    = 32
 	defaultPerHost  = 8
+	// reloadWait is the least time between two readings of the set of watched tags.
+	reloadWait = 500 * time.Millisecond
 	// reread is how often the set of watched tags is read without a hint, for
 	// changes that another process made.
 	reread = 5 * time.Minute
@@ -188,7 +189,6 @@ func New(cfg Config) (*Watcher, error) {
 	cfg.ListEvery = cmp.Or(cfg.ListEvery, defaultListing)
 	cfg.Looks = cmp.Or(cfg.Looks, defaultLooks)
 	cfg.PerHost = cmp.Or(cfg.PerHost, defaultPerHost)
-	cfg.ReloadWait = cmp.Or(cfg.ReloadWait, 500*time.Millisecond)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -225,7 +225,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		now := time.Now()
 		stale = stale || w.wished()
-		if stale && now.Sub(readAt) >= w.cfg.ReloadWait || now.Sub(readAt) >= reread {
+		if stale && now.Sub(readAt) >= reloadWait || now.Sub(readAt) >= reread {
 			if err := w.reload(ctx, now); err != nil && ctx.Err() == nil {
 				w.cfg.Log.Error("the watched tags could not be read; trying again", "error", err)
 			} else {
@@ -235,7 +235,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}
 		wake := w.start(ctx, now)
 		if stale {
-			wake = earlier(wake, readAt.Add(w.cfg.ReloadWait))
+			wake = earlier(wake, readAt.Add(reloadWait))
 		}
 		timer.Reset(time.Until(earlier(wake, readAt.Add(reread))))
 		select {

@@ -33,18 +33,17 @@ const (
 
 // Row is a stored cause. Which fields are set depends on the kind.
 type Row struct {
-	ID          []byte            `cbor:"1,keyasint"`
-	Kind        Kind              `cbor:"2,keyasint"`
-	At          int64             `cbor:"3,keyasint"`
-	Account     uint32            `cbor:"4,keyasint,omitempty"`
-	Tag         string            `cbor:"5,keyasint,omitempty"`
-	Before      string            `cbor:"6,keyasint,omitempty"` // digest
-	After       string            `cbor:"7,keyasint,omitempty"` // digest
-	Why         string            `cbor:"8,keyasint,omitempty"` // watcher, hint, image add, image import
-	Annotations map[string]string `cbor:"9,keyasint,omitempty"`
-	Analysis    string            `cbor:"10,keyasint,omitempty"`
-	Failed      bool              `cbor:"11,keyasint,omitempty"`
-	Reason      string            `cbor:"12,keyasint,omitempty"`
+	ID       []byte `cbor:"1,keyasint"`
+	Kind     Kind   `cbor:"2,keyasint"`
+	At       int64  `cbor:"3,keyasint"`
+	Account  uint32 `cbor:"4,keyasint,omitempty"`
+	Tag      string `cbor:"5,keyasint,omitempty"`
+	Before   string `cbor:"6,keyasint,omitempty"` // digest
+	After    string `cbor:"7,keyasint,omitempty"` // digest
+	Why      string `cbor:"8,keyasint,omitempty"` // watcher, hint, image add, image import
+	Analysis string `cbor:"10,keyasint,omitempty"`
+	Failed   bool   `cbor:"11,keyasint,omitempty"`
+	Reason   string `cbor:"12,keyasint,omitempty"`
 
 	// How far the fan-out has come: the last account and tag that were served.
 	DoneAccount uint32 `cbor:"13,keyasint,omitempty"`

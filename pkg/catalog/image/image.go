@@ -41,8 +41,8 @@ const (
 	ByTime store.Bucket = "image_time"
 	// ByID holds them by (account, image id, newest first, digest).
 	ByID store.Bucket = "image_id"
-	// ByParent holds those found in an index by (account, its digest, newest first, digest).
-	ByParent store.Bucket = "image_parent"
+	// byParent holds those found in an index by (account, its digest, newest first, digest).
+	byParent store.Bucket = "image_parent"
 	// ByDeleting holds those whose removal is not finished.
 	ByDeleting store.Bucket = "image_deleting"
 )
@@ -58,7 +58,7 @@ var Table = table.Table[Row]{
 		{Bucket: ByID, Keys: func(r *Row) [][]byte {
 			return [][]byte{table.Key{}.Uint32(r.Account).Text(r.ImageID).Descending(r.Created).Text(r.Digest)}
 		}},
-		{Bucket: ByParent, Keys: func(r *Row) [][]byte {
+		{Bucket: byParent, Keys: func(r *Row) [][]byte {
 			if r.TagDigest == "" {
 				return nil
 			}
@@ -97,7 +97,7 @@ func FindAny(tx store.Tx, account uint32, digest string) (*Row, error) {
 	if row != nil || err != nil {
 		return row, err
 	}
-	if row, err = first(tx, ByParent, table.Key{}.Uint32(account).Text(digest)); row != nil || err != nil {
+	if row, err = first(tx, byParent, table.Key{}.Uint32(account).Text(digest)); row != nil || err != nil {
 		return row, err
 	}
 	named, err := Named.By(tx, byTagDigest, store.Range{Prefix: table.Key{}.Uint32(account).Text(digest), Limit: 1})

@@ -67,15 +67,15 @@ type RefusalRow struct {
 // Tags holds the tags by (account, tag).
 var Tags = table.Table[TagRow]{
 	Bucket: "tag",
-	Key:    func(r *TagRow) []byte { return TagKey(r.Account, r.Tag) },
+	Key:    func(r *TagRow) []byte { return tagKey(r.Account, r.Tag) },
 }
 
-// TagKey is the key of a tag.
-func TagKey(account uint32, tag string) []byte { return table.Key{}.Uint32(account).Text(tag) }
+// tagKey is the key of a tag.
+func tagKey(account uint32, tag string) []byte { return table.Key{}.Uint32(account).Text(tag) }
 
 // FindTag returns what is recorded of a tag, or nil.
 func FindTag(tx store.Tx, account uint32, tag string) (*TagRow, error) {
-	return Tags.Find(tx, TagKey(account, tag))
+	return Tags.Find(tx, tagKey(account, tag))
 }
 
 // EditTag returns what is recorded of a tag, nil if nothing is, and a copy of it to
@@ -146,12 +146,12 @@ type HistoryRow struct {
 var History = table.Table[HistoryRow]{
 	Bucket: "tag_history",
 	Key: func(r *HistoryRow) []byte {
-		return HistoryKey(r.Account, r.Tag).Descending(r.At).Text(r.Digest)
+		return historyKey(r.Account, r.Tag).Descending(r.At).Text(r.Digest)
 	},
 }
 
-// HistoryKey is the start of the keys of a tag's history.
-func HistoryKey(account uint32, tag string) table.Key {
+// historyKey is the start of the keys of a tag's history.
+func historyKey(account uint32, tag string) table.Key {
 	return table.Key{}.Uint32(account).Text(tag)
 }
 
@@ -175,7 +175,7 @@ func Newest(tx store.Tx, account uint32, tag string) (string, error) {
 	if row != nil && row.Digest != "" {
 		return row.Digest, nil
 	}
-	rows, err := History.Scan(tx, store.Range{Prefix: HistoryKey(account, tag), Limit: 1})
+	rows, err := History.Scan(tx, store.Range{Prefix: historyKey(account, tag), Limit: 1})
 	if err != nil || len(rows) == 0 {
 		return "", err
 	}
@@ -189,7 +189,7 @@ func Digests(tx store.Tx, account uint32, tag string) ([]string, error) {
 	if err != nil || newest == "" {
 		return nil, err
 	}
-	rows, err := History.All(tx, HistoryKey(account, tag))
+	rows, err := History.All(tx, historyKey(account, tag))
 	digests := []string{newest}
 	seen := map[string]bool{newest: true}
 	for _, row := range rows {

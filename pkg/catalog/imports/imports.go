@@ -30,8 +30,8 @@ type Document struct {
 }
 
 const (
-	// ByExpiry holds the imports by the time at which they are thrown away.
-	ByExpiry store.Bucket = "import_expiry"
+	// byExpiry holds the imports by the time at which they are thrown away.
+	byExpiry store.Bucket = "import_expiry"
 	byBlob   store.Bucket = "import_blob"
 )
 
@@ -40,7 +40,7 @@ var Table = table.Table[Row]{
 	Bucket: "import",
 	Key:    func(r *Row) []byte { return Key(r.Account, r.ID) },
 	Indexes: []table.Index[Row]{
-		{Bucket: ByExpiry, Keys: func(r *Row) [][]byte {
+		{Bucket: byExpiry, Keys: func(r *Row) [][]byte {
 			return [][]byte{table.Key{}.Uint64(uint64(r.Expires)).Uint32(r.Account).Text(r.ID)}
 		}},
 		{Bucket: byBlob, Keys: func(r *Row) [][]byte {

@@ -195,7 +195,7 @@ const removePage = 4
 func Sweep(ctx context.Context, s store.Store) error {
 	now := table.Nanos(time.Now())
 	return remove(ctx, s, func(tx store.Tx) ([]*Row, error) {
-		rows, err := Table.By(tx, ByExpiry, store.Range{Limit: removePage})
+		rows, err := Table.By(tx, byExpiry, store.Range{Limit: removePage})
 		return slices.DeleteFunc(rows, func(r *Row) bool { return r.Expires > now }), err
 	})
 }

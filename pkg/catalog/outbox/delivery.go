@@ -80,8 +80,8 @@ type Ended struct {
 	Created      int64  `cbor:"11,keyasint"`
 }
 
-// ByParked is the index of parked deliveries by (endpoint, newest first).
-const ByParked store.Bucket = "delivery_parked"
+// byParked is the index of parked deliveries by (endpoint, newest first).
+const byParked store.Bucket = "delivery_parked"
 
 // Done holds the deliveries that ended, under their notification.
 var Done = table.Table[Ended]{
@@ -89,7 +89,7 @@ var Done = table.Table[Ended]{
 	Key: func(d *Ended) []byte {
 		return notificationKey(d.Account, d.Cause, d.Subscription).Text(d.Endpoint)
 	},
-	Indexes: []table.Index[Ended]{{Bucket: ByParked, Keys: func(d *Ended) [][]byte {
+	Indexes: []table.Index[Ended]{{Bucket: byParked, Keys: func(d *Ended) [][]byte {
 		if d.State != Parked {
 			return nil
 		}

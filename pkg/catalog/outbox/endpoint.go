@@ -112,7 +112,7 @@ func Count(tx store.Tx, name string) (Stats, error) {
 	if s.Pending, s.More, err = count(tx, Deliveries.Bucket, endpointKey(name)); err != nil {
 		return s, err
 	}
-	parked, more, err := count(tx, ByParked, endpointKey(name))
+	parked, more, err := count(tx, byParked, endpointKey(name))
 	if err != nil {
 		return s, err
 	}
@@ -140,7 +140,7 @@ func WithPending(tx store.Tx) (names []string, err error) { return withKeys(tx, 
 
 // WithParked returns the names of the endpoints that have parked deliveries, in
 // alphabetical order.
-func WithParked(tx store.Tx) (names []string, err error) { return withKeys(tx, ByParked) }
+func WithParked(tx store.Tx) (names []string, err error) { return withKeys(tx, byParked) }
 
 // withKeys returns the endpoints that the keys of a bucket begin with.
 func withKeys(tx store.Tx, b store.Bucket) (names []string, err error) {

@@ -76,9 +76,6 @@ func (r *Reader) Uint64() uint64 {
 	return n
 }
 
-// Descending reads what Key.Descending wrote.
-func (r *Reader) Descending() int64 { return int64(math.MaxUint64 - r.Uint64()) }
-
 // Text reads a text.
 func (r *Reader) Text() string {
 	end := bytes.IndexByte(r.rest, 0)

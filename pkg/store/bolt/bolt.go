@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -62,13 +61,11 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Stats are numbers for metrics.
+// Stats are numbers for measurements and tests.
 type Stats struct {
-	FileBytes int64  // size of the file
-	FreeBytes int64  // part of it that holds nothing and will be used again
-	Pending   int    // Updates that wait for the running commit
-	Updates   uint64 // Updates committed since Open
-	Commits   uint64 // commits since Open: fewer than Updates when they shared one
+	Pending int    // Updates that wait for the running commit
+	Updates uint64 // Updates committed since Open
+	Commits uint64 // commits since Open: fewer than Updates when they shared one
 }
 
 // Open opens the file, creates it if there is none, and migrates older rows. It
@@ -157,46 +154,11 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Backup writes a consistent copy of the file to w, while the store is in use. It
-// is one long View: pages freed meanwhile are not used again until it ends.
-func (s *Store) Backup(ctx context.Context, w io.Writer) error {
-	b, err := s.db.Begin(false)
-	if err != nil {
-		return unavailable("bolt.Backup", err)
-	}
-	defer func() { _ = b.Rollback() }()
-	_, err = b.WriteTo(&stoppable{ctx: ctx, w: w})
-	if err != nil && ctx.Err() != nil { // bbolt reports it as text
-		return ctx.Err()
-	}
-	return err
-}
-
-// Stats returns the store's numbers; of a closed store, zeroes for its file.
+// Stats returns the store's numbers.
 func (s *Store) Stats() Stats {
-	st := Stats{Updates: s.updates.Load(), Commits: s.commits.Load()}
 	s.mu.Lock()
-	st.Pending = len(s.queue)
-	s.mu.Unlock()
-	if b, err := s.db.Begin(false); err == nil {
-		st.FileBytes = b.Size()
-		_ = b.Rollback()
-		st.FreeBytes = int64(s.db.Stats().FreeAlloc)
-	}
-	return st
-}
-
-// stoppable is a writer that fails when its context has ended.
-type stoppable struct {
-	ctx context.Context
-	w   io.Writer
-}
-
-func (s *stoppable) Write(p []byte) (int, error) {
-	if err := s.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return s.w.Write(p)
+	defer s.mu.Unlock()
+	return Stats{Pending: len(s.queue), Updates: s.updates.Load(), Commits: s.commits.Load()}
 }
 
 // openError says what an operator can do about a file that does not open.

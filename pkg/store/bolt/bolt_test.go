@@ -206,29 +206,6 @@ func TestFull(t *testing.T) {
 	}
 }
 
-func TestBackup(t *testing.T) {
-	s := open(t, bolt.Config{})
-	if err := put(t.Context(), s, "a", "1"); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "copy.db")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(s.Backup(t.Context(), f), f.Close()); err != nil {
-		t.Fatal(err)
-	}
-	if v, err := get(t, open(t, bolt.Config{Path: path}), "a"); err != nil || v != "1" {
-		t.Errorf("the copy has %q, %v", v, err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := s.Backup(ctx, &bytes.Buffer{}); !errors.Is(err, context.Canceled) {
-		t.Errorf("Backup with an ended context: %v", err)
-	}
-}
-
 func TestTransactionEnds(t *testing.T) {
 	s := open(t, bolt.Config{})
 	for name, run := range map[string]func(context.Context, func(store.Tx) error) error{"Update": s.Update, "View": s.View} {
