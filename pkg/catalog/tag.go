@@ -237,44 +237,41 @@ func (c *Catalog) addUnder(tx store.Tx, acct *account.Row, in arrival) error {
 // TagGone records that the registry does not have the tag, or no longer, and raises
 // an event the first time. The image stays. Errors: NotFound for the account.
 func (c *Catalog) TagGone(ctx context.Context, name string, ref anchore.Reference) (first bool, err error) {
-	st, err := c.store.Stamp()
-	if err != nil {
-		return false, err
-	}
-	tag := ref.FullTag()
-	err = c.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
-		old, next, err := image.EditTag(tx, acct.No, tag)
-		if err != nil {
-			return err
-		}
-		if first = next.Gone == 0; !first {
+	return c.tellOfTag(ctx, name, ref, func(next *image.TagRow, now time.Time) *anchore.Event {
+		if next.Gone != 0 {
 			return nil
 		}
-		next.Gone = table.Nanos(st.Now)
-		e := anchore.Event{
+		next.Gone = table.Nanos(now)
+		if next.Digest == "" { // nobody has seen it: a tag that was mistyped, or is yet to come
+			return new(anchore.LookupFailure(ref, anchore.E(anchore.NotFound, "catalog.TagGone", "registry %s does not have %s", ref.Registry, ref).WithCodes(anchore.CodeImageNotFound)))
+		}
+		return &anchore.Event{
 			Type: anchore.EventTagDeleted, Level: anchore.Failure, Service: "catalog",
 			Message:  "Tag no longer exists in the registry",
-			Resource: anchore.Resource{Type: "image_tag", ID: tag},
+			Resource: anchore.Resource{Type: "image_tag", ID: ref.FullTag()},
 			Details:  map[string]any{"last_digest": next.Digest},
 		}
-		if next.Digest == "" { // nobody has seen it: a tag that was mistyped, or is yet to come
-			e = anchore.LookupFailure(ref, anchore.E(anchore.NotFound, "catalog.TagGone", "registry %s does not have %s", ref.Registry, ref).WithCodes(anchore.CodeImageNotFound))
-		}
-		if err := c.recorder.Record(tx, acct, st, 0, e); err != nil {
-			return err
-		}
-		return image.Tags.Replace(tx, old, &next)
 	})
-	if err == nil && first {
-		c.deliveryReady.Wake()
-	}
-	return first, err
 }
 
 // TagLookFailed records why the tag could not be looked at, and raises an event
 // unless one told of that reason already. The tag's state does not change. Errors:
 // NotFound for the account.
 func (c *Catalog) TagLookFailed(ctx context.Context, name string, ref anchore.Reference, why error) (first bool, err error) {
+	reason := anchore.MessageOf(why)
+	return c.tellOfTag(ctx, name, ref, func(next *image.TagRow, _ time.Time) *anchore.Event {
+		if next.Failed == reason {
+			return nil
+		}
+		next.Failed = reason
+		return new(anchore.LookupFailure(ref, why))
+	})
+}
+
+// tellOfTag changes what is recorded of a tag and raises the event that edit returns,
+// if it does, in one transaction, and reports whether it did. It writes nothing if edit
+// changes nothing.
+func (c *Catalog) tellOfTag(ctx context.Context, name string, ref anchore.Reference, edit func(next *image.TagRow, now time.Time) *anchore.Event) (told bool, err error) {
 	st, err := c.store.Stamp()
 	if err != nil {
 		return false, err
@@ -284,19 +281,18 @@ func (c *Catalog) TagLookFailed(ctx context.Context, name string, ref anchore.Re
 		if err != nil {
 			return err
 		}
-		next.Failed = anchore.MessageOf(why)
-		if first = old == nil || old.Failed != next.Failed; !first {
-			return nil
-		}
-		if err := c.recorder.Record(tx, acct, st, 0, anchore.LookupFailure(ref, why)); err != nil {
-			return err
+		e := edit(&next, st.Now)
+		if told = e != nil; told {
+			if err := c.recorder.Record(tx, acct, st, 0, *e); err != nil {
+				return err
+			}
 		}
 		return image.Tags.Replace(tx, old, &next)
 	})
-	if err == nil && first {
+	if err == nil && told {
 		c.deliveryReady.Wake()
 	}
-	return first, err
+	return told, err
 }
 
 // TagLooked records that the tag can be looked at again. It writes nothing if
@@ -332,38 +328,21 @@ const (
 // TagRefused records a refusal and raises its event, once for each document and
 // limit; the image that stands for the tag does not change. Errors: NotFound for the account.
 func (c *Catalog) TagRefused(ctx context.Context, name string, ref anchore.Reference, r Refusal) (first bool, err error) {
-	st, err := c.store.Stamp()
-	if err != nil {
-		return false, err
-	}
 	kind := anchore.EventImageTooLarge
 	if r.Reason == RefusedPlatform {
 		kind = anchore.EventPlatformMissing
 	}
-	tag := ref.FullTag()
-	row := &image.RefusalRow{TagDigest: r.TagDigest, Digest: r.Digest, Reason: r.Reason, Limit: r.Limit, Message: r.Message}
-	err = c.store.UpdateAccount(ctx, name, func(tx store.Tx, acct *account.Row) error {
-		old, next, err := image.EditTag(tx, acct.No, tag)
-		if err != nil {
-			return err
-		}
-		first = next.Refuse(row)
+	return c.tellOfTag(ctx, name, ref, func(next *image.TagRow, _ time.Time) *anchore.Event {
+		first := next.Refuse(&image.RefusalRow{TagDigest: r.TagDigest, Digest: r.Digest, Reason: r.Reason, Limit: r.Limit, Message: r.Message})
 		next.Gone = 0 // the registry has it
-		if first {
-			err = c.recorder.Record(tx, acct, st, 0, anchore.Event{
-				Type: kind, Level: anchore.Failure, Service: "catalog",
-				Message: r.Message, Resource: anchore.Resource{Type: "image_tag", ID: tag}, Details: r.Details,
-			})
-			if err != nil {
-				return err
-			}
+		if !first {
+			return nil
 		}
-		return image.Tags.Replace(tx, old, &next)
+		return &anchore.Event{
+			Type: kind, Level: anchore.Failure, Service: "catalog",
+			Message: r.Message, Resource: anchore.Resource{Type: "image_tag", ID: ref.FullTag()}, Details: r.Details,
+		}
 	})
-	if err == nil && first {
-		c.deliveryReady.Wake()
-	}
-	return first, err
 }
 
 // WatchedTag is a tag that an account's active tag_update asks to look at.

@@ -44,16 +44,11 @@ func (w *Watcher) readRepositories(ctx context.Context, found map[string]*target
 			if w.listing(repo.Ref.Registry) <= 0 {
 				continue
 			}
-			identity, err := w.cfg.Registry.Identity(ctx, repo.Account, repo.Ref)
+			t, err := w.target(ctx, found, repo.Account, repo.Ref, repo.Ref.RepositoryName())
 			if err != nil {
 				return err
 			}
-			key := repo.Ref.RepositoryName()
-			id := key + "\x00" + identity
-			if found[id] == nil {
-				found[id] = &target{key: key, ref: repo.Ref, place: -1}
-			}
-			found[id].repos = append(found[id].repos, repo)
+			t.repos = append(t.repos, repo)
 		}
 		if after = next; after == "" {
 			return nil

@@ -157,12 +157,7 @@ type job struct {
 }
 
 // account is the one that the look is made with.
-func (j job) account() string {
-	if len(j.repos) > 0 {
-		return j.repos[0].Account
-	}
-	return j.tags[0].Account
-}
+func (j job) account() string { return accountOf(j.tags, j.repos) }
 
 // concerns reports whether the look was made for the account too, probably in the
 // ith place.
@@ -282,6 +277,20 @@ func (w *Watcher) reload(ctx context.Context, now time.Time) error {
 	return nil
 }
 
+// target returns the one of found that is asked for with the account's credentials, a
+// new one if there is none.
+func (w *Watcher) target(ctx context.Context, found map[string]*target, account string, ref anchore.Reference, key string) (*target, error) {
+	identity, err := w.cfg.Registry.Identity(ctx, account, ref)
+	if err != nil {
+		return nil, err
+	}
+	id := key + "\x00" + identity
+	if found[id] == nil {
+		found[id] = &target{key: key, ref: ref, place: -1}
+	}
+	return found[id], nil
+}
+
 // read returns what is watched, by key and identity.
 func (w *Watcher) read(ctx context.Context) (map[string]*target, error) {
 	found := map[string]*target{}
@@ -294,16 +303,11 @@ func (w *Watcher) read(ctx context.Context) (map[string]*target, error) {
 			if w.interval(tag.Ref.Registry) <= 0 {
 				continue
 			}
-			identity, err := w.cfg.Registry.Identity(ctx, tag.Account, tag.Ref)
+			t, err := w.target(ctx, found, tag.Account, tag.Ref, tag.Ref.FullTag())
 			if err != nil {
 				return nil, err
 			}
-			key := tag.Ref.FullTag()
-			id := key + "\x00" + identity
-			if found[id] == nil {
-				found[id] = &target{key: key, ref: tag.Ref, place: -1}
-			}
-			found[id].tags = append(found[id].tags, tag)
+			t.tags = append(t.tags, tag)
 		}
 		if after = next; after == "" {
 			break
@@ -390,11 +394,13 @@ func (w *Watcher) schedule(t *target, now time.Time) {
 }
 
 // account is the one that the target is asked for with.
-func (t *target) account() string {
-	if len(t.repos) > 0 {
-		return t.repos[0].Account
+func (t *target) account() string { return accountOf(t.tags, t.repos) }
+
+func accountOf(tags []catalog.WatchedTag, repos []catalog.WatchedRepository) string {
+	if len(repos) > 0 {
+		return repos[0].Account
 	}
-	return t.tags[0].Account
+	return tags[0].Account
 }
 
 // wanted reports whether any account still asks for the target.
