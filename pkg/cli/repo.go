@@ -68,7 +68,7 @@ func (o repoAddOptions) run(ctx context.Context, input string) error {
 		return err
 	}
 	response, err := c.AddRepository(ctx, o.params(repository))
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return session.HintRegistry(err)
 	}

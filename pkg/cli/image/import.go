@@ -168,7 +168,7 @@ func begin(ctx context.Context, c *session.Client) (string, error) {
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(giveUpTime, cancel) })()
 	response, err := c.CreateImport(asking)
-	got, err := c.Do(asking, response, err)
+	got, err := c.Object(asking, response, err, "uuid")
 	return render.Text(render.At(got.Value, "uuid")), err
 }
 
@@ -201,7 +201,7 @@ func handIn(ctx context.Context, c *session.Client, operation string, image anal
 			continue
 		}
 		response, err := c.AddImportContentWithBody(ctx, operation, part.name, "application/octet-stream", bytes.NewReader(part.content))
-		got, err := c.Do(ctx, response, err)
+		got, err := c.Object(ctx, response, err, "digest")
 		if err != nil {
 			return nil, err
 		}

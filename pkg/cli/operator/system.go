@@ -35,7 +35,7 @@ func runSystemStatus(ctx context.Context, a *session.App) error {
 		return err
 	}
 	response, err := c.GetSystem(ctx)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.Object(ctx, response, err, "service_states")
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (o systemWaitOptions) run(ctx context.Context) error {
 	o.app.Note("API availability: Success.")
 	if err := o.phase(ctx, fmt.Sprintf("Service availability: Checking for service set (%s)...", o.servicesReady), func(ctx context.Context) (bool, error) {
 		response, err := c.GetSystem(ctx)
-		got, err := c.Do(ctx, response, err)
+		got, err := c.Object(ctx, response, err, "service_states")
 		if session.Lasting(err) {
 			return false, err
 		}
@@ -278,7 +278,7 @@ func runSystemErrorCodes(ctx context.Context, a *session.App) error {
 		return err
 	}
 	response, err := c.ListErrorCodes(ctx)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func runWebhookList(ctx context.Context, a *session.App) error {
 		return err
 	}
 	response, err := c.ListWebhooks(ctx)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return err
 	}

@@ -90,10 +90,10 @@ func (c *Client) redirected(e *refusedRedirect) *Failure {
 	return f.Hint("give this URL: --url %s (or in ANCHORE_CLI_URL)", e.url)
 }
 
-// Lasting tells whether err is a refusal that no waiting ends: of the password, or of
-// a redirect.
+// Lasting tells whether err is a refusal that no waiting ends: of the password, of a
+// redirect, or of the URL's scheme.
 func Lasting(err error) bool {
 	var redirect *refusedRedirect
 	f := AsFailure(err)
-	return errors.As(err, &redirect) || f != nil && f.Status == http.StatusUnauthorized
+	return errors.As(err, &redirect) || errors.Is(err, errScheme) || f != nil && f.Status == http.StatusUnauthorized
 }
