@@ -43,7 +43,7 @@ type repoAddOptions struct {
 func newRepoAddCmd(a *session.App) *cobra.Command {
 	opts := repoAddOptions{app: a}
 	cmd := session.NewLeaf(a, "add INPUT_REPO", "Watch a repository and add its tags",
-		"For example: anchore-cli repo add docker.io/library/debian --tags '12*' --tags '>= 11.5'\n\n--dryrun shows what would be added. No notification is sent for tags that are found.",
+		"For example: anchore-cli repo add docker.io/library/debian --tags '12*' --tags '>= 11.5'\n\n--dryrun shows what would be added. No notification is sent for the repository itself. Each tag that is added has the subscriptions of any other tag: an analysis_update is sent when its image has been analyzed.",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
 	cmd.Flags().BoolVar(&opts.noAutoSubscribe, "noautosubscribe", false, "do not watch the tags that are found")
 	cmd.Flags().StringVar(&opts.lookupTag, "lookuptag", "", "the tag to look for first, instead of latest")
