@@ -40,6 +40,9 @@ type repoAddOptions struct {
 	all, excludeExisting    bool
 }
 
+// mostTags is the largest --max-tags that an engine takes.
+const mostTags = 1_000_000
+
 func newRepoAddCmd(a *session.App) *cobra.Command {
 	opts := repoAddOptions{app: a}
 	cmd := session.NewLeaf(a, "add INPUT_REPO", "Watch a repository and add its tags",
@@ -60,8 +63,8 @@ func (o repoAddOptions) run(ctx context.Context, input string) error {
 	if err != nil {
 		return err
 	}
-	if o.maxTags < 1 {
-		return session.Usagef("Invalid value for '--max-tags': %d is not in the range x>=1; --all takes every tag.", o.maxTags)
+	if o.maxTags < 1 || o.maxTags > mostTags {
+		return session.Usagef("Invalid value for '--max-tags': %d is not in the range 1<=x<=%d; --all takes every tag.", o.maxTags, mostTags)
 	}
 	c, err := o.app.Client()
 	if err != nil {
