@@ -192,11 +192,11 @@ func TestRedirects(t *testing.T) {
 		{"to TLS", false, encrypted.URL, 301, list, 0, []string{"GET /v1/images admin:x"}, "", ""},
 		{"to TLS, with a body", false, encrypted.URL, 308, add, 0, []string{"POST /v1/images admin:x"}, "", ""},
 		{"to TLS, as another method", false, encrypted.URL, 301, add, 2, nil, "where a POST would arrive as a GET", "give this URL: --url " + encrypted.URL + "/v1 (or in ANCHORE_CLI_URL)\n"},
-		{"from TLS", true, plain.URL, 301, list, 2, nil, "where the password would be sent without encryption", "and you trust what is between, give this URL: --url " + plain.URL + "/v1 "},
+		{"from TLS", true, plain.URL, 301, list, 2, nil, "where the password would be sent without encryption", "if you trust that server, give this URL: --url " + plain.URL + "/v1 "},
 		{"from TLS, with a body", true, plain.URL, 307, add, 2, nil, "without encryption", "--url " + plain.URL + "/v1 "},
 		{"to another port", false, plain.URL, 302, list, 2, nil, "another host or port", "--url " + plain.URL + "/v1 "},
 		{"to another host", false, other, 307, list, 2, nil, "another host or port", "--url " + other + "/v1 "},
-		{"to itself", false, "", 302, list, 2, nil, "and so on without end", "does the URL end in /v1"},
+		{"to itself", false, "", 302, list, 2, nil, "and so on without end", "It should end in /v1"},
 		{"with secrets", false, "http://eve:hunter2@" + strings.TrimPrefix(other, "http://"), 302, list, 2, nil, "it redirects to " + other + "/v1/images, another", "--url " + other + "/v1 "},
 	} {
 		asked = nil

@@ -123,7 +123,7 @@ func (o repoAddOptions) summary(value any) {
 		}
 	}
 	if n, ok := matching.(render.Number); ok && !o.excludeExisting && !o.all && len(add) > 0 && render.Rational(n).Cmp(render.Rational(len(add))) > 0 {
-		o.app.Hint("--all adds every tag that matches, --max-tags so many; --tags says which match")
+		o.app.Hint("--all adds every tag that matches, --max-tags N at most N of them; --tags says which match")
 	}
 }
 
@@ -225,7 +225,7 @@ func runRepoGet(ctx context.Context, a *session.App, input string) error {
 func newRepoSwitchCmd(a *session.App, active bool) *cobra.Command {
 	name, short := "watch", "Look for new tags of a repository"
 	if !active {
-		name, short = "unwatch", "Stop to look for new tags of a repository"
+		name, short = "unwatch", "Stop looking for new tags of a repository"
 	}
 	opts := subscriptionSwitchOptions{app: a, active: active}
 	cmd := session.NewLeaf(a, name+" INPUT_REPO", short, "The tags that were found stay, and so do their subscriptions.",
@@ -256,7 +256,7 @@ func (o subscriptionSwitchOptions) runRepo(ctx context.Context, input string) er
 }
 
 func newRepoDelCmd(a *session.App) *cobra.Command {
-	cmd := session.NewLeaf(a, "del INPUT_REPO", "Stop to watch a repository, and forget that it was watched", "The tags that were found stay, and so do their subscriptions.",
+	cmd := session.NewLeaf(a, "del INPUT_REPO", "Stop watching a repository, and forget that it was watched", "The tags that were found stay, and so do their subscriptions.",
 		func(cmd *cobra.Command, args []string) error { return runRepoDel(cmd.Context(), a, args[0]) })
 	cmd.ValidArgsFunction = a.Complete(repositories(a))
 	return cmd
@@ -282,7 +282,7 @@ func runRepoDel(ctx context.Context, a *session.App, input string) error {
 	response, err := c.DeleteSubscription(ctx, id)
 	got, err := c.Do(ctx, response, err)
 	if f := session.AsFailure(err); f != nil && f.Status == http.StatusConflict {
-		return f.Hint("stop to watch it first: anchore-cli repo unwatch %s", repository)
+		return f.Hint("stop watching it first: anchore-cli repo unwatch %s", repository)
 	}
 	if err != nil {
 		return err

@@ -124,7 +124,7 @@ func parseAnalyzed(file []byte) (analyzed, error) {
 			file, err = io.ReadAll(io.LimitReader(unzip, maxUnpacked))
 		}
 		if err != nil {
-			return analyzed{}, session.Failf("the file is not a whole gzip file: %v", err).Hint("was it copied to its end? Make one with: syft -o json IMAGE | gzip")
+			return analyzed{}, session.Failf("the file is not a whole gzip file: %v", err).Hint("it may have been cut off; make one with: syft -o json IMAGE | gzip")
 		}
 	}
 	var list []json.RawMessage

@@ -18,7 +18,7 @@ func NewAccountCmd(a *session.App) *cobra.Command {
 	cmd := session.NewGroup(a, "account", "Manage accounts and their users")
 	cmd.AddCommand(newAccountWhoamiCmd(a), newAccountListCmd(a), newAccountGetCmd(a), newAccountAddCmd(a), newAccountDelCmd(a),
 		newAccountStateCmd(a, "enable", "Let the users of an account in again, and watch its tags"),
-		newAccountStateCmd(a, "disable", "Let the users of an account in no more, and watch none of its tags"), newUserCmd(a))
+		newAccountStateCmd(a, "disable", "Keep the users of an account out, and watch none of its tags"), newUserCmd(a))
 	return cmd
 }
 

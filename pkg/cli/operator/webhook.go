@@ -48,7 +48,7 @@ func noteHeld(a *session.App, list []any) {
 	for _, e := range list {
 		if until := render.At(e, "held_until"); until != nil {
 			name := render.Text(render.At(e, "name"))
-			a.Note("%s is sent nothing until %s; at once with: anchore-cli system webhook resume %s", name, render.Text(until), name)
+			a.Note("%s gets nothing until %s; to send at once: anchore-cli system webhook resume %s", name, render.Text(until), name)
 		}
 	}
 }

@@ -110,7 +110,7 @@ func (c *Client) recognize(a Answer) error {
 // foreign is the failure of an answer that is none of an engine.
 func (c *Client) foreign(a Answer, what string) error {
 	return c.noAccess(fmt.Sprintf("it answers %s with %s", a.request, what), nil).
-		Hint("is the URL that of an engine? A proxy on the way that asks for a login, or another server, may have answered instead")
+		Hint("is the URL that of an engine? A proxy that asks for a login may have answered instead")
 }
 
 // Read gets the body. Errors: no answer at all, or none of a server that speaks as the
@@ -157,7 +157,7 @@ func (c *Client) Check(ctx context.Context) error {
 	case a.Status == http.StatusUnauthorized:
 		return c.refused()
 	case a.Status < 200 || a.Status > 298:
-		return c.noAccess(fmt.Sprintf("it answers with HTTP %d", a.Status), nil).Hint("does the URL end in /v1, and is it that of an engine?")
+		return c.noAccess(fmt.Sprintf("it answers with HTTP %d", a.Status), nil).Hint("is the URL that of an engine? It should end in /v1")
 	}
 	return c.recognize(a)
 }
