@@ -26,9 +26,8 @@ type Answer struct {
 
 // Do reads the response that a method of the generated client returned. A
 // failure status is a *Failure with the engine's own words; an answer that is no
-// engine's is one with exit code 2. The original asked
-// for the configured URL before each command; here that is asked only when an
-// answer cannot have come from an engine.
+// engine's is one with exit code 2. The original asked for the configured URL before
+// each command; here that is asked only when a failure cannot have come from an engine.
 func (c *Client) Do(ctx context.Context, response *http.Response, err error) (Answer, error) {
 	a, err := c.Read(response, err)
 	if err != nil {
