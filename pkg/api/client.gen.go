@@ -2589,7 +2589,8 @@ type ClientInterface interface {
 	// each had been added as an image. Of the tags that exist now at most `max_tags`
 	// are taken: `lookuptag`, then versions from the highest down, then the others
 	// from the last in the alphabet to the first; the rest is passed over. No
-	// notification tells of it. Deactivate or delete the subscription to end it.
+	// notification is sent for the repository itself. Deactivate or delete the
+	// subscription to end it.
 	//
 	// Corresponds with POST /repositories (the `AddRepository` operationId).
 	AddRepository(ctx context.Context, params *AddRepositoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3882,7 +3883,8 @@ func (c *Client) UpdateRegistry(ctx context.Context, registry string, params *Up
 // each had been added as an image. Of the tags that exist now at most `max_tags`
 // are taken: `lookuptag`, then versions from the highest down, then the others
 // from the last in the alphabet to the first; the rest is passed over. No
-// notification tells of it. Deactivate or delete the subscription to end it.
+// notification is sent for the repository itself. Deactivate or delete the
+// subscription to end it.
 //
 // Corresponds with POST /repositories (the `AddRepository` operationId).
 func (c *Client) AddRepository(ctx context.Context, params *AddRepositoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8341,7 +8343,8 @@ type ClientWithResponsesInterface interface {
 	// each had been added as an image. Of the tags that exist now at most `max_tags`
 	// are taken: `lookuptag`, then versions from the highest down, then the others
 	// from the last in the alphabet to the first; the rest is passed over. No
-	// notification tells of it. Deactivate or delete the subscription to end it.
+	// notification is sent for the repository itself. Deactivate or delete the
+	// subscription to end it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -14633,7 +14636,8 @@ func (c *ClientWithResponses) UpdateRegistryWithResponse(ctx context.Context, re
 // each had been added as an image. Of the tags that exist now at most `max_tags`
 // are taken: `lookuptag`, then versions from the highest down, then the others
 // from the last in the alphabet to the first; the rest is passed over. No
-// notification tells of it. Deactivate or delete the subscription to end it.
+// notification is sent for the repository itself. Deactivate or delete the
+// subscription to end it.
 //
 // Returns a wrapper object for the known response body format(s).
 //

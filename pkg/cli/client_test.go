@@ -192,11 +192,11 @@ func TestRedirects(t *testing.T) {
 		{"to TLS", false, encrypted.URL, 301, list, 0, []string{"GET /v1/images admin:x"}, "", ""},
 		{"to TLS, with a body", false, encrypted.URL, 308, add, 0, []string{"POST /v1/images admin:x"}, "", ""},
 		{"to TLS, as another method", false, encrypted.URL, 301, add, 2, nil, "where a POST would arrive as a GET", "give this URL: --url " + encrypted.URL + "/v1 (or in ANCHORE_CLI_URL)\n"},
-		{"from TLS", true, plain.URL, 301, list, 2, nil, "where the password would be sent without encryption", "and you trust what is between, give this URL: --url " + plain.URL + "/v1 "},
+		{"from TLS", true, plain.URL, 301, list, 2, nil, "where the password would be sent without encryption", "if you trust that server, give this URL: --url " + plain.URL + "/v1 "},
 		{"from TLS, with a body", true, plain.URL, 307, add, 2, nil, "without encryption", "--url " + plain.URL + "/v1 "},
 		{"to another port", false, plain.URL, 302, list, 2, nil, "another host or port", "--url " + plain.URL + "/v1 "},
 		{"to another host", false, other, 307, list, 2, nil, "another host or port", "--url " + other + "/v1 "},
-		{"to itself", false, "", 302, list, 2, nil, "and so on without end", "does the URL end in /v1"},
+		{"to itself", false, "", 302, list, 2, nil, "and so on without end", "It should end in /v1"},
 		{"with secrets", false, "http://eve:hunter2@" + strings.TrimPrefix(other, "http://"), 302, list, 2, nil, "it redirects to " + other + "/v1/images, another", "--url " + other + "/v1 "},
 	} {
 		asked = nil
@@ -230,4 +230,61 @@ func TestWaitEndsAtRefusedRedirect(t *testing.T) {
 			t.Errorf("%v: code %d, %q", args, code, out)
 		}
 	}
+}
+
+// A URL with the scheme of the other kind of server is told by name, and does not keep a
+// wait from its end.
+func TestWrongScheme(t *testing.T) {
+	engine := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("[]")) })
+	plain := httptest.NewServer(engine)
+	defer plain.Close()
+	encrypted := httptest.NewUnstartedServer(engine)
+	encrypted.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes fail on purpose
+	encrypted.StartTLS()
+	defer encrypted.Close()
+	nginx := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		w.Write([]byte("<center>The plain HTTP request was sent to HTTPS port</center>"))
+	}))
+	defer nginx.Close()
+	alert := rawServer(t, "\x15\x03\x01\x00\x02\x02\x46")
+	noHTTP := rawServer(t, "220 mail.example ESMTP\r\n")
+	for _, tt := range []struct{ name, url, reason, give string }{
+		{"no TLS", "https://" + plain.Listener.Addr().String(), "it does not speak TLS", plain.URL},
+		{"TLS alone", "http://" + encrypted.Listener.Addr().String(), "it speaks TLS only", encrypted.URL},
+		{"nginx", nginx.URL, "it speaks TLS only", "https://" + nginx.Listener.Addr().String()},
+		{"an alert", "http://" + alert, "it speaks TLS only", "https://" + alert},
+		{"no HTTP either", "https://" + noHTTP, "it does not speak TLS", "http://" + noHTTP},
+	} {
+		for _, args := range [][]string{{"image", "list"}, {"system", "wait", "--timeout", "5"}, {"image", "wait", "--timeout", "5", "alpine"}} {
+			code, out, talk := run(t, tt.url+"/v1", nil, args...)
+			want := "Error: could not access anchore service (user=admin url=" + tt.url + "/v1): " + tt.reason + "\n\n"
+			if code != 2 || out != want || !strings.HasSuffix(talk, "Hint: give this URL: --url "+tt.give+"/v1 (or in ANCHORE_CLI_URL)\n") {
+				t.Errorf("%s, %v: code %d\n%s%s", tt.name, args, code, out, talk)
+			}
+		}
+	}
+}
+
+// rawServer answers each connection on the returned address with the same bytes once
+// something was said.
+func rawServer(t *testing.T, answer string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conn.Read(make([]byte, 4096))
+			conn.Write([]byte(answer))
+			conn.Close()
+		}
+	}()
+	return listener.Addr().String()
 }

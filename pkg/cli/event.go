@@ -75,7 +75,7 @@ func (o eventListOptions) run(ctx context.Context) error {
 		EventType: session.Optional(o.typ), ResourceType: session.Optional(o.kind),
 	}
 	response, err := c.ListEvents(ctx, &params)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.Object(ctx, response, err, "results")
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (o eventListOptions) rest(ctx context.Context, c *session.Client, params ap
 	for n := 2; page.Get("next_page") == true; n++ {
 		params.Page = &n
 		response, err := c.ListEvents(ctx, &params)
-		got, err := c.Do(ctx, response, err)
+		got, err := c.Object(ctx, response, err, "results")
 		if err != nil {
 			return nil, err
 		}
@@ -182,7 +182,7 @@ func runEventGet(ctx context.Context, a *session.App, id string) error {
 		return err
 	}
 	response, err := c.GetEvent(ctx, id)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.Object(ctx, response, err, "event")
 	if err != nil {
 		return err
 	}

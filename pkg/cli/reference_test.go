@@ -129,7 +129,7 @@ const exitCodes = `
 | --- | --- |
 | 0 | done |
 | 1 | the engine refused: any failure but those below; an image is not known; its analysis failed |
-| 2 | wrong arguments; no answer from the engine; HTTP 401 or 500; time is up |
+| 2 | wrong arguments; no answer, or none that is an engine's; HTTP 401 or 500; time is up |
 
 Errors are on standard output, where scripts look for them, unless ` + "`--output`" + ` is wide, json
 or yaml. Progress, warnings and hints are on standard error.

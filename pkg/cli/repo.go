@@ -40,10 +40,13 @@ type repoAddOptions struct {
 	all, excludeExisting    bool
 }
 
+// mostTags is the largest --max-tags that an engine takes.
+const mostTags = 1_000_000
+
 func newRepoAddCmd(a *session.App) *cobra.Command {
 	opts := repoAddOptions{app: a}
 	cmd := session.NewLeaf(a, "add INPUT_REPO", "Watch a repository and add its tags",
-		"For example: anchore-cli repo add docker.io/library/debian --tags '12*' --tags '>= 11.5'\n\n--dryrun shows what would be added. No notification is sent for tags that are found.",
+		"For example: anchore-cli repo add docker.io/library/debian --tags '12*' --tags '>= 11.5'\n\n--dryrun shows what would be added. No notification is sent for the repository itself. Each tag that is added has the subscriptions of any other tag: an analysis_update is sent when its image has been analyzed.",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
 	cmd.Flags().BoolVar(&opts.noAutoSubscribe, "noautosubscribe", false, "do not watch the tags that are found")
 	cmd.Flags().StringVar(&opts.lookupTag, "lookuptag", "", "the tag to look for first, instead of latest")
@@ -60,15 +63,15 @@ func (o repoAddOptions) run(ctx context.Context, input string) error {
 	if err != nil {
 		return err
 	}
-	if o.maxTags < 1 {
-		return session.Usagef("Invalid value for '--max-tags': %d is not in the range x>=1; --all takes every tag.", o.maxTags)
+	if o.maxTags < 1 || o.maxTags > mostTags {
+		return session.Usagef("Invalid value for '--max-tags': %d is not in the range 1<=x<=%d; --all takes every tag.", o.maxTags, mostTags)
 	}
 	c, err := o.app.Client()
 	if err != nil {
 		return err
 	}
 	response, err := c.AddRepository(ctx, o.params(repository))
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return session.HintRegistry(err)
 	}
@@ -120,7 +123,7 @@ func (o repoAddOptions) summary(value any) {
 		}
 	}
 	if n, ok := matching.(render.Number); ok && !o.excludeExisting && !o.all && len(add) > 0 && render.Rational(n).Cmp(render.Rational(len(add))) > 0 {
-		o.app.Hint("--all adds every tag that matches, --max-tags so many; --tags says which match")
+		o.app.Hint("--all adds every tag that matches, --max-tags N at most N of them; --tags says which match")
 	}
 }
 
@@ -222,7 +225,7 @@ func runRepoGet(ctx context.Context, a *session.App, input string) error {
 func newRepoSwitchCmd(a *session.App, active bool) *cobra.Command {
 	name, short := "watch", "Look for new tags of a repository"
 	if !active {
-		name, short = "unwatch", "Stop to look for new tags of a repository"
+		name, short = "unwatch", "Stop looking for new tags of a repository"
 	}
 	opts := subscriptionSwitchOptions{app: a, active: active}
 	cmd := session.NewLeaf(a, name+" INPUT_REPO", short, "The tags that were found stay, and so do their subscriptions.",
@@ -253,7 +256,7 @@ func (o subscriptionSwitchOptions) runRepo(ctx context.Context, input string) er
 }
 
 func newRepoDelCmd(a *session.App) *cobra.Command {
-	cmd := session.NewLeaf(a, "del INPUT_REPO", "Stop to watch a repository, and forget that it was watched", "The tags that were found stay, and so do their subscriptions.",
+	cmd := session.NewLeaf(a, "del INPUT_REPO", "Stop watching a repository, and forget that it was watched", "The tags that were found stay, and so do their subscriptions.",
 		func(cmd *cobra.Command, args []string) error { return runRepoDel(cmd.Context(), a, args[0]) })
 	cmd.ValidArgsFunction = a.Complete(repositories(a))
 	return cmd
@@ -279,7 +282,7 @@ func runRepoDel(ctx context.Context, a *session.App, input string) error {
 	response, err := c.DeleteSubscription(ctx, id)
 	got, err := c.Do(ctx, response, err)
 	if f := session.AsFailure(err); f != nil && f.Status == http.StatusConflict {
-		return f.Hint("stop to watch it first: anchore-cli repo unwatch %s", repository)
+		return f.Hint("stop watching it first: anchore-cli repo unwatch %s", repository)
 	}
 	if err != nil {
 		return err

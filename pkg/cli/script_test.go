@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 // script has an engine of its own at $ANCHORE_CLI_URL: it answers a request with
 // the file responses/METHOD_PATH (slashes as underscores, a query after "@"; the
 // nth request with METHOD_PATH.n if there is one), whose first line is the HTTP
-// status, and for a redirect where it leads. What was asked for is in the file
-// "requests".
+// status, and for a redirect where it leads, or "type=" and a content type in place of
+// application/json. What was asked for is in the file "requests".
 func TestScripts(t *testing.T) {
 	root := filepath.Join("..", "..", "testdata", "script")
 	groups, err := os.ReadDir(root)
@@ -90,7 +90,12 @@ func (s *recorded) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if location != "" {
+	switch media, ok := strings.CutPrefix(location, "type="); {
+	case ok && media == "":
+		w.Header()["Content-Type"] = nil // so that none is guessed
+	case ok:
+		w.Header().Set("Content-Type", media)
+	case location != "":
 		w.Header().Set("Location", location)
 	}
 	w.WriteHeader(status)

@@ -141,7 +141,7 @@ func runSubscriptionGet(ctx context.Context, a *session.App, id string) error {
 		return err
 	}
 	response, err := c.GetSubscription(ctx, id, &api.GetSubscriptionParams{})
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func addSubscription(ctx context.Context, a *session.App, typ, key, value string
 		body.SubscriptionValue = &value
 	}
 	response, err := c.AddSubscription(ctx, body)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	return got.Value, err
 }
 
@@ -319,7 +319,7 @@ func (o subscriptionSwitchOptions) update(ctx context.Context, s any, typ, key s
 		body.SubscriptionKey = &key
 	}
 	response, err := c.UpdateSubscription(ctx, id, body)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	return got.Value, err
 }
 
@@ -383,7 +383,7 @@ func listSubscriptions(ctx context.Context, a *session.App, params *api.ListSubs
 		return nil, err
 	}
 	response, err := c.ListSubscriptions(ctx, params)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	return got.Value, err
 }
 

@@ -51,7 +51,35 @@ func TestImport(t *testing.T) {
 	if status != http.StatusOK || !bytes.Contains(spdx, []byte("ocitest-app")) {
 		t.Errorf("the imported document as SPDX: %d %.300s", status, spdx)
 	}
+	testFailedImport(t, e)
 	testImportRoutes(t, e, digest)
+}
+
+// testFailedImport: what the engine refuses does not stay open there.
+func testFailedImport(t *testing.T, e *engine) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "bad.json")
+	document := `{"artifacts":"x","source":{"type":"image","metadata":{"manifestDigest":"sha256:` + strings.Repeat("0", 64) + `","manifest":"e30=","config":"e30="}}}`
+	if err := os.WriteFile(file, []byte(document), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := e.cli("image", "import", "--infile", file, "--tag", "team/app:bad"); r.Code != 1 {
+		t.Errorf("image import of a bad document: %+v", r)
+	}
+	var list []struct{ Status string }
+	var open, ended int
+	e.call(http.MethodGet, "/imports/images", nil, &list)
+	for _, operation := range list {
+		switch operation.Status {
+		case "pending":
+			open++
+		case "invalidated":
+			ended++
+		}
+	}
+	if open != 0 || ended != 1 {
+		t.Errorf("after an import that failed %d are open and %d given up; want 0 and 1", open, ended)
+	}
 }
 
 // testImportRoutes speaks as a client that hands documents in by itself.

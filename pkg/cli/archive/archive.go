@@ -59,7 +59,7 @@ func runList(ctx context.Context, a *session.App) error {
 		return err
 	}
 	response, err := c.ListArchivedImages(ctx, &api.ListArchivedImagesParams{})
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func runGet(ctx context.Context, a *session.App, digest string) error {
 		return err
 	}
 	response, err := c.GetArchivedImage(ctx, digest)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.Object(ctx, response, err, "imageDigest")
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func runAdd(ctx context.Context, a *session.App, digests []string) error {
 		return err
 	}
 	response, err := c.ArchiveImages(ctx, append([]string{}, digests...)) // never null
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func runRestore(ctx context.Context, a *session.App, digest string) error {
 		return err
 	}
 	response, err := c.AddImage(ctx, &api.AddImageParams{}, api.AddImageJSONRequestBody{Source: &api.ImageSource{Archive: &api.ArchiveSource{Digest: digest}}})
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return err
 	}

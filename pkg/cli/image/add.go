@@ -16,14 +16,17 @@ type addOptions struct {
 	maxSize  float64 // MB of 1048576 bytes; below 0: as the engine is configured
 }
 
+// maxMaxSize is the largest --max-size, in MB: an exabyte.
+const maxMaxSize = 1e12
+
 func newAddCmd(a *session.App) *cobra.Command {
-	opts := addOptions{addition: addition{app: a}}
+	opts := addOptions{addition: addition{app: a}, maxSize: -1}
 	cmd := session.NewLeaf(a, "add INPUT_IMAGE", "Add an image, and subscribe to its tag",
 		"For example: anchore-cli image add docker.io/library/alpine:latest",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
 	opts.flags(cmd, "look at the registry and analyze again, even if the image is known")
 	cmd.Flags().StringVar(&opts.platform, "platform", "", "os/architecture[/variant] to take of a multi-platform tag, for example linux/arm64")
-	cmd.Flags().Float64Var(&opts.maxSize, "max-size", -1, "MB that the image may have, compressed, instead of the engine's limit; 0 for any")
+	session.Number(cmd.Flags(), &opts.maxSize, "max-size", 0, maxMaxSize, "; 0 is any size", "MB that the image may have, compressed, instead of the engine's limit; 0 for any")
 	return cmd
 }
 

@@ -26,8 +26,8 @@ func newContentCmd(a *session.App) *cobra.Command {
 
 func runContent(ctx context.Context, a *session.App, args []string) error {
 	return documents{
-		command: "anchore-cli image content",
-		list:    func(c *session.Client, digest string) (*http.Response, error) { return c.ListImageContent(ctx, digest) },
+		command: "anchore-cli image content", key: "content",
+		list: func(c *session.Client, digest string) (*http.Response, error) { return c.ListImageContent(ctx, digest) },
 		get: func(c *session.Client, digest, kind string) (*http.Response, error) {
 			return c.GetImageContent(ctx, digest, kind)
 		},
@@ -40,6 +40,7 @@ func runContent(ctx context.Context, a *session.App, args []string) error {
 // documents is what the engine has of an image under several names.
 type documents struct {
 	command string                                                               // that shows them
+	key     string                                                               // of a document in its answer
 	list    func(c *session.Client, digest string) (*http.Response, error)       // the names that there are
 	get     func(c *session.Client, digest, kind string) (*http.Response, error) // the one of that name
 	write   func(w io.Writer, answer any, image, kind string) error
@@ -58,14 +59,14 @@ func (d documents) run(ctx context.Context, a *session.App, args []string) error
 	}
 	if len(args) == 1 {
 		response, err := d.list(c, digest)
-		got, err := c.Do(ctx, response, err)
+		got, err := c.List(ctx, response, err)
 		if err != nil {
 			return err
 		}
 		return a.Show(got.Value, func(w io.Writer) error { return availableTypes(got.Value).Write(w) })
 	}
 	response, err := d.get(c, digest, args[1])
-	got, err := c.Do(ctx, response, err)
+	got, err := c.Object(ctx, response, err, d.key)
 	if f := session.AsFailure(err); f != nil && (f.Status == http.StatusNotFound || f.Status == http.StatusBadRequest) && d.lacks(ctx, c, digest, args[1]) {
 		return f.Hint("'%s %s' lists the types that there are", d.command, args[0])
 	}
@@ -78,7 +79,7 @@ func (d documents) run(ctx context.Context, a *session.App, args []string) error
 // lacks tells whether the engine knows the image and has nothing of that name for it.
 func (d documents) lacks(ctx context.Context, c *session.Client, digest, kind string) bool {
 	response, err := d.list(c, digest)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	return err == nil && !slices.Contains(render.Items(got.Value), any(kind))
 }
 

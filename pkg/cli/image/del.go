@@ -99,7 +99,7 @@ func (o delOptions) runAll(ctx context.Context, c *session.Client) error {
 		}
 	}
 	response, err := c.ListImages(ctx, nil)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func lookUp(ctx context.Context, c *session.Client, name string, history bool) (
 	default:
 		response, err = c.ListImages(ctx, &api.ListImagesParams{Fulltag: &name, History: &history})
 	}
-	return c.Do(ctx, response, err)
+	return c.List(ctx, response, err)
 }
 
 // resolve returns the digest that name stands for. A name that the engine does
@@ -123,7 +123,7 @@ func (o *addition) post(ctx context.Context, c *session.Client, body api.AddImag
 		params.Force = &o.force
 	}
 	response, err := c.AddImage(ctx, &params, body)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return session.HintRegistry(err)
 	}

@@ -2,11 +2,11 @@ package image
 
 import (
 	"bytes"
-	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -51,11 +51,18 @@ func (o importOptions) run(ctx context.Context, stdin io.Reader) error {
 	if err != nil {
 		return err
 	}
-	source, err := o.handIn(ctx, c, found)
+	operation, err := begin(ctx, c)
 	if err != nil {
 		return err
 	}
-	return o.post(ctx, c, api.AddImageJSONRequestBody{Source: &api.ImageSource{Import: source}, Annotations: notes})
+	source, err := handIn(ctx, c, operation, found)
+	if err == nil {
+		err = o.post(ctx, c, api.AddImageJSONRequestBody{Source: &api.ImageSource{Import: source}, Annotations: notes})
+	}
+	if err != nil {
+		giveUp(ctx, c, operation)
+	}
+	return err
 }
 
 // analyzed is an image as a file tells of it.
@@ -117,7 +124,7 @@ func parseAnalyzed(file []byte) (analyzed, error) {
 			file, err = io.ReadAll(io.LimitReader(unzip, maxUnpacked))
 		}
 		if err != nil {
-			return analyzed{}, session.Failf("the file is not a whole gzip file: %v", err).Hint("was it copied to its end? Make one with: syft -o json IMAGE | gzip")
+			return analyzed{}, session.Failf("the file is not a whole gzip file: %v", err).Hint("it may have been cut off; make one with: syft -o json IMAGE | gzip")
 		}
 	}
 	var list []json.RawMessage
@@ -137,24 +144,47 @@ func parseAnalyzed(file []byte) (analyzed, error) {
 	if err := json.Unmarshal(file, &document); err != nil {
 		return analyzed{}, session.Failf("the file is not a result of syft of an image, in its JSON format: %v", err).Hint("make one with: syft -o json IMAGE")
 	}
+	if typ := document.Source.Type; typ != "" && typ != "image" {
+		return analyzed{}, session.Failf("the file is about a source of type %q, not about an image", typ).Hint("make one with: syft -o json IMAGE")
+	}
 	of := document.Source.Metadata
 	if of.Digest == "" {
 		of = document.Source.Target
 	}
 	if of.Digest == "" || len(of.Manifest) == 0 || len(of.Config) == 0 {
-		return analyzed{}, session.Failf("the file does not tell which image it is of: it is about a source of type %q", cmp.Or(document.Source.Type, "none")).Hint("make one with: syft -o json IMAGE")
+		return analyzed{}, session.Failf("the file does not tell which image it is of").Hint("make one with: syft -o json IMAGE")
 	}
 	return analyzed{packages: file, manifest: of.Manifest, config: of.Config, digest: of.Digest, id: of.ID, tags: of.Tags}, nil
 }
 
+// giveUpTime is how long an engine may take, once an import has failed or was
+// interrupted, to answer what ends it there.
+const giveUpTime = 3 * time.Second
+
+// begin begins an import at the engine and returns its id. An interrupt waits for the
+// answer for giveUpTime: without the id the import could not be given up.
+func begin(ctx context.Context, c *session.Client) (string, error) {
+	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(giveUpTime, cancel) })()
+	response, err := c.CreateImport(asking)
+	got, err := c.Object(asking, response, err, "uuid")
+	return render.Text(render.At(got.Value, "uuid")), err
+}
+
+// giveUp ends an import that failed: the engine has room for few that are open. It is
+// tried once, and an interrupt does not keep it from it. An engine that is not told
+// throws the import away by itself, within a day; one that completed it after all
+// refuses.
+func giveUp(ctx context.Context, c *session.Client, operation string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveUpTime)
+	defer cancel()
+	response, err := c.CancelImport(ctx, operation)
+	c.Read(response, err) // what failed before is what is told
+}
+
 // handIn hands in the documents and returns the source that names them.
-func (o importOptions) handIn(ctx context.Context, c *session.Client, image analyzed) (*api.ImportSource, error) {
-	response, err := c.CreateImport(ctx)
-	got, err := c.Do(ctx, response, err)
-	if err != nil {
-		return nil, err
-	}
-	operation := render.Text(render.At(got.Value, "uuid"))
+func handIn(ctx context.Context, c *session.Client, operation string, image analyzed) (*api.ImportSource, error) {
 	source := &api.ImportSource{OperationUUID: operation, Digest: image.digest, LocalImageID: session.Optional(image.id), Tags: image.tags}
 	var dockerfile string
 	for _, part := range []struct {
@@ -171,7 +201,7 @@ func (o importOptions) handIn(ctx context.Context, c *session.Client, image anal
 			continue
 		}
 		response, err := c.AddImportContentWithBody(ctx, operation, part.name, "application/octet-stream", bytes.NewReader(part.content))
-		got, err := c.Do(ctx, response, err)
+		got, err := c.Object(ctx, response, err, "digest")
 		if err != nil {
 			return nil, err
 		}

@@ -30,7 +30,7 @@ func (o listOptions) run(ctx context.Context) error {
 		return err
 	}
 	response, err := c.ListImages(ctx, nil)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return err
 	}

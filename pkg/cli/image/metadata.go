@@ -25,7 +25,7 @@ func newMetadataCmd(a *session.App) *cobra.Command {
 
 func runMetadata(ctx context.Context, a *session.App, args []string) error {
 	return documents{
-		command: "anchore-cli image metadata",
+		command: "anchore-cli image metadata", key: "metadata",
 		list: func(c *session.Client, digest string) (*http.Response, error) {
 			return c.ListImageMetadata(ctx, digest)
 		},

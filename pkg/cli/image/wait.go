@@ -25,8 +25,8 @@ func newWaitCmd(a *session.App) *cobra.Command {
 		"Ends with exit code 1 if the analysis failed, 2 if time is up.",
 		func(cmd *cobra.Command, args []string) error { return opts.run(cmd.Context(), args[0]) })
 	cmd.ValidArgsFunction = a.Complete(a.Tags)
-	cmd.Flags().Float64Var(&opts.timeout, "timeout", -1, "seconds to wait; -1 for as long as it takes")
-	cmd.Flags().Float64Var(&opts.interval, "interval", 5, "seconds between two looks")
+	session.Timeout(cmd.Flags(), &opts.timeout)
+	session.Interval(cmd.Flags(), &opts.interval)
 	return cmd
 }
 

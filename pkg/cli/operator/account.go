@@ -18,7 +18,7 @@ func NewAccountCmd(a *session.App) *cobra.Command {
 	cmd := session.NewGroup(a, "account", "Manage accounts and their users")
 	cmd.AddCommand(newAccountWhoamiCmd(a), newAccountListCmd(a), newAccountGetCmd(a), newAccountAddCmd(a), newAccountDelCmd(a),
 		newAccountStateCmd(a, "enable", "Let the users of an account in again, and watch its tags"),
-		newAccountStateCmd(a, "disable", "Let the users of an account in no more, and watch none of its tags"), newUserCmd(a))
+		newAccountStateCmd(a, "disable", "Keep the users of an account out, and watch none of its tags"), newUserCmd(a))
 	return cmd
 }
 
@@ -27,10 +27,22 @@ func newAccountWhoamiCmd(a *session.App) *cobra.Command {
 		func(cmd *cobra.Command, _ []string) error { return runAccountWhoami(cmd.Context(), a) })
 }
 
-// ask gets one of the records of the user itself. A failure ends with exit code 2,
-// as the original's requests before every account command did.
-func ask(ctx context.Context, c *session.Client, response *http.Response, err error) (any, error) {
-	got, err := c.Do(ctx, response, err)
+// askAccount gets the record of the account that the command line acts in.
+func askAccount(ctx context.Context, c *session.Client) (any, error) {
+	response, err := c.GetAccount(ctx)
+	return ask(ctx, c, "name", response, err)
+}
+
+// askUser gets the record of the user of the command line.
+func askUser(ctx context.Context, c *session.Client) (any, error) {
+	response, err := c.GetUser(ctx)
+	return ask(ctx, c, "username", response, err)
+}
+
+// ask reads a record that has the given key. A failure ends with exit code 2, as the
+// original's requests before every account command did.
+func ask(ctx context.Context, c *session.Client, key string, response *http.Response, err error) (any, error) {
+	got, err := c.Object(ctx, response, err, key)
 	if f := session.AsFailure(err); f != nil {
 		return nil, f.Exit(2)
 	}
@@ -42,13 +54,11 @@ func runAccountWhoami(ctx context.Context, a *session.App) error {
 	if err != nil {
 		return err
 	}
-	response, err := c.GetAccount(ctx)
-	account, err := ask(ctx, c, response, err)
+	account, err := askAccount(ctx, c)
 	if err != nil {
 		return err
 	}
-	response, err = c.GetUser(ctx)
-	user, err := ask(ctx, c, response, err)
+	user, err := askUser(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -74,7 +84,7 @@ func runAccountList(ctx context.Context, a *session.App) error {
 		return err
 	}
 	response, err := c.ListAccounts(ctx, nil)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return err
 	}
@@ -112,7 +122,7 @@ func runAccountGet(ctx context.Context, a *session.App, name string) error {
 		return err
 	}
 	response, err := c.GetAccountByName(ctx, name)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.Object(ctx, response, err, "name")
 	if err != nil {
 		return err
 	}
@@ -133,7 +143,7 @@ func runAccountAdd(ctx context.Context, a *session.App, name, email string) erro
 		return err
 	}
 	response, err := c.AddAccount(ctx, api.AccountRequest{Name: name, Email: session.Optional(email)})
-	got, err := c.Do(ctx, response, err)
+	got, err := c.Object(ctx, response, err, "name")
 	if err != nil {
 		return err
 	}
@@ -161,8 +171,7 @@ func (o accountDelOptions) run(ctx context.Context, name string) error {
 		return err
 	}
 	if !o.dontAsk {
-		response, err := c.GetAccount(ctx) // who may ask nothing of the engine is not asked either
-		if _, err = ask(ctx, c, response, err); err != nil {
+		if _, err := askAccount(ctx, c); err != nil { // who may ask nothing of the engine is not asked either
 			return err
 		}
 		question := "This operation is irreversible. Really delete account " + name + " along with *all* users and resources associated with this account? (y/N)"

@@ -34,7 +34,7 @@ func runRegistryList(ctx context.Context, a *session.App) error {
 		return err
 	}
 	response, err := c.ListRegistries(ctx)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func runRegistryGet(ctx context.Context, a *session.App, registry string) error 
 		return err
 	}
 	response, err := c.GetRegistry(ctx, registry)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (o registryOptions) prepare(ctx context.Context, args []string, typ string)
 }
 
 func (o registryOptions) show(ctx context.Context, c *session.Client, response *http.Response, err error) error {
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func runSystemStatus(ctx context.Context, a *session.App) error {
 		return err
 	}
 	response, err := c.GetSystem(ctx)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.Object(ctx, response, err, "service_states")
 	if err != nil {
 		return err
 	}
@@ -117,8 +117,8 @@ func newSystemWaitCmd(a *session.App) *cobra.Command {
 	cmd := session.NewLeaf(a, "wait", "Wait until the engine is up",
 		"Progress is on standard error. Wrong credentials end it at once.",
 		func(cmd *cobra.Command, _ []string) error { return opts.run(cmd.Context()) })
-	cmd.Flags().Float64Var(&opts.timeout, "timeout", -1, "seconds to wait; -1 for as long as it takes")
-	cmd.Flags().Float64Var(&opts.interval, "interval", 5, "seconds between two looks")
+	session.Timeout(cmd.Flags(), &opts.timeout)
+	session.Interval(cmd.Flags(), &opts.interval)
 	cmd.Flags().StringVar(&opts.feedsReady, "feedsready", "vulnerabilities", "feeds that must be there, separated by commas; '' for none")
 	cmd.Flags().StringVar(&opts.servicesReady, "servicesready", "catalog,apiext,policy_engine,simplequeue,analyzer", "services that must be up, separated by commas")
 	return cmd
@@ -143,7 +143,7 @@ func (o systemWaitOptions) run(ctx context.Context) error {
 	o.app.Note("API availability: Success.")
 	if err := o.phase(ctx, fmt.Sprintf("Service availability: Checking for service set (%s)...", o.servicesReady), func(ctx context.Context) (bool, error) {
 		response, err := c.GetSystem(ctx)
-		got, err := c.Do(ctx, response, err)
+		got, err := c.Object(ctx, response, err, "service_states")
 		if session.Lasting(err) {
 			return false, err
 		}
@@ -278,7 +278,7 @@ func runSystemErrorCodes(ctx context.Context, a *session.App) error {
 		return err
 	}
 	response, err := c.ListErrorCodes(ctx)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return err
 	}

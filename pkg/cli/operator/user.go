@@ -38,8 +38,7 @@ func (o userOptions) client(ctx context.Context) (*session.Client, string, error
 	if err != nil || o.account != "" {
 		return c, o.account, err
 	}
-	response, err := c.GetAccount(ctx)
-	account, err := ask(ctx, c, response, err)
+	account, err := askAccount(ctx, c)
 	if err != nil {
 		return nil, "", err
 	}
@@ -62,7 +61,7 @@ func (o userOptions) list(ctx context.Context) error {
 		return err
 	}
 	response, err := c.ListUsers(ctx, account)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return err
 	}
@@ -72,7 +71,7 @@ func (o userOptions) list(ctx context.Context) error {
 }
 
 func (o userOptions) show(ctx context.Context, c *session.Client, response *http.Response, err error) error {
-	got, err := c.Do(ctx, response, err)
+	got, err := c.Object(ctx, response, err, "username")
 	if err != nil {
 		return err
 	}
@@ -149,8 +148,7 @@ func (o userOptions) setPassword(ctx context.Context, args []string) error {
 		return err
 	}
 	if o.user == "" {
-		response, err := c.GetUser(ctx)
-		user, err := ask(ctx, c, response, err)
+		user, err := askUser(ctx, c)
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func runWebhookList(ctx context.Context, a *session.App) error {
 		return err
 	}
 	response, err := c.ListWebhooks(ctx)
-	got, err := c.Do(ctx, response, err)
+	got, err := c.List(ctx, response, err)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func noteHeld(a *session.App, list []any) {
 	for _, e := range list {
 		if until := render.At(e, "held_until"); until != nil {
 			name := render.Text(render.At(e, "name"))
-			a.Note("%s is sent nothing until %s; at once with: anchore-cli system webhook resume %s", name, render.Text(until), name)
+			a.Note("%s gets nothing until %s; to send at once: anchore-cli system webhook resume %s", name, render.Text(until), name)
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/api"
-	"github.com/anchore/anchore-engine/pkg/cli/render"
 )
 
 const (
@@ -26,24 +24,16 @@ const (
 	answerTimeout = 2 * time.Minute
 	// requestTimeout bounds a whole request, its body included.
 	requestTimeout = 5 * time.Minute
-	// maxAnswer is more than a list of a million subscriptions, in bytes.
-	maxAnswer = 1 << 30
 )
 
 // Client talks to one engine. Requests are made by the generated client; answers
 // are decoded without a schema.
 type Client struct {
 	*api.Client
-	set   settings
-	Root  string // the configured URL, as it was written but for a user in it
-	debug func(format string, args ...any)
-}
-
-// Answer is a response that was read completely.
-type Answer struct {
-	Status int // of HTTP
-	Value  any // as render decodes it; a body that is no JSON is a string
-	isJSON bool
+	set    settings
+	Root   string // the configured URL, as it was written but for a user in it
+	scheme string // of Root: http or https
+	debug  func(format string, args ...any)
 }
 
 func newClient(set settings, program string, debug func(string, ...any)) (*Client, error) {
@@ -52,6 +42,7 @@ func newClient(set settings, program string, debug func(string, ...any)) (*Clien
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, c.badURL(err)
 	}
+	c.scheme = u.Scheme
 	if u.User != nil {
 		c.takeUser(u)
 		set = c.set
@@ -128,70 +119,9 @@ func newTransport(set settings) (*http.Transport, error) {
 	}, nil
 }
 
-// Do reads the response that a method of the generated client returned. A
-// failure status is a *Failure with the engine's own words. The original asked
-// for the configured URL before each command; here that is asked only when an
-// answer cannot have come from an engine.
-func (c *Client) Do(ctx context.Context, response *http.Response, err error) (Answer, error) {
-	a, err := c.Read(response, err)
-	if err != nil {
-		return a, err
-	}
-	if a.Status >= 200 && a.Status <= 298 {
-		return a, nil
-	}
-	if a.Status == http.StatusUnauthorized {
-		return a, c.refused()
-	}
-	if _, ok := a.Value.(render.Object); !ok {
-		if err := c.Check(ctx); err != nil {
-			return a, err
-		}
-	}
-	return a, &Failure{Answer: a.Value, Status: a.Status, code: statusCode(a.Status)}
-}
-
-// Read gets the body. Errors: no answer at all.
-func (c *Client) Read(response *http.Response, err error) (Answer, error) {
-	var redirect *refusedRedirect
-	if errors.As(err, &redirect) {
-		return Answer{}, c.redirected(redirect)
-	}
-	if err != nil {
-		c.debug("%v", err)
-		return Answer{}, c.noAccess("", err).Hint("%s", unreachableHint(c.Root, err))
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	c.debug("%s url=%s httpcode=%d bytes=%d", response.Request.Method, response.Request.URL.Redacted(), response.StatusCode, len(body))
-	if err != nil {
-		return Answer{}, Failf("the answer of %s was cut off", c.Root).because(err).Hint("try again; if it is cut off each time, look at the engine's log and at proxies on the way")
-	}
-	a := Answer{Status: response.StatusCode, Value: render.PlainText(body)}
-	if v, err := render.DecodeJSON(body); err == nil {
-		a.Value, a.isJSON = v, true
-	}
-	return a, nil
-}
-
 func (e *Failure) because(err error) *Failure {
 	e.cause = err
 	return e
-}
-
-// Check asks for the configured URL, as the original's start-up check did.
-func (c *Client) Check(ctx context.Context) error {
-	response, err := c.Raw(ctx, http.MethodGet, c.Root)
-	a, err := c.Read(response, err)
-	switch {
-	case err != nil:
-		return err
-	case a.Status == http.StatusUnauthorized:
-		return c.refused()
-	case a.Status < 200 || a.Status > 298:
-		return c.noAccess(fmt.Sprintf("it answers with HTTP %d", a.Status), nil).Hint("does the URL end in /v1, and is it that of an engine?")
-	}
-	return nil
 }
 
 // Raw sends a request that the API's document does not have.

@@ -83,17 +83,17 @@ func (c *Client) redirected(e *refusedRedirect) *Failure {
 	f := c.noAccess(e.Error(), e)
 	switch {
 	case e.url == "":
-		return f.Hint("does the URL end in /v1, and is it that of an engine?")
+		return f.Hint("is the URL that of an engine? It should end in /v1")
 	case e.ask:
-		return f.Hint("if it is the engine, and you trust what is between, give this URL: --url %s (or in ANCHORE_CLI_URL)", e.url)
+		return f.Hint("if you trust that server, give this URL: --url %s (or in ANCHORE_CLI_URL)", e.url)
 	}
 	return f.Hint("give this URL: --url %s (or in ANCHORE_CLI_URL)", e.url)
 }
 
-// Lasting tells whether err is a refusal that no waiting ends: of the password, or of
-// a redirect.
+// Lasting tells whether err is a refusal that no waiting ends: of the password, of a
+// redirect, or of the URL's scheme.
 func Lasting(err error) bool {
 	var redirect *refusedRedirect
 	f := AsFailure(err)
-	return errors.As(err, &redirect) || f != nil && f.Status == http.StatusUnauthorized
+	return errors.As(err, &redirect) || errors.Is(err, errScheme) || f != nil && f.Status == http.StatusUnauthorized
 }

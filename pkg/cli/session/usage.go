@@ -155,6 +155,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	var noValue *pflag.ValueRequiredError
 	var invalid *pflag.InvalidValueError
+	var outside *rangeError
 	switch {
 	case cmd.HasSubCommands() && cmd.Flags().NArg() > 0:
 		return noSuchCommand(cmd, cmd.Flags().Arg(0)) // its flags cannot be known
@@ -170,6 +171,8 @@ func flagError(cmd *cobra.Command, err error) error {
 		return &usageError{cmd: cmd, message: message}
 	case errors.As(err, &noValue):
 		return &usageError{cmd: cmd, bare: true, message: fmt.Sprintf("Option '--%s' requires an argument.", noValue.GetSpecifiedName())}
+	case errors.As(err, &invalid) && errors.As(err, &outside):
+		return &usageError{cmd: cmd, message: fmt.Sprintf("Invalid value for '--%s': %s", invalid.GetFlag().Name, outside.message)}
 	case errors.As(err, &invalid):
 		return &usageError{cmd: cmd, message: fmt.Sprintf("Invalid value for '--%s': '%s' is not a valid %s.",
 			invalid.GetFlag().Name, invalid.GetValue(), valueKind(invalid.GetFlag()))}
