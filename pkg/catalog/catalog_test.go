@@ -532,6 +532,20 @@ func TestRefusedAccountFailsAlone(t *testing.T) {
 	if err != nil || img.Status != anchore.AnalysisFailed || img.Reason == "" {
 		t.Errorf("Image of dev = %v %q, %v", img.Status, img.Reason, err)
 	}
+	if _, err := w.Manifest(t.Context(), "dev", digest("A")); err != nil {
+		t.Errorf("Manifest of dev: %v", err)
+	}
+	if err := w.DeleteImage(t.Context(), "admin", digest("A"), true); err != nil {
+		t.Fatal(err)
+	}
+	for what, read := range map[string]func(context.Context, string, string) (io.ReadCloser, error){"Manifest": w.Manifest, "ImageConfig": w.ImageConfig, "Report": w.Report} {
+		if _, err := read(t.Context(), "dev", digest("A")); anchore.KindOf(err) != anchore.NotFound {
+			t.Errorf("%s of dev without the analysis: %v, want not found", what, err)
+		}
+	}
+	if err := w.DeleteImage(t.Context(), "dev", digest("A"), true); err != nil {
+		t.Errorf("DeleteImage of dev: %v", err)
+	}
 }
 
 // TestRefusalOfADeletedAccount: the account goes while its credentials are tried.

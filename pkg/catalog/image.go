@@ -267,16 +267,19 @@ func (c *Catalog) document(ctx context.Context, name, digest string, analyzed bo
 		if row == nil {
 			return anchore.E(anchore.NotFound, "catalog.Report", "image %s not found in DB", digest)
 		}
-		analysis, err := work.Table.Get(tx, work.Key(row.Analysis))
+		analysis, err := work.Table.Find(tx, work.Key(row.Analysis))
 		if err != nil {
 			return err
 		}
-		status := analysis.Status()
-		if row.Refused != "" {
-			status = anchore.AnalysisFailed
+		status := anchore.AnalysisFailed
+		if row.Refused == "" && analysis != nil {
+			status = analysis.Status()
 		}
-		if analyzed && status != anchore.Analyzed {
+		switch {
+		case analyzed && status != anchore.Analyzed:
 			return anchore.E(anchore.NotFound, "catalog.Report", "image is not analyzed - analysis_status: %s", status)
+		case analysis == nil: // it was the others', who are gone
+			return anchore.E(anchore.NotFound, "catalog.Report", "what the registry said of image %s is not kept any more; add the image again", digest)
 		}
 		blob = which(analysis)
 		return nil
