@@ -82,6 +82,7 @@ func TestSubscriptionRefusals(t *testing.T) {
 		{"GET", "/subscriptions?limit=0", "", "limit"},
 		{"GET", "/subscriptions?limit=x", "", "limit"},
 		{"GET", "/subscriptions?limit=5&page=!", "", "X-Next-Page"},
+		{"GET", "/subscriptions?limit=5&page=AAAA", "", "X-Next-Page"},
 		{"PUT", path, `{"active":true,"subscription_key":"busybox"}`, "cannot change"},
 		{"PUT", path, `{"active":true,"subscription_type":"vuln_update"}`, "cannot change"},
 		{"PUT", path, `{"active":"true"}`, "active"},
