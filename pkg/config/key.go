@@ -96,7 +96,7 @@ func engineKeys() []key {
 			doc: "Name of this engine in events and in the list of services. Without it: the host's name.",
 			set: func(d *draft, _ []string, v value) { d.HostID = v.text }},
 		{name: "default_admin_password", env: []string{"ANCHORE_ADMIN_PASSWORD"}, kind: secret, example: "${ANCHORE_ADMIN_PASSWORD}",
-			doc: "Password of the user admin, used when the first start creates it. Without it a random one is written to admin-password in the data directory.",
+			doc: "Password of the user admin, 6 to 128 characters, used when the first start creates it. Without it a random one is written to admin-password in the data directory.",
 			set: func(d *draft, _ []string, v value) { d.AdminPassword = anchore.Secret(v.text) }},
 		{name: "default_admin_email", env: []string{"ANCHORE_ADMIN_EMAIL"}, kind: text, def: "admin@myanchore",
 			doc: "E-mail address of the account admin, used when the first start creates it.",
