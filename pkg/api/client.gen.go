@@ -767,7 +767,9 @@ type CredentialRequestType string
 
 // DigestSource defines model for DigestSource.
 type DigestSource struct {
-	// CreationTimestampOverride Example: 2021-06-01T00:00:00Z
+	// CreationTimestampOverride The time that places the image in the tag's history, as `created_at`
+	//
+	// Example: 2021-06-01T00:00:00Z
 	CreationTimestampOverride *string `json:"creation_timestamp_override,omitempty"`
 	Dockerfile                *string `json:"dockerfile,omitempty"`
 
@@ -1076,7 +1078,7 @@ type ImageRequest struct {
 	// Annotations Texts to keep with the image; the value "null" removes one
 	Annotations *map[string]interface{} `json:"annotations,omitempty"`
 
-	// CreatedAt With `digest`: the time that places the image in the tag's history, in UTC
+	// CreatedAt With `digest`: the time that places the image in the tag's history, in UTC, from 1678-01-01T00:00:00Z to 2261-12-31T23:59:59Z
 	//
 	// Example: 2021-06-01T00:00:00Z
 	CreatedAt *string `json:"created_at,omitempty"`
