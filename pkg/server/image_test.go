@@ -149,6 +149,11 @@ func TestAddImage(t *testing.T) {
 	if bytes.Contains(refused.body, []byte("10.0.0.1")) {
 		t.Errorf("the answer shows the cause:\n%s", refused.body)
 	}
+	limited := f.call("alice", "POST", "/images", `{"tag":"alpine:limited"}`)
+	limited.says(429, "cannot fetch image digest/manifest from registry: registry docker.io allows no more requests for now")
+	if codes := limited.object(429)["detail"].(map[string]any)["error_codes"]; !cmp.Equal(codes, []any{"REGISTRY_NOT_ACCESSIBLE"}) || limited.header.Get("Retry-After") != "60" {
+		t.Errorf("limited: codes %v, Retry-After %q", codes, limited.header.Get("Retry-After"))
+	}
 	f.call("alice", "POST", "/images", `{"source":{"archive":{"digest":"x"}}}`).says(400, "digest")
 	f.call("alice", "POST", "/images", `{}`).says(400, "Must include either")
 }
