@@ -47,7 +47,8 @@ var may = map[string][]string{
 	"oci/ocitest":     {"anchore", "oci", "github.com/google/go-containerregistry"},
 	"sbom":            {"anchore"},
 	"sbom/sbomtest":   {"anchore", "sbom", "github.com/google/go-cmp"},
-	"sbom/syft":       {"anchore", "sbom", "github.com/anchore/syft", "github.com/anchore/stereoscope", "golang.org/x/sys", "modernc.org/sqlite"},
+	"sbom/layers":     {},
+	"sbom/syft":       {"anchore", "sbom", "sbom/layers", "github.com/anchore/syft", "github.com/anchore/stereoscope", "golang.org/x/sys", "modernc.org/sqlite"},
 	// state: what owns rows knows keys and rows; change, eventlog, delivery, login,
 	// credential, watchlist, archive and analysis act on them; the parent is what spans tables
 	"catalog/table":    {"store", "github.com/fxamacker/cbor/v2"},
