@@ -2,7 +2,9 @@ package anchore
 
 import (
 	"regexp"
+	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -59,6 +61,16 @@ func CheckName(what, name string) error {
 		return E(Invalid, op, "%.140q cannot be the name of a new %s: it takes 3 to 128 characters, letters, digits and most signs but no blanks, with a letter or digit at both ends", name, what)
 	case name == AdminAccount || name == "system" || name == "anchore-system":
 		return E(Invalid, op, "Invalid %s request: Cannot use name %s", what, name)
+	}
+	return nil
+}
+
+// CheckEmail checks the address of a new account, "" for none. It may be of any form,
+// but stands in notifications and in tables, each of which is on one line. Errors:
+// Invalid.
+func CheckEmail(email string) error {
+	if strings.ContainsFunc(email, unicode.IsControl) {
+		return E(Invalid, "anchore.CheckEmail", "%.140q cannot be the e-mail address of an account: it has a line break or another control character", email)
 	}
 	return nil
 }

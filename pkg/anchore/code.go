@@ -24,7 +24,7 @@ func Codes() []Code {
 		{CodeManifestUnreadable, "What the registry answered is no image manifest, index or configuration that can be read"},
 		{CodePlatformMissing, "The tag names an index that holds no image for the configured operating system and architecture"},
 		{CodeImageNotFound, "The registry does not have the image, tag or repository"},
-		{CodeNotAccessible, "The registry cannot be reached, or does not answer as a registry"},
+		{CodeNotAccessible, "The registry cannot be reached, allows no more requests for now, or does not answer as a registry"},
 		{CodeNotSupported, "The registry does not speak the protocol that is needed"},
 		{CodePermissionDenied, "The registry does not let the user, or anonymous users, read the repository"},
 	}

@@ -89,7 +89,7 @@ func parseName(s string) (Reference, error) {
 	if i := strings.LastIndexByte(rest, ':'); i >= 0 {
 		rest, ref.Tag = rest[:i], rest[i+1:]
 		if !tagPattern.MatchString(ref.Tag) {
-			return Reference{}, E(Invalid, op, "%q: %q is not a tag; expected up to 128 letters, digits, '_', '.' or '-', not starting with '.' or '-'", s, ref.Tag)
+			return Reference{}, E(Invalid, op, "%q: %q is not a tag; %s", s, ref.Tag, expectedTag)
 		}
 	}
 	if ref.Registry == DefaultRegistry && !strings.Contains(rest, "/") {
@@ -103,6 +103,16 @@ func parseName(s string) (Reference, error) {
 		return Reference{}, E(Invalid, op, "the repository of %.40q… is longer than %d characters", s, maxRepository)
 	}
 	return ref, nil
+}
+
+const expectedTag = "expected up to 128 letters, digits, '_', '.' or '-', not starting with '.' or '-'"
+
+// CheckTag checks a tag that stands alone. Errors: Invalid.
+func CheckTag(tag string) error {
+	if !tagPattern.MatchString(tag) {
+		return E(Invalid, "anchore.CheckTag", "%q is not a tag; %s", tag, expectedTag)
+	}
+	return nil
 }
 
 func isRegistry(first string) bool {

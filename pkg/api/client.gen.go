@@ -767,7 +767,9 @@ type CredentialRequestType string
 
 // DigestSource defines model for DigestSource.
 type DigestSource struct {
-	// CreationTimestampOverride Example: 2021-06-01T00:00:00Z
+	// CreationTimestampOverride The time that places the image in the tag's history, as `created_at`
+	//
+	// Example: 2021-06-01T00:00:00Z
 	CreationTimestampOverride *string `json:"creation_timestamp_override,omitempty"`
 	Dockerfile                *string `json:"dockerfile,omitempty"`
 
@@ -1076,7 +1078,7 @@ type ImageRequest struct {
 	// Annotations Texts to keep with the image; the value "null" removes one
 	Annotations *map[string]interface{} `json:"annotations,omitempty"`
 
-	// CreatedAt With `digest`: the time that places the image in the tag's history, in UTC
+	// CreatedAt With `digest`: the time that places the image in the tag's history, in UTC, from 1678-01-01T00:00:00Z to 2261-12-31T23:59:59Z
 	//
 	// Example: 2021-06-01T00:00:00Z
 	CreatedAt *string `json:"created_at,omitempty"`
@@ -1874,7 +1876,7 @@ type AddRepositoryParams struct {
 	// Dryrun Store nothing; only say what would be added.
 	Dryrun *bool `form:"dryrun,omitempty" json:"dryrun,omitempty"`
 
-	// Lookuptag The tag to take before all others.
+	// Lookuptag The tag to take before all others. Empty is the default.
 	Lookuptag *string `form:"lookuptag,omitempty" json:"lookuptag,omitempty"`
 
 	// Tags Only tags that match one of these: globs (`3.*`, `release-?`) and ranges of
@@ -2317,7 +2319,7 @@ type ClientInterface interface {
 
 	// DeleteEvents Delete events
 	//
-	// Deletes the account's events that match every filter; without filters, all. Any other query parameter is refused.
+	// Deletes the account's events that match every filter; without filters, all. Any other query parameter is refused, and so are an empty filter and a slash at the end of the path.
 	//
 	// Corresponds with DELETE /events (the `DeleteEvents` operationId).
 	DeleteEvents(ctx context.Context, params *DeleteEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2726,6 +2728,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /system/services/{servicename} (the `ListServicesByName` operationId).
 	ListServicesByName(ctx context.Context, servicename ServiceName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteService Forget the service of a name on a host
+	//
+	// For users of the admin account. The services that there are, are those of the
+	// engine that answers, which are all active, and those cannot be deleted.
+	//
+	// Corresponds with DELETE /system/services/{servicename}/{hostid} (the `DeleteService` operationId).
+	DeleteService(ctx context.Context, servicename ServiceName, hostid string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetService Get the service of a name on a host
 	//
@@ -3251,7 +3261,7 @@ func (c *Client) ListEventTypes(ctx context.Context, reqEditors ...RequestEditor
 
 // DeleteEvents Delete events
 //
-// Deletes the account's events that match every filter; without filters, all. Any other query parameter is refused.
+// Deletes the account's events that match every filter; without filters, all. Any other query parameter is refused, and so are an empty filter and a slash at the end of the path.
 //
 // Corresponds with DELETE /events (the `DeleteEvents` operationId).
 func (c *Client) DeleteEvents(ctx context.Context, params *DeleteEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4181,6 +4191,24 @@ func (c *Client) ListServices(ctx context.Context, reqEditors ...RequestEditorFn
 // Corresponds with GET /system/services/{servicename} (the `ListServicesByName` operationId).
 func (c *Client) ListServicesByName(ctx context.Context, servicename ServiceName, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListServicesByNameRequest(c.Server, servicename)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteService Forget the service of a name on a host
+//
+// For users of the admin account. The services that there are, are those of the
+// engine that answers, which are all active, and those cannot be deleted.
+//
+// Corresponds with DELETE /system/services/{servicename}/{hostid} (the `DeleteService` operationId).
+func (c *Client) DeleteService(ctx context.Context, servicename ServiceName, hostid string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteServiceRequest(c.Server, servicename, hostid)
 	if err != nil {
 		return nil, err
 	}
@@ -7451,6 +7479,47 @@ func NewListServicesByNameRequest(server string, servicename ServiceName) (*http
 	return req, nil
 }
 
+// NewDeleteServiceRequest constructs an http.Request for the DeleteService method
+func NewDeleteServiceRequest(server string, servicename ServiceName, hostid string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "servicename", servicename, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "hostid", hostid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/system/services/%s/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetServiceRequest constructs an http.Request for the GetService method
 func NewGetServiceRequest(server string, servicename ServiceName, hostid string) (*http.Request, error) {
 	var err error
@@ -8013,7 +8082,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteEventsWithResponse Delete events
 	//
-	// Deletes the account's events that match every filter; without filters, all. Any other query parameter is refused.
+	// Deletes the account's events that match every filter; without filters, all. Any other query parameter is refused, and so are an empty filter and a slash at the end of the path.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8502,6 +8571,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /system/services/{servicename} (the `ListServicesByName` operationId).
 	ListServicesByNameWithResponse(ctx context.Context, servicename ServiceName, reqEditors ...RequestEditorFn) (*ListServicesByNameResponse, error)
+
+	// DeleteServiceWithResponse Forget the service of a name on a host
+	//
+	// For users of the admin account. The services that there are, are those of the
+	// engine that answers, which are all active, and those cannot be deleted.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /system/services/{servicename}/{hostid} (the `DeleteService` operationId).
+	DeleteServiceWithResponse(ctx context.Context, servicename ServiceName, hostid string, reqEditors ...RequestEditorFn) (*DeleteServiceResponse, error)
 
 	// GetServiceWithResponse Get the service of a name on a host
 	//
@@ -13189,6 +13268,75 @@ func (r ListServicesByNameResponse) ContentType() string {
 	return ""
 }
 
+// DeleteServiceResponse401Headers the declared response headers of an HTTP 401 response for DeleteService
+type DeleteServiceResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteServiceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *Conflict
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteServiceResponse401Headers
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r DeleteServiceResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r DeleteServiceResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r DeleteServiceResponse) GetJSON409() *Conflict {
+	return r.JSON409
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r DeleteServiceResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteServiceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteServiceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteServiceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteServiceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetServiceResponse401Headers the declared response headers of an HTTP 401 response for GetService
 type GetServiceResponse401Headers struct {
 	WWWAuthenticate *string
@@ -14090,7 +14238,7 @@ func (c *ClientWithResponses) ListEventTypesWithResponse(ctx context.Context, re
 
 // DeleteEventsWithResponse Delete events
 //
-// Deletes the account's events that match every filter; without filters, all. Any other query parameter is refused.
+// Deletes the account's events that match every filter; without filters, all. Any other query parameter is refused, and so are an empty filter and a slash at the end of the path.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14896,6 +15044,22 @@ func (c *ClientWithResponses) ListServicesByNameWithResponse(ctx context.Context
 		return nil, err
 	}
 	return ParseListServicesByNameResponse(rsp)
+}
+
+// DeleteServiceWithResponse Forget the service of a name on a host
+//
+// For users of the admin account. The services that there are, are those of the
+// engine that answers, which are all active, and those cannot be deleted.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /system/services/{servicename}/{hostid} (the `DeleteService` operationId).
+func (c *ClientWithResponses) DeleteServiceWithResponse(ctx context.Context, servicename ServiceName, hostid string, reqEditors ...RequestEditorFn) (*DeleteServiceResponse, error) {
+	rsp, err := c.DeleteService(ctx, servicename, hostid, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteServiceResponse(rsp)
 }
 
 // GetServiceWithResponse Get the service of a name on a host
@@ -19024,6 +19188,66 @@ func ParseListServicesByNameResponse(rsp *http.Response) (*ListServicesByNameRes
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListServicesByNameResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteServiceResponse parses an HTTP response from a DeleteServiceWithResponse call
+func ParseDeleteServiceResponse(rsp *http.Response) (*DeleteServiceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteServiceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteServiceResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

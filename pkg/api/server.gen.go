@@ -216,6 +216,9 @@ type ServerInterface interface {
 	// ListServicesByName List the services of a name
 	// (GET /system/services/{servicename})
 	ListServicesByName(w http.ResponseWriter, r *http.Request, servicename ServiceName)
+	// DeleteService Forget the service of a name on a host
+	// (DELETE /system/services/{servicename}/{hostid})
+	DeleteService(w http.ResponseWriter, r *http.Request, servicename ServiceName, hostid string)
 	// GetService Get the service of a name on a host
 	// (GET /system/services/{servicename}/{hostid})
 	GetService(w http.ResponseWriter, r *http.Request, servicename ServiceName, hostid string)
@@ -2430,6 +2433,41 @@ func (siw *ServerInterfaceWrapper) ListServicesByName(w http.ResponseWriter, r *
 	handler.ServeHTTP(w, r)
 }
 
+// DeleteService operation middleware
+func (siw *ServerInterfaceWrapper) DeleteService(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "servicename" -------------
+	var servicename ServiceName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "servicename", r.PathValue("servicename"), &servicename, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "servicename", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "hostid" -------------
+	var hostid string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hostid", r.PathValue("hostid"), &hostid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hostid", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteService(w, r, servicename, hostid)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetService operation middleware
 func (siw *ServerInterfaceWrapper) GetService(w http.ResponseWriter, r *http.Request) {
 
@@ -2732,6 +2770,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/system", wrapper.GetSystem)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/system/services", wrapper.ListServices)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/system/services/{servicename}", wrapper.ListServicesByName)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/system/services/{servicename}/{hostid}", wrapper.DeleteService)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/system/services/{servicename}/{hostid}", wrapper.GetService)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/system/hints", wrapper.AddHint)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/system/error_codes", wrapper.ListErrorCodes)

@@ -171,6 +171,51 @@ func TestSeedWebhooks(t *testing.T) {
 	}
 }
 
+// TestLogins: an endpoint's own way to log in comes before what it would inherit, and
+// what does not hold for it is not among the keys that made it.
+func TestLogins(t *testing.T) {
+	const own, section = "webhooks.general.", "webhooks."
+	for _, tt := range []struct {
+		name, endpoint string
+		user           string
+		password       anchore.Secret
+		keys           []string // those of a login
+	}{
+		{"inherited", "", "u", "topp", []string{section + "webhook_pass", section + "webhook_user"}},
+		{"own", "webhook_user: mine, webhook_pass: p", "mine", "p", []string{own + "webhook_pass", own + "webhook_user"}},
+		{"own user", "webhook_user: mine", "mine", "topp", []string{own + "webhook_user", section + "webhook_pass"}},
+		{"no user", "webhook_user: ''", "", "", []string{own + "webhook_user"}},
+		{"own password without a user", "webhook_user: '', webhook_pass: p", "", "p", []string{own + "webhook_pass", own + "webhook_user"}},
+		{"header", "headers: {authorization: Basic eDp5}", "", "", []string{own + "headers.authorization"}},
+		{"header and no user", "headers: {Authorization: Basic eDp5}, webhook_user: ''", "", "", []string{own + "headers.Authorization", own + "webhook_user"}},
+		{"another header", "headers: {X-Authorization: t}", "u", "topp", []string{own + "headers.X-Authorization", section + "webhook_pass", section + "webhook_user"}},
+		{"token", "bearer_token: t", "", "", []string{own + "bearer_token"}},
+		{"in the url", "url: 'http://x:y@h'", "", "", nil},
+		{"only a password in the url", "url: 'http://:y@h'", "", "", nil},
+		{"an empty user in the url", "url: 'http://@h'", "u", "topp", []string{section + "webhook_pass", section + "webhook_user"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			endpoint := tt.endpoint
+			if !strings.Contains(endpoint, "url:") {
+				endpoint = "url: 'http://h', " + endpoint
+			}
+			e := mustBuild(t, "webhooks: {webhook_user: u, webhook_pass: topp, general: {"+endpoint+"}}").Webhooks.Endpoints[0]
+			if e.User != tt.user || e.Password != tt.password {
+				t.Errorf("%s: logs in as %q with %q, want %q and %q", endpoint, e.User, e.Password.Reveal(), tt.user, tt.password.Reveal())
+			}
+			var keys []string
+			for _, key := range e.Keys {
+				if key, _, _ = strings.Cut(key, " "); key != own+"url" {
+					keys = append(keys, key)
+				}
+			}
+			if diff := cmp.Diff(tt.keys, keys); diff != "" {
+				t.Errorf("%s: keys (-want +got):\n%s", endpoint, diff)
+			}
+		})
+	}
+}
+
 func TestValues(t *testing.T) {
 	hour, never := time.Hour, time.Duration(0)
 	cert, key := writePair(t)
@@ -243,7 +288,8 @@ func TestProblems(t *testing.T) {
 	tests := []struct{ name, file, want string }{
 		{"value", "watch:\n  interval: often", `f:2:13: watch.interval: "often": must be a whole number of seconds or a duration such as 90s or 5m, at most 168h; 0 switches it off`},
 		{"original name", "services: {catalog: {cycle_timers: {image_watcher: 1.5}}}", `f:1:52: services.catalog.cycle_timers.image_watcher: "1.5": must be a whole number of seconds or a duration such as 90s or 5m, at most 168h; 0 switches it off`},
-		{"size", "max_compressed_image_size_mb: big", `f:1:31: max_compressed_image_size_mb: "big": must be a whole number; negative: no limit`},
+		{"size", "max_compressed_image_size_mb: big", `f:1:31: max_compressed_image_size_mb: "big": must be a whole number of at most 2147483647; negative: no limit`},
+		{"large size", "max_compressed_image_size_mb: 99999999999999", `f:1:31: max_compressed_image_size_mb: "99999999999999": must be a whole number of at most 2147483647; negative: no limit`},
 		{"size 0", "max_compressed_image_size_mb: 0", `f:1:31: warning: max_compressed_image_size_mb: 0 is no limit, as in the original's code though not its documentation; write -1`},
 		{"all at once", "log_level: LOUD\nlisten: 8228", "f:1:12: log_level: \"LOUD\": must be one of DEBUG, INFO, WARN, ERROR (or the original's FATAL, SPEW)\nf:2:9: listen: \"8228\": must be host:port with a port from 0 to 65535"},
 		{"near miss", "watch: {intervall: 3}", `f:1:20: warning: watch.intervall: unknown key, ignored; did you mean watch.interval?`},
@@ -263,6 +309,10 @@ func TestProblems(t *testing.T) {
 		{"header that the engine sets", "webhooks: {tag_update: {url: 'http://h', headers: {content-type: text/plain}}}", `f:1:66: webhooks.tag_update.headers.content-type: is a header that the engine sets; leave it out`},
 		{"value of a header", "webhooks: {general: {url: 'http://h', headers: {X-A: \"hun\\nter2\"}}}", `f:1:54: webhooks.general.headers.X-A: must be text on one line`},
 		{"header of no endpoint", "webhooks: {general: {headers: {bad header: x}}}", `f:1:44: warning: webhooks.general.headers.bad header: has no effect: webhooks.general has no url, so it is no endpoint`},
+		{"two logins", "webhooks: {general: {url: 'http://h', webhook_user: u, headers: {authorization: hunter2}}}", `f:1:81: webhooks.general.headers.authorization: excludes webhook_user; leave one of them out`},
+		{"password beside a header", "webhooks: {webhook_user: u, general: {url: 'http://h', webhook_pass: p, headers: {Authorization: t}}}", `f:1:98: webhooks.general.headers.Authorization: excludes webhook_pass; leave one of them out`},
+		{"token beside a header", "webhooks: {general: {url: 'http://h', bearer_token: t, headers: {Authorization: t}}}", `f:1:81: webhooks.general.headers.Authorization: excludes bearer_token; leave one of them out`},
+		{"user in the url and beside it", "webhooks: {general: {url: 'http://u:hunter2@h', webhook_user: u}}", `f:1:27: webhooks.general.url: has a user or a password, which excludes webhook_user; leave one of them out`},
 		{"host of the original", "services: {apiext: {listen: 'a b'}}", `f:1:29: services.apiext.listen: "a b": must be a host or an IP address`},
 		{"list", "listen: [1]", `f:1:9: listen: must be a single value: host:port with a port from 0 to 65535`},
 		{"section with a value", "watch: 3", `f:1:8: watch: must be a section with keys of its own, or empty`},

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/anchore/anchore-engine/pkg/config/retired"
 )
 
 const (
@@ -166,10 +168,10 @@ func (r *reader) special(path []string, node *yaml.Node) bool {
 		r.report(node, path, false, "belongs under webhooks:")
 		return true
 	}
-	for _, o := range obsolete() {
-		if pattern := strings.Split(o.key, "."); len(path) >= len(pattern) {
+	for _, k := range retired.Keys() {
+		if pattern := strings.Split(k.Name, "."); len(path) >= len(pattern) {
 			if _, ok := matchPath(pattern, path[:len(pattern)]); ok && !r.section(path) && !r.known(path) {
-				r.report(node, path, true, "a key of the original without a meaning here, ignored: %s", o.reason)
+				r.report(node, path, true, "a key of the original without a meaning here, ignored: %s", k.Reason)
 				return true
 			}
 		}

@@ -96,7 +96,7 @@ func engineKeys() []key {
 			doc: "Name of this engine in events and in the list of services. Without it: the host's name.",
 			set: func(d *draft, _ []string, v value) { d.HostID = v.text }},
 		{name: "default_admin_password", env: []string{"ANCHORE_ADMIN_PASSWORD"}, kind: secret, example: "${ANCHORE_ADMIN_PASSWORD}",
-			doc: "Password of the user admin, used when the first start creates it. Without it a random one is written to admin-password in the data directory.",
+			doc: "Password of the user admin, 6 to 128 characters, used when the first start creates it. Without it a random one is written to admin-password in the data directory.",
 			set: func(d *draft, _ []string, v value) { d.AdminPassword = anchore.Secret(v.text) }},
 		{name: "default_admin_email", env: []string{"ANCHORE_ADMIN_EMAIL"}, kind: text, def: "admin@myanchore",
 			doc: "E-mail address of the account admin, used when the first start creates it.",
@@ -230,9 +230,9 @@ func webhookKeys() []key {
 // endpoints, and in an endpoint, for it alone.
 func endpointShared() []key {
 	return []key{
-		{name: "webhook_user", kind: text, example: "user", doc: "User for HTTP Basic authentication.",
+		{name: basicUser, kind: text, example: "user", doc: "User for HTTP Basic authentication. An endpoint that has bearer_token, a header Authorization or a user in its url inherits none; an empty one in an endpoint is none, also without the password that it would inherit.",
 			set: func(d *draft, n []string, v value) { d.endpoint(n[0]).User = v.text }},
-		{name: "webhook_pass", kind: secret, example: "pass", doc: "Password for HTTP Basic authentication.",
+		{name: basicPassword, kind: secret, example: "pass", doc: "Password for HTTP Basic authentication; not inherited where the user is not.",
 			set: func(d *draft, n []string, v value) { d.endpoint(n[0]).Password = anchore.Secret(v.text) }},
 		{name: "ssl_verify", kind: boolean, def: "true", example: "false", doc: "Verify the endpoint's certificate.",
 			set: func(d *draft, n []string, v value) { d.endpoint(n[0]).SSLVerify = v.yes }},
@@ -260,7 +260,7 @@ func endpointOwn(endpoint string) []key {
 	return []key{url,
 		{name: "bearer_token", kind: secret, example: "token", doc: "Token for Bearer authentication, instead of webhook_user.",
 			set: func(d *draft, n []string, v value) { d.endpoint(n[0]).BearerToken = anchore.Secret(v.text) }},
-		{name: "headers.<header>", kind: header, example: "value", doc: "A header of each request, by its name.",
+		{name: "headers.<header>", kind: header, example: "value", doc: "A header of each request, by its name. Authorization is one way to log in, instead of webhook_user.",
 			set: func(d *draft, n []string, v value) {
 				e := d.endpoint(n[0])
 				if e.Headers == nil {

@@ -161,7 +161,7 @@ func readTimer(s string) (value, error) {
 func whole(low, high int) kind {
 	what := "a whole number from " + strconv.Itoa(low) + " to " + strconv.Itoa(high)
 	if low == -1<<31 {
-		what = "a whole number; negative: no limit"
+		what = "a whole number of at most " + strconv.Itoa(high) + "; negative: no limit"
 	}
 	return kind{what: what, read: func(s string) (value, error) {
 		n, err := strconv.Atoi(s)

@@ -313,7 +313,6 @@ func (d *draft) finishTLS(l *layers) {
 
 func (d *draft) finishEndpoint(e *Endpoint, l *layers) {
 	section := "webhooks." + e.Name
-	own := func(name string) bool { return l.viper.IsSet(section + "." + name) }
 	if e.URL == "" {
 		for _, name := range slices.Sorted(maps.Keys(l.origins)) {
 			if strings.HasPrefix(name, section+".") && name != section+".url" {
@@ -323,12 +322,7 @@ func (d *draft) finishEndpoint(e *Endpoint, l *layers) {
 		}
 		return
 	}
-	if e.BearerToken != "" {
-		if own("webhook_user") && e.User != "" {
-			l.report(section+".bearer_token", false, "excludes webhook_user; leave one of them out")
-		}
-		e.User, e.Password = "", ""
-	}
+	alone := e.finishLogin(l, section)
 	if bad := unknownPlaceholder(e.URL); bad != "" {
 		l.report(section+".url", false, "has "+bad+", which nothing replaces; allowed are <notification_type> and <userId>, written so")
 	} else if _, err := anchore.ParseEndpointURL(e.URL); err != nil {
@@ -340,7 +334,7 @@ func (d *draft) finishEndpoint(e *Endpoint, l *layers) {
 		}
 	}
 	e.finishFiles(l, section)
-	e.Keys = l.setBy(section)
+	e.Keys = l.setBy(section, alone)
 	d.Webhooks.Endpoints = append(d.Webhooks.Endpoints, *e)
 	slices.SortFunc(d.Webhooks.Endpoints, func(a, b Endpoint) int { return cmp.Compare(a.Name, b.Name) })
 }
@@ -359,15 +353,15 @@ func unknownPlaceholder(url anchore.Secret) string {
 }
 
 // setBy lists the keys that made an endpoint: its own, and of those at the top of
-// the section the ones that it does not set itself.
-func (l *layers) setBy(section string) []string {
+// the section the ones that it does not set itself; alone: nor logs in by.
+func (l *layers) setBy(section string, alone bool) []string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(l.origins)) {
 		s := l.origins[name]
 		if !strings.HasPrefix(name, section+".") {
 			shared, top := strings.CutPrefix(name, "webhooks.")
 			_, overridden := l.origins[section+"."+shared]
-			if !top || strings.Contains(shared, ".") || overridden {
+			if !top || strings.Contains(shared, ".") || overridden || alone && (shared == basicUser || shared == basicPassword) {
 				continue
 			}
 		}

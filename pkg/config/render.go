@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+
+	"github.com/anchore/anchore-engine/pkg/config/retired"
 )
 
 //go:generate go test -run ^TestGenerated$ -update .
@@ -50,8 +52,8 @@ func Reference() string {
 		}
 	}
 	b.WriteString("\n## Keys of the original without a meaning here\n\nThey are ignored with a warning, and so is what stands below them.\n\n| Key | Why |\n|---|---|\n")
-	for _, o := range obsolete() {
-		fmt.Fprintf(&b, "| `%s` | %s |\n", o.key, escapeMarkdown(o.reason))
+	for _, k := range retired.Keys() {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", k.Name, escapeMarkdown(k.Reason))
 	}
 	return b.String()
 }
@@ -173,7 +175,7 @@ Times are whole seconds, as in the original, or a duration such as ` + "`90s`, `
 
 ## Webhooks
 
-` + "`<endpoint>`" + ` is ` + "`general`" + `, which receives all notifications except ` + "`error_event`" + `, or the type that it receives: ` + "`policy_eval`, `tag_update`, `vuln_update`, `analysis_update`, `error_event`, `event_log`" + `. A type's own endpoint and ` + "`general`" + ` both receive it. An entry without a ` + "`url`" + `, such as ` + "`policy_eval: {}`" + `, is no endpoint. What an endpoint does not say itself, it takes from the top of the section where the key may stand there too. Endpoints at the top level of the file are an error: they belong under ` + "`webhooks:`" + `.
+` + "`<endpoint>`" + ` is ` + "`general`" + `, which receives all notifications except ` + "`error_event`" + `, or the type that it receives: ` + "`policy_eval`, `tag_update`, `vuln_update`, `analysis_update`, `error_event`, `event_log`" + `. A type's own endpoint and ` + "`general`" + ` both receive it. An entry without a ` + "`url`" + `, such as ` + "`policy_eval: {}`" + `, is no endpoint. What an endpoint does not say itself, it takes from the top of the section where the key may stand there too; one that says how it logs in, by whichever key, takes neither user nor password. Endpoints at the top level of the file are an error: they belong under ` + "`webhooks:`" + `.
 
 ` + "```yaml" + `
 webhooks:

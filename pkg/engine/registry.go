@@ -18,7 +18,6 @@ import (
 	"github.com/anchore/anchore-engine/pkg/config"
 	"github.com/anchore/anchore-engine/pkg/oci"
 	"github.com/anchore/anchore-engine/pkg/seal"
-	"github.com/anchore/anchore-engine/pkg/store/bolt"
 )
 
 // openKey opens the file with the key of stored secrets, which the first start
@@ -48,7 +47,7 @@ func RotateKey(ctx context.Context, dataDir string, log *slog.Logger) (n int, er
 	if _, err := os.Stat(file); err != nil {
 		return 0, anchore.E(anchore.Invalid, "engine.RotateKey", "there is no key to rotate: %s does not exist; is data_dir right?", file).Because(err)
 	}
-	s, err := bolt.Open(bolt.Config{Path: filepath.Join(dataDir, storeFile), Logger: log})
+	s, err := openStore(dataDir, log)
 	if err != nil {
 		return 0, err
 	}
@@ -81,7 +80,7 @@ func ResetKey(ctx context.Context, dataDir string, log *slog.Logger, confirm fun
 	if _, err := os.Stat(path); err != nil { // it would be made
 		return nil, anchore.E(anchore.Invalid, "engine.ResetKey", "there is nothing to reset: %s does not exist; is data_dir right?", path).Because(err)
 	}
-	s, err := bolt.Open(bolt.Config{Path: path, Logger: log})
+	s, err := openStore(dataDir, log)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,10 @@ package engine
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -19,8 +22,11 @@ import (
 	"github.com/anchore/anchore-engine/pkg/watch"
 )
 
-// storeFile is the file in the data directory with the store.
-const storeFile = "engine.db"
+// What the data directory holds beside the key file.
+const (
+	storeFile = "engine.db" // the store
+	blobsDir  = "blobs"     // the documents of images
+)
 
 // openData opens the data directory. The store's lock comes first: it keeps a
 // second engine out of the whole directory.
@@ -28,13 +34,33 @@ func (e *Engine) openData() (store.Store, store.Blobs, error) {
 	if err := os.MkdirAll(e.cfg.DataDir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("the data directory cannot be created (key data_dir): %w", err)
 	}
-	s, err := bolt.Open(bolt.Config{Path: filepath.Join(e.cfg.DataDir, storeFile), Logger: e.part("store")})
+	s, err := openStore(e.cfg.DataDir, e.part("store"))
 	if err != nil {
 		return nil, nil, err
 	}
 	e.onClose("store", s.Close)
-	blobs, err := dir.New(dir.Config{Path: filepath.Join(e.cfg.DataDir, "blobs")})
+	blobs, err := dir.New(dir.Config{Path: filepath.Join(e.cfg.DataDir, blobsDir)})
 	return s, blobs, err
+}
+
+// openStore opens the store of a data directory, or makes it at the first start, but
+// never in the place of one that is lost: a file system that lost the file's content,
+// or half a backup, would become an engine without accounts.
+func openStore(dataDir string, log *slog.Logger) (*bolt.Store, error) {
+	file := filepath.Join(dataDir, storeFile)
+	if info, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		// Blobs are put only by an engine that has accounts: without any, a first start
+		// was cut off before it had something to lose.
+		blobs, err := fs.Glob(os.DirFS(dataDir), blobsDir+"/??/*")
+		if err != nil {
+			return nil, err
+		}
+		if len(blobs) > 0 {
+			return nil, anchore.E(anchore.Invalid, "engine.openStore", "%s is missing or empty, but %s has what an engine stored: restore the whole data directory from a backup; to start anew, with no accounts and images, remove all that is in %s",
+				file, filepath.Join(dataDir, blobsDir), dataDir)
+		}
+	}
+	return bolt.Open(bolt.Config{Path: file, Logger: log})
 }
 
 // passwordFile holds the admin password that the first start made.
@@ -49,7 +75,11 @@ func (e *Engine) bootstrap(ctx context.Context) error {
 		return err
 	}
 	password := e.cfg.AdminPassword
-	if password == "" {
+	if password != "" {
+		if err := anchore.CheckPassword(password); err != nil { // not with the configuration: later starts do not use it
+			return anchore.E(anchore.Invalid, "engine.bootstrap", "the first start cannot create the user admin: default_admin_password (ANCHORE_ADMIN_PASSWORD): %s", anchore.MessageOf(err)).Because(err)
+		}
+	} else {
 		file := filepath.Join(e.cfg.DataDir, passwordFile)
 		password = anchore.Secret(rand.Text())
 		if err := disk.Replace(file, []byte(password.Reveal()+"\n")); err != nil {

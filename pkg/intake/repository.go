@@ -40,9 +40,12 @@ type RepositoryAddition struct {
 
 // AddRepository makes a repository watched. The tags that the registry has now, and
 // that the watch wants, are taken in by the watcher, which LookRepository serves.
-// Errors: Invalid for what selects the tags; NotFound if the registry has no tags,
+// Errors: Invalid as CheckWatch; NotFound if the registry has no tags,
 // with its reason; Limited and Unavailable as the registry's.
 func (i *Intake) AddRepository(ctx context.Context, r RepositoryRequest) (RepositoryAddition, error) {
+	if err := CheckWatch(r.Watch); err != nil {
+		return RepositoryAddition{}, err
+	}
 	sel, err := newSelection(r.Watch)
 	if err != nil {
 		return RepositoryAddition{}, err

@@ -55,6 +55,16 @@ func newSelection(w anchore.RepositoryWatch) (selection, error) {
 	return s, nil
 }
 
+// CheckWatch checks what a watch wants of a repository: its patterns, and the tag that
+// it takes first, if it names one. Errors: Invalid, naming what is wrong.
+func CheckWatch(w anchore.RepositoryWatch) error {
+	_, err := newSelection(w)
+	if err == nil && w.LookupTag != "" {
+		err = anchore.CheckTag(w.LookupTag)
+	}
+	return err
+}
+
 // matches reports whether the tag is selected.
 func (s selection) matches(tag string) bool {
 	if len(s.globs) == 0 && len(s.ranges) == 0 {

@@ -47,6 +47,24 @@ func TestPatternsThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestCheckWatch(t *testing.T) {
+	for _, tt := range []struct {
+		watch anchore.RepositoryWatch
+		err   string
+	}{
+		{watch: anchore.RepositoryWatch{}},
+		{watch: anchore.RepositoryWatch{LookupTag: "latest", Tags: []string{"3.*", "^2"}}},
+		{anchore.RepositoryWatch{Tags: []string{"["}}, `"[" is not a pattern for tags`},
+		{anchore.RepositoryWatch{LookupTag: "bad tag!"}, `"bad tag!" is not a tag; expected up to 128 letters`},
+		{anchore.RepositoryWatch{LookupTag: "a@sha256:" + strings.Repeat("0", 64)}, "is not a tag"},
+	} {
+		err := CheckWatch(tt.watch)
+		if (err == nil) != (tt.err == "") || err != nil && (anchore.KindOf(err) != anchore.Invalid || !strings.Contains(anchore.MessageOf(err), tt.err)) {
+			t.Errorf("CheckWatch(%+v) = %v, want Invalid with %q", tt.watch, err, tt.err)
+		}
+	}
+}
+
 func TestFirstList(t *testing.T) {
 	chosen := []string{"c", "b", "a"}
 	for _, tt := range []struct {

@@ -124,6 +124,13 @@ func TestWebhookBearer(t *testing.T) {
 	}
 }
 
+func TestWebhookAuthorizationHeader(t *testing.T) {
+	got := receive(t, notify.Endpoint{Headers: map[string]anchore.Secret{"authorization": "Token t0ken"}}, notifytest.Message(), "/")
+	if got.header.Get("Authorization") != "Token t0ken" {
+		t.Errorf("headers %v", got.header)
+	}
+}
+
 func TestWebhookTLS(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.TLS.PeerCertificates) > 0 {

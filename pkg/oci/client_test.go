@@ -168,6 +168,7 @@ func TestResolvePlatforms(t *testing.T) {
 		{"image", amdImage, anchore.Platform{}, amdImage.Digest},
 		{"image of another platform", armImage, anchore.Platform{}, armImage.Digest},
 		{"docker", docker, anchore.Platform{}, docker.Digest},
+		{"index of nothing", ocitest.Index(), anchore.Platform{}, ""},
 		{"index", ocitest.Index(armImage, amdImage), anchore.Platform{}, amdImage.Digest},
 		{"index for arm64", ocitest.Index(amdImage, armImage), anchore.Platform{OS: "linux", Architecture: "arm64"}, armImage.Digest},
 		{"list", ocitest.DockerList(armImage, docker), anchore.Platform{}, docker.Digest},
@@ -184,6 +185,9 @@ func TestResolvePlatforms(t *testing.T) {
 				var e *anchore.Error
 				if !errors.As(err, &e) || e.Kind != anchore.Invalid || !cmp.Equal(e.Codes, []string{"OSARCH_MISMATCH"}) || m.TagDigest != tc.what.Digest {
 					t.Errorf("Resolve: %v with tag digest %q, want OSARCH_MISMATCH with %q", err, m.TagDigest, tc.what.Digest)
+				}
+				if have, ok := e.Detail["available_platforms"].([]string); !ok || have == nil {
+					t.Errorf("Resolve: available_platforms = %#v, want a list", e.Detail["available_platforms"])
 				}
 				return
 			}

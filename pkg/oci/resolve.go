@@ -186,7 +186,7 @@ func pick(op string, ref anchore.Reference, doc document, want anchore.Platform)
 		return v1.Descriptor{}, anchore.E(anchore.Invalid, op, "the index of %s cannot be read", ref).WithCodes(anchore.CodeManifestUnreadable).Because(err)
 	}
 	var images, nested []v1.Descriptor
-	var have []string
+	have := []string{} // an empty list where there is none: the API shows it
 	for _, d := range index.Manifests {
 		p := d.Platform
 		switch {

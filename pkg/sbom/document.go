@@ -167,9 +167,9 @@ func (d document) read(r io.Reader) error {
 		case "files":
 			return list(dec, "files", maxFiles, d.file)
 		case "source":
-			return one(dec, d.source)
+			return named(key, one(dec, d.source))
 		case "distro":
-			return one(dec, d.distro)
+			return named(key, one(dec, d.distro))
 		}
 		return skip(dec)
 	})
@@ -256,7 +256,7 @@ func list[T any](dec *json.Decoder, what string, most int, fn func(*T) error) er
 			return anchore.E(anchore.Invalid, "sbom.read", "the document has more than %d %s", most, what)
 		}
 		var element T
-		if err := decode(dec, &element); err != nil {
+		if err := named(what, decode(dec, &element)); err != nil {
 			return err
 		}
 		if err := fn(&element); err != nil {
@@ -292,9 +292,20 @@ func delim(dec *json.Decoder, want json.Delim) error {
 		return err
 	}
 	if t != want {
-		return malformed(fmt.Sprintf("%v stands where %v is expected", t, want))
+		return malformed(fmt.Sprintf("%s stands where %v is expected", shown(t), want))
 	}
 	return nil
+}
+
+// shown is a token as a document has it; of a long text the beginning.
+func shown(t json.Token) string {
+	switch v := t.(type) {
+	case nil:
+		return "null"
+	case string:
+		return fmt.Sprintf("%.40q", v)
+	}
+	return fmt.Sprint(t)
 }
 
 // skip consumes one value token by token, so that its size costs no memory.

@@ -227,6 +227,24 @@ func TestNoDocument(t *testing.T) {
 			t.Errorf("Summary(%.60s): %v, want success %v", text, err, ok)
 		}
 	}
+	for text, want := range map[string]string{
+		"null": "null stands where { is expected", "7": "7 stands where { is expected", `"` + strings.Repeat("x", 50) + `"`: `"` + strings.Repeat("x", 40) + `" stands where`,
+		`{"artifacts":null,"source":{}}`:            "null stands where [ is expected",
+		`{"artifacts":[],"source":5}`:               "source has another type",
+		`{"artifacts":[],"source":{"metadata":5}}`:  "source.metadata has another type",
+		`{"artifacts":[{"name":5}],"source":{}}`:    "artifacts.name has another type",
+		`{"artifacts":[{"cpes":[5]}],"source":{}}`:  "artifacts.cpes has another type",
+		`{"artifacts":[],"files":[7],"source":{}}`:  "files has another type",
+		`{"artifacts":[],"source":{},"distro":"a"}`: "distro has another type",
+	} {
+		err := document{
+			artifact: func(*artifact) error { return nil }, file: func(*file) error { return nil },
+			source: func(*source) {}, distro: func(*distro) {},
+		}.read(strings.NewReader(text))
+		if message := anchore.MessageOf(err); !strings.Contains(message, "the document is no syft document: "+want) {
+			t.Errorf("read(%s): %q, want %q in it", text, message, want)
+		}
+	}
 	broken := errors.New("broken disk")
 	if _, err := Summary(iotest.ErrReader(broken)); !errors.Is(err, broken) {
 		t.Errorf("Summary(broken disk): %v", err)

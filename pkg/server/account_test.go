@@ -15,7 +15,7 @@ func TestAccountRoutes(t *testing.T) {
 	}
 	for body, message := range map[string]string{
 		`{"name":"devteam"}`: "already exists", `{"name":"admin"}`: "Cannot use name admin", `{"name":"a b"}`: "cannot be the name", `{}`: "name",
-		`{"name":"devteam2","type":"admin"}`: "type",
+		`{"name":"devteam2","type":"admin"}`: "type", `{"name":"devteam2","email":"not an email\n"}`: "it has a line break or another control character",
 	} {
 		f.call("admin", "POST", "/accounts", body).says(400, message)
 	}

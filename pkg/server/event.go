@@ -63,9 +63,14 @@ func eventFilter(since, before, level *string) (catalog.EventFilter, error) {
 }
 
 // DeleteEvents deletes the account's events that match. A filter that there is not, or
-// that only lists have, would mean all of them: it is refused.
+// that only lists have, would mean all of them: it is refused. So is a slash at the end,
+// which means nothing on other paths: it is what remains of the path of one event when a
+// script has an empty id.
 func (s *Server) DeleteEvents(w http.ResponseWriter, r *http.Request, params api.DeleteEventsParams) {
 	filter, err := eventFilter(params.Since, params.Before, params.Level)
+	if strings.HasSuffix(r.URL.Path, "/") {
+		err = anchore.E(anchore.Invalid, "server.DeleteEvents", "the path has no id after its last slash; give the id of an event, or leave the slash out to delete all that the filters select")
+	}
 	for name := range r.URL.Query() {
 		if !slices.Contains([]string{"since", "before", "level"}, name) {
 			err = anchore.E(anchore.Invalid, "server.DeleteEvents", "events cannot be deleted by %q; the filters are since, before and level", name)

@@ -107,6 +107,15 @@ func TestUnreadableQueryDeletesNothing(t *testing.T) {
 			f.call("alice", method, "/v1/events?"+query, "").says(400, "cannot be read")
 		}
 	}
+	for _, query := range []string{"since=", "level", "level=", "before=&since=", "level=info&level="} {
+		for _, method := range []string{"DELETE", "GET"} {
+			f.call("alice", method, "/v1/events?"+query, "").says(400, "empty; leave it out, or give it a value")
+		}
+	}
+	for _, path := range []string{"/v1/events/", "/events/?level=info"} {
+		f.call("alice", "DELETE", path, "").says(400, "the path has no id after its last slash")
+		f.call("alice", "GET", path, "").is(200)
+	}
 	for _, query := range []string{"befor=2000-01-01", "event_type=user.image.analysis.failed", "level=info&page=1"} {
 		f.call("alice", "DELETE", "/v1/events?"+query, "").says(400, "the filters are since, before and level")
 	}

@@ -128,13 +128,18 @@ func newFixture(t *testing.T, adjust func(*Config)) *fixture {
 }
 
 // madeUpRegistry has every tag: what it names is made up from the tag's text. The
-// tag "missing" it refuses as a registry would.
+// tag "missing" it refuses as a registry would, and the tag "limited" for a minute.
 type madeUpRegistry struct{}
 
 func (madeUpRegistry) Resolve(_ context.Context, _ string, ref anchore.Reference, p anchore.Platform) (anchore.Manifest, error) {
 	if ref.Tag == "missing" {
 		return anchore.Manifest{}, anchore.E(anchore.NotFound, "oci.Resolve", "registry docker.io does not have it").
 			WithCodes("REGISTRY_IMAGE_NOT_FOUND").Because(errors.New("GET https://10.0.0.1/secret"))
+	}
+	if ref.Tag == "limited" {
+		e := anchore.E(anchore.Limited, "oci.Resolve", "registry docker.io allows no more requests for now")
+		e.After = time.Minute
+		return anchore.Manifest{}, e
 	}
 	m := madeUp(ref)
 	m.Platform = p

@@ -121,7 +121,7 @@ func TestAccountsAreApart(t *testing.T) {
 	}
 	others := []string{ // about the engine, or about what the request itself brings
 		"GET /account", "GET /user", "GET /status", "GET /system", "GET /system/services", "GET /system/services/{servicename}",
-		"GET /system/services/{servicename}/{hostid}", "POST /system/hints", "POST /registries", "POST /images", "POST /repositories", "POST /subscriptions", "DELETE /images",
+		"GET /system/services/{servicename}/{hostid}", "DELETE /system/services/{servicename}/{hostid}", "POST /system/hints", "POST /registries", "POST /images", "POST /repositories", "POST /subscriptions", "DELETE /images",
 		"GET /system/error_codes", "GET /event_types", "GET /user/credentials", "POST /user/credentials",
 		"POST /imports/images",
 	}

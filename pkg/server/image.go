@@ -31,8 +31,10 @@ func (s *Server) AddImage(w http.ResponseWriter, r *http.Request, params api.Add
 	switch {
 	case err == nil:
 		s.Write(w, r, http.StatusOK, s.images(img))
+	case add.Pull != nil && anchore.KindOf(err) == anchore.Limited: // only registries limit this; its status and Retry-After say what helps
+		s.Fail(w, r, notFetched(err, anchore.CodeNotAccessible))
 	case add.Pull != nil && fromRegistry(err):
-		s.FailAs(w, r, http.StatusBadRequest, notFetched(err))
+		s.FailAs(w, r, http.StatusBadRequest, notFetched(err, anchore.CodesOf(err)...))
 	default:
 		s.Fail(w, r, err)
 	}
@@ -59,9 +61,9 @@ func fromRegistry(err error) bool {
 }
 
 // notFetched is such an error in the original's form: its sentence, which scripts look
-// for, before the reason, and that in the detail as well.
-func notFetched(err error) error {
-	e := anchore.E(anchore.KindOf(err), "server.AddImage", "cannot fetch image digest/manifest from registry: %s", anchore.MessageOf(err)).Because(err).WithCodes(anchore.CodesOf(err)...)
+// for, before the reason, and that in the detail as well, beside the codes.
+func notFetched(err error, codes ...string) error {
+	e := anchore.E(anchore.KindOf(err), "server.AddImage", "cannot fetch image digest/manifest from registry: %s", anchore.MessageOf(err)).Because(err).WithCodes(codes...)
 	e.After, e.Detail = anchore.AfterOf(err), map[string]any{"raw_exception_message": anchore.MessageOf(err)}
 	var was *anchore.Error
 	if errors.As(err, &was) {

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io"
 	"regexp"
 	"strings"
@@ -148,6 +149,11 @@ func TestAddImage(t *testing.T) {
 	if bytes.Contains(refused.body, []byte("10.0.0.1")) {
 		t.Errorf("the answer shows the cause:\n%s", refused.body)
 	}
+	limited := f.call("alice", "POST", "/images", `{"tag":"alpine:limited"}`)
+	limited.says(429, "cannot fetch image digest/manifest from registry: registry docker.io allows no more requests for now")
+	if codes := limited.object(429)["detail"].(map[string]any)["error_codes"]; !cmp.Equal(codes, []any{"REGISTRY_NOT_ACCESSIBLE"}) || limited.header.Get("Retry-After") != "60" {
+		t.Errorf("limited: codes %v, Retry-After %q", codes, limited.header.Get("Retry-After"))
+	}
 	f.call("alice", "POST", "/images", `{"source":{"archive":{"digest":"x"}}}`).says(400, "digest")
 	f.call("alice", "POST", "/images", `{}`).says(400, "Must include either")
 }
@@ -234,4 +240,19 @@ func TestImageProgress(t *testing.T) {
 	if diff := cmp.Diff(want, column(got, "analysis_progress")); diff != "" {
 		t.Errorf("progress (-want +got):\n%s", diff)
 	}
+}
+
+// TestCreationTimes: the place in the history of a tag that a client gives.
+func TestCreationTimes(t *testing.T) {
+	f := newFixture(t, nil)
+	for i, at := range []string{"1678-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2261-12-31T23:59:59Z"} {
+		digest := fmt.Sprintf("sha256:%064x", i)
+		list := f.call("alice", "POST", "/images", `{"tag":"alpine","digest":"`+digest+`","created_at":"`+at+`"}`).list(200)
+		detail := list[0].(map[string]any)["image_detail"].([]any)[0].(map[string]any)
+		if detail["created_at"] != at {
+			t.Errorf("created_at %s became %v", at, detail["created_at"])
+		}
+	}
+	f.call("alice", "POST", "/images", `{"tag":"alpine","digest":"sha256:`+strings.Repeat("0", 64)+`","created_at":"9999-01-01T00:00:00Z"}`).
+		says(400, "must be from 1678-01-01T00:00:00Z to 2261-12-31T23:59:59Z")
 }

@@ -93,6 +93,7 @@ func TestRepositoryRefusals(t *testing.T) {
 		{"repository=alpine&max_tags=-1", 400, "max_tags"},
 		{"repository=alpine&tags=%5B", 400, "is not a pattern for tags"},
 		{"repository=alpine&tags=%3E%3D", 400, "is not a range of versions"},
+		{"repository=alpine&lookuptag=bad%20tag!", 400, `"bad tag!" is not a tag`},
 		{"repository=team/missing", 404, "no tags could be added from input regrepo (docker.io/team/missing): repository name not known"},
 	} {
 		f.call("alice", "POST", "/repositories?"+tt.query, "").says(tt.status, tt.message)

@@ -8,6 +8,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/intake"
 	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
@@ -75,11 +76,27 @@ func (s *Server) AddSubscription(w http.ResponseWriter, r *http.Request) {
 		s.Fail(w, r, err)
 		return
 	}
-	stored, _, err := s.cfg.Catalog.AddSubscription(r.Context(), anchore.Subscription{
+	sub := anchore.Subscription{
 		Account: account(r), Key: body.SubscriptionKey, Type: anchore.SubscriptionType(body.SubscriptionType),
 		Active: rest.Given(body.Active), Value: rest.Given(body.SubscriptionValue),
-	})
-	s.sendSubscription(w, r, stored, false, err)
+	}
+	if err = checkWatch(sub); err == nil {
+		sub, _, err = s.cfg.Catalog.AddSubscription(r.Context(), sub)
+	}
+	s.sendSubscription(w, r, sub, false, err)
+}
+
+// checkWatch refuses the value of a repo_update that AddRepository would refuse: the
+// catalog does not know the patterns of tags. Errors: Invalid.
+func checkWatch(sub anchore.Subscription) error {
+	if sub.Type != anchore.RepoUpdate {
+		return nil
+	}
+	watch, err := anchore.ParseRepositoryWatch(sub.Value)
+	if err != nil {
+		return err
+	}
+	return intake.CheckWatch(watch)
 }
 
 // GetSubscription answers with one subscription, in a list.
@@ -95,10 +112,18 @@ func (s *Server) UpdateSubscription(w http.ResponseWriter, r *http.Request, id s
 		s.Fail(w, r, err)
 		return
 	}
-	sub, err := s.cfg.Catalog.UpdateSubscription(r.Context(), account(r), id, catalog.SubscriptionUpdate{
+	update := catalog.SubscriptionUpdate{
 		Active: body.Active, Value: body.Value.Given(),
 		Key: rest.Given(body.SubscriptionKey), Type: rest.Given(body.SubscriptionType),
-	})
+	}
+	sub, err := s.cfg.Catalog.Subscription(r.Context(), account(r), id) // its type does not change
+	if err == nil && update.Value != nil {
+		sub.Value = *update.Value
+		err = checkWatch(sub)
+	}
+	if err == nil {
+		sub, err = s.cfg.Catalog.UpdateSubscription(r.Context(), account(r), id, update)
+	}
 	s.sendSubscription(w, r, sub, false, err)
 }
 

@@ -67,6 +67,8 @@ func TestSubscriptionRefusals(t *testing.T) {
 	f := newFixture(t, nil)
 	f.addImage("alice", "alpine")
 	path := "/subscriptions/" + id(anchore.TagUpdate)
+	f.call("alice", "POST", "/subscriptions", `{"subscription_key":"alpine","subscription_type":"repo_update"}`).is(200)
+	watch := "/subscriptions/" + repositoryID()
 	for _, tt := range []struct {
 		method, path, body string
 		message            string
@@ -74,6 +76,11 @@ func TestSubscriptionRefusals(t *testing.T) {
 		{"POST", "/subscriptions", `{"subscription_key":"alpine","subscription_type":"bad_update"}`, "bad_update is not a supported subscription type; use one of analysis_update, policy_eval"},
 		{"POST", "/subscriptions", `{"subscription_key":"alpine@sha256:12","subscription_type":"tag_update"}`, "is not a digest"},
 		{"POST", "/subscriptions", `{"subscription_key":"alpine","subscription_type":"policy_eval","subscription_value":"[]"}`, "subscription_value must be a JSON object"},
+		{"POST", "/subscriptions", `{"subscription_key":"a/d","subscription_type":"repo_update","subscription_value":"{\"tags\":[\"[\"]}"}`, `"[" is not a pattern for tags; give one such as 3.*`},
+		{"POST", "/subscriptions", `{"subscription_key":"a/d","subscription_type":"repo_update","subscription_value":"{\"lookuptag\":\"bad tag!\"}"}`, `"bad tag!" is not a tag`},
+		{"POST", "/subscriptions", `{"subscription_key":"a/d","subscription_type":"repo_update","subscription_value":"{\"tags\":1}"}`, `"tags" a list of texts`},
+		{"PUT", watch, `{"subscription_value":"{\"tags\":[\">=\"]}"}`, `">=" is not a range of versions; give one such as`},
+		{"PUT", watch, `{"subscription_value":"{"}`, "subscription_value of a repo_update"},
 		{"POST", "/subscriptions", `{"subscription_type":"tag_update"}`, "subscription_key"},
 		{"POST", "/subscriptions", `{"subscription_key":1,"subscription_type":"tag_update"}`, "subscription_key"},
 		{"POST", "/subscriptions", `{"subscription_key":"alpine","subscription_type":"tag_update","active":"yes"}`, "active"},
@@ -82,6 +89,7 @@ func TestSubscriptionRefusals(t *testing.T) {
 		{"GET", "/subscriptions?limit=0", "", "limit"},
 		{"GET", "/subscriptions?limit=x", "", "limit"},
 		{"GET", "/subscriptions?limit=5&page=!", "", "X-Next-Page"},
+		{"GET", "/subscriptions?limit=5&page=AAAA", "", "X-Next-Page"},
 		{"PUT", path, `{"active":true,"subscription_key":"busybox"}`, "cannot change"},
 		{"PUT", path, `{"active":true,"subscription_type":"vuln_update"}`, "cannot change"},
 		{"PUT", path, `{"active":"true"}`, "active"},

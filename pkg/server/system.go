@@ -149,15 +149,31 @@ func (s *Server) ListServicesByName(w http.ResponseWriter, r *http.Request, name
 
 // GetService answers with the service of a name on a host.
 func (s *Server) GetService(w http.ResponseWriter, r *http.Request, name, host string) {
-	if !s.requireAdmin(w, r, "listServices") {
+	if s.requireAdmin(w, r, "listServices") {
+		found, err := s.service(r, name, host)
+		s.Send(w, r, found, err)
+	}
+}
+
+// DeleteService deletes no service: those that there are, are active.
+func (s *Server) DeleteService(w http.ResponseWriter, r *http.Request, name, host string) {
+	if !s.requireAdmin(w, r, "deleteService") {
 		return
 	}
+	_, err := s.service(r, name, host)
+	if err == nil {
+		err = anchore.E(anchore.Conflict, "server.DeleteService", "cannot delete an active service")
+	}
+	s.Fail(w, r, err)
+}
+
+// service returns the service of a name on a host, in a list. Errors: NotFound.
+func (s *Server) service(r *http.Request, name, host string) ([]api.Service, error) {
 	found := s.states(r, func(n string) bool { return n == name && host == s.cfg.HostID })
 	if len(found) == 0 {
-		s.Fail(w, r, anchore.E(anchore.NotFound, "server.GetService", "servicename/host_id (%s/%s) not found in anchore-engine", name, host))
-		return
+		return nil, anchore.E(anchore.NotFound, "server.service", "servicename/host_id (%s/%s) not found in anchore-engine", name, host)
 	}
-	s.Write(w, r, http.StatusOK, found)
+	return found, nil
 }
 
 // AddHint makes the watchers look at a tag or repository now.

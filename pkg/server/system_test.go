@@ -89,7 +89,12 @@ func TestServices(t *testing.T) {
 		}
 		f.call("bob", "GET", path, "").says(403, "Not authorized")
 	}
-	f.call("admin", "GET", "/system/services/catalog/elsewhere", "").says(404, "servicename/host_id (catalog/elsewhere) not found in anchore-engine")
+	for _, method := range []string{"GET", "DELETE"} {
+		f.call("admin", method, "/system/services/catalog/elsewhere", "").says(404, "servicename/host_id (catalog/elsewhere) not found in anchore-engine")
+		f.call("admin", method, "/system/services/nonsense/anchore-quickstart", "").says(404, "servicename/host_id (nonsense/anchore-quickstart) not found in anchore-engine")
+		f.call("bob", method, "/system/services/catalog/elsewhere", "").says(403, "Not authorized")
+	}
+	f.call("admin", "DELETE", "/system/services/catalog/anchore-quickstart", "").says(409, "cannot delete an active service")
 }
 
 func TestHints(t *testing.T) {

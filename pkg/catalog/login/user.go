@@ -23,9 +23,12 @@ func (d *Directory) Accounts(ctx context.Context, state anchore.AccountState) (l
 }
 
 // AddAccount stores a new enabled account of type user, without users. Errors:
-// Invalid for a name that cannot be one, Conflict if it is taken.
+// Invalid for a name or address that cannot be one, Conflict if it is taken.
 func (d *Directory) AddAccount(ctx context.Context, name, email string) (anchore.Account, error) {
 	if err := anchore.CheckName("account", name); err != nil {
+		return anchore.Account{}, err
+	}
+	if err := anchore.CheckEmail(email); err != nil {
 		return anchore.Account{}, err
 	}
 	now := time.Now().UTC()

@@ -142,7 +142,7 @@ func parseAnalyzed(file []byte) (analyzed, error) {
 		} `json:"source"`
 	}
 	if err := json.Unmarshal(file, &document); err != nil {
-		return analyzed{}, session.Failf("the file is not a result of syft of an image, in its JSON format: %v", err).Hint("make one with: syft -o json IMAGE")
+		return analyzed{}, session.Failf("the file is not a result of syft of an image, in its JSON format: %s", jsonFault(err)).Hint("make one with: syft -o json IMAGE")
 	}
 	if typ := document.Source.Type; typ != "" && typ != "image" {
 		return analyzed{}, session.Failf("the file is about a source of type %q, not about an image", typ).Hint("make one with: syft -o json IMAGE")

@@ -68,20 +68,8 @@ func WriteLayout(t testing.TB, layers ...Layer) (dir, digest string) {
 // WriteTars is WriteLayout for layers that are written as tar streams.
 func WriteTars(t testing.TB, layers ...func(io.Writer)) (dir, digest string) {
 	t.Helper()
-	dir = t.TempDir()
-	type descriptor struct {
-		MediaType string `json:"mediaType"`
-		Digest    string `json:"digest"`
-		Size      int    `json:"size"`
-	}
-	put := func(mediaType string, data []byte) descriptor {
-		sum := sha256.Sum256(data)
-		name := hex.EncodeToString(sum[:])
-		write(t, filepath.Join(dir, "blobs/sha256", name), data)
-		return descriptor{mediaType, "sha256:" + name, len(data)}
-	}
 	var diffIDs []string
-	var blobs []descriptor
+	var blobs [][]byte
 	for _, layer := range layers {
 		var packed bytes.Buffer
 		zip, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
@@ -94,7 +82,40 @@ func WriteTars(t testing.TB, layers ...func(io.Writer)) (dir, digest string) {
 			t.Fatal(err)
 		}
 		diffIDs = append(diffIDs, "sha256:"+hex.EncodeToString(sum.Sum(nil)))
-		blobs = append(blobs, put("application/vnd.oci.image.layer.v1.tar+gzip", packed.Bytes()))
+		blobs = append(blobs, packed.Bytes())
+	}
+	return writeImage(t, blobs, diffIDs)
+}
+
+// WriteBlobs is WriteTars for layers as a registry would have them, which need be
+// neither gzip files nor archives.
+func WriteBlobs(t testing.TB, layers ...[]byte) (dir, digest string) {
+	t.Helper()
+	var diffIDs []string
+	for _, layer := range layers {
+		sum := sha256.Sum256(layer)
+		diffIDs = append(diffIDs, "sha256:"+hex.EncodeToString(sum[:]))
+	}
+	return writeImage(t, layers, diffIDs)
+}
+
+func writeImage(t testing.TB, layers [][]byte, diffIDs []string) (dir, digest string) {
+	t.Helper()
+	dir = t.TempDir()
+	type descriptor struct {
+		MediaType string `json:"mediaType"`
+		Digest    string `json:"digest"`
+		Size      int    `json:"size"`
+	}
+	put := func(mediaType string, data []byte) descriptor {
+		sum := sha256.Sum256(data)
+		name := hex.EncodeToString(sum[:])
+		write(t, filepath.Join(dir, "blobs/sha256", name), data)
+		return descriptor{mediaType, "sha256:" + name, len(data)}
+	}
+	var blobs []descriptor
+	for _, layer := range layers {
+		blobs = append(blobs, put("application/vnd.oci.image.layer.v1.tar+gzip", layer))
 	}
 	config := put("application/vnd.oci.image.config.v1+json", encode(t, map[string]any{
 		"os": "linux", "architecture": "amd64", "config": map[string]any{},

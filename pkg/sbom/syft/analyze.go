@@ -26,6 +26,7 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/sbom"
+	"github.com/anchore/anchore-engine/pkg/sbom/layers"
 )
 
 const op = "syft.analyze"
@@ -41,7 +42,11 @@ func analyze(ctx context.Context, req sbom.ChildRequest, out io.Writer) error {
 	// file of the image's name.
 	img, err := oci.NewDirectoryProvider(file.NewTempDirGenerator("layers"), req.Layout).Provide(ctx)
 	if err != nil {
-		return unreadable(err)
+		err := unreadable(err)
+		if fault := layers.Fault(req.Layout, req.Digest); err.Kind == anchore.Invalid && fault != "" {
+			err.Message += ": " + fault // what the library says names temporary files
+		}
+		return err
 	}
 	src := stereoscopesource.New(img, stereoscopesource.ImageConfig{Reference: req.Name})
 	defer src.Close()
@@ -89,7 +94,7 @@ func oneImage(req sbom.ChildRequest) error {
 }
 
 // unreadable tells the disk's faults from the image's.
-func unreadable(err error) error {
+func unreadable(err error) *anchore.Error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return anchore.E(anchore.Unavailable, op, "no space is left for temporary files").Because(err)

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -243,7 +244,7 @@ func TestHostileImages(t *testing.T) {
 		disk   int64
 		want   string
 	}{
-		{"no tar", func(w io.Writer) { _, _ = io.WriteString(w, strings.Repeat("no tar at all ", 100)) }, 1 << 30, 0, "could not be read"},
+		{"no tar", func(w io.Writer) { _, _ = io.WriteString(w, strings.Repeat("no tar at all ", 100)) }, 1 << 30, 0, "the image could not be read: layer 1 of 1 (sha256:"},
 		{"memory bomb", bomb, 150 << 20, 0, "more memory than its limit"},
 		{"disk bomb", bomb, 512 << 20, 20 << 20, "unpacks to more"},
 	}
@@ -264,6 +265,36 @@ func TestHostileImages(t *testing.T) {
 				t.Errorf("Analyze: %v, want Invalid with %q", err, test.want)
 			}
 		})
+	}
+}
+
+// TestDamagedLayers: the sentence that the user gets names the layer and what is
+// wrong with it, and nothing of this host.
+func TestDamagedLayers(t *testing.T) {
+	whole, _ := sbomtest.WriteLayout(t, sbomtest.Debian()[0])
+	var layer []byte
+	blobs, err := filepath.Glob(filepath.Join(whole, "blobs", "sha256", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, blob := range blobs {
+		if data, err := os.ReadFile(blob); err == nil && bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
+			layer = data
+		}
+	}
+	for _, tt := range []struct {
+		layer []byte
+		want  string
+	}{
+		{[]byte(strings.Repeat("no gzip at all ", 100)), "is no gzip file, as its media type says that it is"},
+		{layer[:len(layer)/2], "is a gzip file that ends too early"},
+	} {
+		layout, digest := sbomtest.WriteBlobs(t, layer, tt.layer)
+		_, err := newChild(t, sbomtest.None).Analyze(t.Context(), sbom.Request{Layout: layout, Digest: digest, Work: t.TempDir()})
+		want := fmt.Sprintf("the image could not be read: layer 2 of 2 (sha256:%x) %s", sha256.Sum256(tt.layer), tt.want)
+		if anchore.KindOf(err) != anchore.Invalid || anchore.MessageOf(err) != want {
+			t.Errorf("Analyze: %v, want %q", err, want)
+		}
 	}
 }
 

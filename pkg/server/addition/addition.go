@@ -172,7 +172,8 @@ func wrongPullString(message, value string) error {
 }
 
 // creationTime reads the original's forms: whole seconds, or a fraction after a
-// point or a colon; UTC only.
+// point or a colon; UTC only. Errors: Invalid, also for a time that a history cannot
+// hold.
 func creationTime(s *string) (time.Time, error) {
 	if rest.Given(s) == "" {
 		return time.Time{}, nil
@@ -188,8 +189,27 @@ func creationTime(s *string) (time.Time, error) {
 			Detail: map[string]any{"invalid_value": *s, "expected": "YYYY-MM-DDTHH:MM:SSZ"},
 		}
 	}
+	earliest, end := newYear(firstYear), newYear(endYear)
+	switch {
+	case t.Before(earliest) || !t.Before(end):
+		return t, &anchore.Error{
+			Kind: anchore.Invalid, Op: op, Message: "the time of creation must be from " + rest.RecordTime(earliest) + " to " + rest.RecordTime(end.Add(-time.Second)),
+			Detail: map[string]any{"invalid_value": *s},
+		}
+	case t.Equal(time.Unix(0, 0)):
+		t = t.Add(1) // a row has no other word for a time that is not known
+	}
 	return t, nil
 }
+
+// The years that can be told apart in the history of a tag, which counts nanoseconds in
+// 64 bits: from firstYear to before endYear.
+const (
+	firstYear = 1678
+	endYear   = 2262
+)
+
+func newYear(year int) time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 func base64Text(s *string) (string, error) {
 	if _, err := base64.StdEncoding.DecodeString(rest.Given(s)); err != nil {

@@ -38,6 +38,12 @@ func TestRead(t *testing.T) {
 			want: intake.Request{Ref: pinned, CreatedAt: june.Add(time.Microsecond)}},
 		{name: "fraction after a colon", body: `{"tag":"alpine:3.13","digest":"` + digest + `","created_at":"2021-06-01T00:00:00:500000Z"}`,
 			want: intake.Request{Ref: pinned, CreatedAt: june.Add(time.Second / 2)}},
+		{name: "first time", body: `{"tag":"alpine:3.13","digest":"` + digest + `","created_at":"1678-01-01T00:00:00Z"}`,
+			want: intake.Request{Ref: pinned, CreatedAt: time.Date(1678, 1, 1, 0, 0, 0, 0, time.UTC)}},
+		{name: "last time", body: `{"tag":"alpine:3.13","digest":"` + digest + `","created_at":"2261-12-31T23:59:59.999999Z"}`,
+			want: intake.Request{Ref: pinned, CreatedAt: time.Date(2261, 12, 31, 23, 59, 59, 999999000, time.UTC)}},
+		{name: "epoch", body: `{"tag":"alpine:3.13","digest":"` + digest + `","created_at":"1970-01-01T00:00:00Z"}`,
+			want: intake.Request{Ref: pinned, CreatedAt: time.Unix(0, 1).UTC()}},
 		{name: "source tag", body: `{"source":{"tag":{"pullstring":"alpine:3.13","dockerfile":"RlJPTSB4"}},"annotations":{"k":"v"}}`,
 			want: intake.Request{Ref: alpine, Dockerfile: "RlJPTSB4", Annotations: map[string]string{"k": "v"}}},
 		{name: "source digest",
@@ -60,6 +66,10 @@ func TestRead(t *testing.T) {
 		{name: "another repository", body: `{"tag":"alpine:1","digest":"busybox@` + digest + `"}`, err: "they must be of one"},
 		{name: "bad date", body: `{"tag":"alpine:1","digest":"` + digest + `","created_at":"2021-06-01"}`, err: "Invalid formatted date"},
 		{name: "zoned date", body: `{"tag":"alpine:1","digest":"` + digest + `","created_at":"2021-06-01T00:00:00+02:00"}`, err: "Invalid formatted date"},
+		{name: "too early", body: `{"tag":"alpine:1","digest":"` + digest + `","created_at":"1677-12-31T23:59:59Z"}`, err: "must be from 1678-01-01T00:00:00Z to 2261-12-31T23:59:59Z"},
+		{name: "too late", body: `{"source":{"digest":{"pullstring":"alpine@` + digest + `","tag":"alpine:1","creation_timestamp_override":"2262-01-01T00:00:00Z"}}}`,
+			err: "must be from 1678-01-01T00:00:00Z to 2261-12-31T23:59:59Z"},
+		{name: "no time", body: `{"tag":"alpine:1","digest":"` + digest + `","created_at":"0001-01-01T00:00:00Z"}`, err: "must be from 1678"},
 		{name: "bad base64", body: `{"tag":"alpine","dockerfile":"abc"}`, err: "base64"},
 		{name: "number as annotation", body: `{"tag":"alpine","annotations":{"k":1}}`, err: "must be a text"},
 		{name: "bad platform", body: `{"tag":"alpine","platform":"arm"}`, err: "is not a platform"},
@@ -131,7 +141,7 @@ func FuzzCreationTime(f *testing.F) {
 	f.Add("2021-06-01T00:00:00:500000Z")
 	f.Fuzz(func(t *testing.T, s string) {
 		got, err := creationTime(&s)
-		if err == nil && s != "" && (got.Location() != time.UTC || got.Year() > 9999) {
+		if err == nil && s != "" && (got.Location() != time.UTC || got.Year() < firstYear || got.Year() >= endYear || got.UnixNano() == 0) {
 			t.Errorf("creationTime(%q) = %v", s, got)
 		}
 	})

@@ -22,6 +22,7 @@ type operation struct {
 	path     string
 	item     *openapi3.PathItem
 	booleans map[string]bool // names of its boolean query parameters
+	filled   map[string]bool // names of its query parameters that must not be empty
 	stream   bool            // its body is passed on as it comes
 	public   bool            // for everybody
 }
@@ -36,7 +37,8 @@ func loadDocument(text []byte) (*document, error) {
 		for method, op := range item.Operations() {
 			d.operations[method+" "+path] = &operation{
 				Operation: withoutSecurity(op), path: path, item: item,
-				booleans: booleanParameters(op.Parameters, item.Parameters),
+				booleans: queryParameters(isBoolean, op.Parameters, item.Parameters),
+				filled:   queryParameters(isFilled, op.Parameters, item.Parameters),
 				stream:   isStream(op.RequestBody),
 				public:   op.Security != nil && len(*op.Security) == 0,
 			}
@@ -61,11 +63,18 @@ func withoutSecurity(op *openapi3.Operation) *openapi3.Operation {
 	return &open
 }
 
-func booleanParameters(lists ...openapi3.Parameters) map[string]bool {
+func isBoolean(p *openapi3.Parameter) bool { return p.Schema.Value.Type.Is(openapi3.TypeBoolean) }
+
+// isFilled reports whether a parameter must have a value where it is given, as the
+// document means it unless it says allowEmptyValue.
+func isFilled(p *openapi3.Parameter) bool { return !p.AllowEmptyValue }
+
+// queryParameters is the names of the query parameters that has selects.
+func queryParameters(has func(*openapi3.Parameter) bool, lists ...openapi3.Parameters) map[string]bool {
 	names := map[string]bool{}
 	for _, list := range lists {
 		for _, p := range list {
-			if p.Value.In == openapi3.ParameterInQuery && p.Value.Schema.Value.Type.Is(openapi3.TypeBoolean) {
+			if p.Value.In == openapi3.ParameterInQuery && has(p.Value) {
 				names[p.Value.Name] = true
 			}
 		}

@@ -76,7 +76,7 @@ func (s *Responder) answer(w http.ResponseWriter, r *http.Request, status int, e
 	if after := anchore.AfterOf(err); after > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
 	}
-	s.Write(w, r, status, map[string]any{"message": anchore.MessageOf(err), "httpcode": status, "detail": detailOf(err)})
+	s.Write(w, r, status, map[string]any{"message": shortened(anchore.MessageOf(err)), "httpcode": status, "detail": detailOf(err)})
 }
 
 // detailOf is the detail object of an error's answer: what the error says for the
@@ -88,6 +88,11 @@ func detailOf(err error) map[string]any {
 	if errors.As(err, &e) && e.Kind != anchore.Internal {
 		codes = append(codes, e.Codes...)
 		maps.Copy(detail, e.Detail)
+	}
+	for name, value := range detail {
+		if text, ok := value.(string); ok {
+			detail[name] = shortened(text)
+		}
 	}
 	detail["error_codes"] = codes
 	return detail

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,6 +51,8 @@ func TestErrorAnswers(t *testing.T) {
 		{"internal", internal, 500, `{"message":"internal error; the engine's log has the cause","httpcode":500,"detail":{"error_codes":[]}}`, ""},
 		{"foreign", errors.New("SECRET"), 500, `{"message":"internal error; the engine's log has the cause","httpcode":500,"detail":{"error_codes":[]}}`, ""},
 		{"too large", fmt.Errorf("SECRET: %w", tooLarge(5)), 413, `{"message":"the body is larger than 5 bytes, the most that this engine takes","httpcode":413,"detail":{"error_codes":[]}}`, ""},
+		{"an echo", anchore.E(anchore.Invalid, "op", "%q is bad", strings.Repeat("x", 300)), 400,
+			`{"message":"\"` + strings.Repeat("x", 200) + `…\" is bad","httpcode":400,"detail":{"error_codes":[]}}`, ""},
 		{"late", context.DeadlineExceeded, 503, `{"message":"the engine could not finish the request in time; try again","httpcode":503,"detail":{"error_codes":[]}}`, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,6 +2,8 @@ package rest
 
 import (
 	"encoding/base64"
+	"encoding/binary"
+	"hash/crc32"
 	"math"
 	"net/http"
 	"time"
@@ -12,21 +14,26 @@ import (
 // nextPage is the header that names the page after the one answered.
 const nextPage = "X-Next-Page"
 
-// SetCursor names the next page; "" is none. A cursor is the catalog's own token,
-// in letters that a URL can hold.
+// SetCursor names the next page; "" is none. A cursor is the catalog's own token and
+// a sum that tells it from what a client made up, in letters that a URL can hold.
 func SetCursor(w http.ResponseWriter, token string) {
 	if token != "" {
-		w.Header().Set(nextPage, base64.RawURLEncoding.EncodeToString([]byte(token)))
+		cursor := binary.BigEndian.AppendUint32([]byte(token), crc32.ChecksumIEEE([]byte(token)))
+		w.Header().Set(nextPage, base64.RawURLEncoding.EncodeToString(cursor))
 	}
 }
 
 // ReadCursor returns the token of a cursor; "" is the first page. Errors: Invalid.
 func ReadCursor(cursor string) (string, error) {
-	token, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil {
+	if cursor == "" {
+		return "", nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	end := len(text) - crc32.Size
+	if err != nil || end <= 0 || crc32.ChecksumIEEE(text[:end]) != binary.BigEndian.Uint32(text[end:]) {
 		return "", anchore.E(anchore.Invalid, "rest.ReadCursor", "page must be what the header %s of the page before said", nextPage).Because(err)
 	}
-	return string(token), nil
+	return string(text[:end]), nil
 }
 
 // Page reads the parameters of a numbered page: its number, the first if there is

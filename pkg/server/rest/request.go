@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,12 +96,18 @@ func withoutVersion(path string) string {
 
 // readQuery makes the query of a request ready for its handler. Each parameter must
 // be readable: everything behind it asks net/url, which drops what is not, and without
-// its filter a request is about all there is. Errors: Invalid.
+// its filter a request is about all there is. An empty filter is none either: it is
+// what a script sends whose variable is not set. Errors: Invalid.
 func readQuery(r *http.Request, op *operation) error {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return anchore.E(anchore.Invalid, "rest.readQuery",
 			"the query, what follows the ? in the URL, cannot be read (%s); separate parameters by &, and write %% ; and & in a value as %%25, %%3B and %%26", err).Because(err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if op.filled[name] && slices.Contains(query[name], "") {
+			return anchore.E(anchore.Invalid, "rest.readQuery", "query parameter %q: empty; leave it out, or give it a value", name)
+		}
 	}
 	lowerBooleans(r, query, op)
 	return nil
