@@ -25,7 +25,7 @@ type data struct {
 }
 
 // password is that of the user admin.
-const password = "bench"
+const password = "benchmark"
 
 // openData opens or creates the data directory.
 func openData(folder string) (*data, error) {
