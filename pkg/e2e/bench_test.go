@@ -2,9 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -13,17 +10,7 @@ import (
 // looked at here.
 func TestBenchRuns(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	bench := filepath.Join(dir, "bench")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bench, "../bench").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	for name, program := range map[string]string{"engine": programs.engine, "anchore-cli": programs.cli} {
-		if err := os.Symlink(program, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cmd := exec.CommandContext(t.Context(), bench, "-bin", dir, "-only", "hint")
+	cmd := besidePrograms(t.Context(), t, "bench", "-only", "hint")
 	var page, log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &page, &log
 	if err := cmd.Run(); err != nil {

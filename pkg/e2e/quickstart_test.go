@@ -15,19 +15,26 @@ import (
 // quickstart returns the command that takes the tour with the programs under test.
 func quickstart(ctx context.Context, t *testing.T, tmp string) *exec.Cmd {
 	t.Helper()
+	cmd := besidePrograms(ctx, t, "quickstart")
+	cmd.Env = []string{"HOME=" + tmp, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + tmp}
+	return cmd
+}
+
+// besidePrograms builds a package of this module and returns the command that runs it
+// with the programs under test.
+func besidePrograms(ctx context.Context, t *testing.T, name string, args ...string) *exec.Cmd {
+	t.Helper()
 	dir := t.TempDir()
-	program := filepath.Join(dir, "quickstart")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "../quickstart").CombinedOutput(); err != nil {
-		t.Fatalf("building the quickstart: %v\n%s", err, out)
+	program := filepath.Join(dir, name)
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "../"+name).CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v\n%s", name, err, out)
 	}
 	for name, path := range map[string]string{"engine": programs.engine, "anchore-cli": programs.cli} {
 		if err := os.Symlink(path, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(ctx, program, "-bin", dir)
-	cmd.Env = []string{"HOME=" + tmp, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + tmp}
-	return cmd
+	return exec.CommandContext(ctx, program, append([]string{"-bin", dir}, args...)...)
 }
 
 func TestQuickstart(t *testing.T) {
