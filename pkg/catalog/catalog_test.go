@@ -724,6 +724,15 @@ func TestGoneAndRefusedTagsAreToldOnce(t *testing.T) {
 		}
 	}
 	looked := func() (bool, error) { return false, w.TagLooked(t.Context(), "admin", ref) }
+	refused := func(r catalog.Refusal) func() (bool, error) {
+		return func() (bool, error) {
+			state, err := w.TagState(t.Context(), "admin", ref)
+			if err != nil {
+				return false, err
+			}
+			return w.TagRefused(t.Context(), "admin", ref, state.Version, r)
+		}
+	}
 	for i, tt := range []struct {
 		tell func() (bool, error)
 		want bool
@@ -732,15 +741,15 @@ func TestGoneAndRefusedTagsAreToldOnce(t *testing.T) {
 		{looked, false}, {failed("no right"), true}, {looked, false}, {looked, false},
 		{func() (bool, error) { return w.TagGone(t.Context(), "admin", ref) }, true},
 		{func() (bool, error) { return w.TagGone(t.Context(), "admin", ref) }, false},
-		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, large) }, true},
-		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, large) }, false},
-		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, raised) }, true},
+		{refused(large), true},
+		{refused(large), false},
+		{refused(raised), true},
 		{func() (bool, error) { return w.TagGone(t.Context(), "admin", ref) }, true},
-		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, raised) }, false},
+		{refused(raised), false},
 		{func() (bool, error) { return false, w.taken("A") }, false}, // back to what is small enough
-		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, raised) }, false},
-		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, large) }, false},
-		{func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, raised) }, false},
+		{refused(raised), false},
+		{refused(large), false},
+		{refused(raised), false},
 	} {
 		if first, err := tt.tell(); first != tt.want || err != nil {
 			t.Errorf("step %d: first = %v, %v; want %v", i, first, err, tt.want)
@@ -756,6 +765,11 @@ func TestGoneAndRefusedTagsAreToldOnce(t *testing.T) {
 	if tags, _, err = w.WatchedTags(t.Context(), "", 0); err != nil || !tags[0].GoneSince.IsZero() || tags[0].Refusal.Reason != "" {
 		t.Errorf("WatchedTags after the tag is back = %+v, %v", tags, err)
 	}
+	writes := w.store.writes.Load()
+	if first, err := w.TagRefused(t.Context(), "admin", ref, 1, large); first || !errors.Is(err, catalog.ErrSeenMeanwhile) {
+		t.Errorf("a refusal of what the tag named before it was seen to move: %v, %v", first, err)
+	}
+	diff(t, "writes of it", int64(0), w.store.writes.Load()-writes)
 }
 
 func TestWatchedTagsAreTheActiveOnes(t *testing.T) {

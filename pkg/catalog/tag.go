@@ -68,8 +68,15 @@ func (c *Catalog) SawTag(ctx context.Context, s Sighting) (Seen, error) {
 		return Seen{}, err
 	}
 	c.arrived()
+	if seen.Moved {
+		c.deliveryReady.Wake() // its event may be told, also if nobody subscribes to the move
+	}
 	seen.Image, err = c.Image(ctx, s.Account, s.Manifest.Digest)
 	return seen, err
+}
+
+func seenMeanwhile(op, tag string) error {
+	return anchore.E(anchore.Conflict, op, "%s was seen to move while the registry was asked; try again", tag).Because(ErrSeenMeanwhile)
 }
 
 // arrived wakes whoever may have work now.
@@ -86,7 +93,7 @@ func (c *Catalog) sawTag(tx store.Tx, acct *account.Row, in arrival) (Seen, erro
 		return Seen{}, err
 	}
 	if next.Version != in.version {
-		return Seen{}, anchore.E(anchore.Conflict, "catalog.SawTag", "%s was seen to move while the registry was asked; try again", tag).Because(ErrSeenMeanwhile)
+		return Seen{}, seenMeanwhile("catalog.SawTag", tag)
 	}
 	seen := Seen{First: next.Digest == "", Before: next.Digest}
 	// Another image in the same index is another platform that somebody asked for:
@@ -110,7 +117,7 @@ func (c *Catalog) sawTag(tx store.Tx, acct *account.Row, in arrival) (Seen, erro
 			return Seen{}, err
 		}
 	}
-	there, err := image.Exists(tx, acct.No, m.Digest)
+	there, err := image.Names(tx, acct.No, tag, m.Digest)
 	if err != nil {
 		return Seen{}, err
 	}
@@ -237,20 +244,20 @@ func (c *Catalog) addUnder(tx store.Tx, acct *account.Row, in arrival) error {
 // TagGone records that the registry does not have the tag, or no longer, and raises
 // an event the first time. The image stays. Errors: NotFound for the account.
 func (c *Catalog) TagGone(ctx context.Context, name string, ref anchore.Reference) (first bool, err error) {
-	return c.tellOfTag(ctx, name, ref, func(next *image.TagRow, now time.Time) *anchore.Event {
+	return c.tellOfTag(ctx, name, ref, func(next *image.TagRow, now time.Time) (*anchore.Event, error) {
 		if next.Gone != 0 {
-			return nil
+			return nil, nil
 		}
 		next.Gone = table.Nanos(now)
 		if next.Digest == "" { // nobody has seen it: a tag that was mistyped, or is yet to come
-			return new(anchore.LookupFailure(ref, anchore.E(anchore.NotFound, "catalog.TagGone", "registry %s does not have %s", ref.Registry, ref).WithCodes(anchore.CodeImageNotFound)))
+			return new(anchore.LookupFailure(ref, anchore.E(anchore.NotFound, "catalog.TagGone", "registry %s does not have %s", ref.Registry, ref).WithCodes(anchore.CodeImageNotFound))), nil
 		}
 		return &anchore.Event{
 			Type: anchore.EventTagDeleted, Level: anchore.Failure, Service: "catalog",
 			Message:  "Tag no longer exists in the registry",
 			Resource: anchore.Resource{Type: "image_tag", ID: ref.FullTag()},
 			Details:  map[string]any{"last_digest": next.Digest},
-		}
+		}, nil
 	})
 }
 
@@ -259,19 +266,19 @@ func (c *Catalog) TagGone(ctx context.Context, name string, ref anchore.Referenc
 // NotFound for the account.
 func (c *Catalog) TagLookFailed(ctx context.Context, name string, ref anchore.Reference, why error) (first bool, err error) {
 	reason := anchore.MessageOf(why)
-	return c.tellOfTag(ctx, name, ref, func(next *image.TagRow, _ time.Time) *anchore.Event {
+	return c.tellOfTag(ctx, name, ref, func(next *image.TagRow, _ time.Time) (*anchore.Event, error) {
 		if next.Failed == reason {
-			return nil
+			return nil, nil
 		}
 		next.Failed = reason
-		return new(anchore.LookupFailure(ref, why))
+		return new(anchore.LookupFailure(ref, why)), nil
 	})
 }
 
 // tellOfTag changes what is recorded of a tag and raises the event that edit returns,
 // if it does, in one transaction, and reports whether it did. It writes nothing if edit
 // changes nothing.
-func (c *Catalog) tellOfTag(ctx context.Context, name string, ref anchore.Reference, edit func(next *image.TagRow, now time.Time) *anchore.Event) (told bool, err error) {
+func (c *Catalog) tellOfTag(ctx context.Context, name string, ref anchore.Reference, edit func(next *image.TagRow, now time.Time) (*anchore.Event, error)) (told bool, err error) {
 	st, err := c.store.Stamp()
 	if err != nil {
 		return false, err
@@ -281,7 +288,10 @@ func (c *Catalog) tellOfTag(ctx context.Context, name string, ref anchore.Refere
 		if err != nil {
 			return err
 		}
-		e := edit(&next, st.Now)
+		e, err := edit(&next, st.Now)
+		if err != nil {
+			return err
+		}
 		if told = e != nil; told {
 			if err := c.recorder.Record(tx, acct, st, 0, *e); err != nil {
 				return err
@@ -326,22 +336,27 @@ const (
 )
 
 // TagRefused records a refusal and raises its event, once for each document and
-// limit; the image that stands for the tag does not change. Errors: NotFound for the account.
-func (c *Catalog) TagRefused(ctx context.Context, name string, ref anchore.Reference, r Refusal) (first bool, err error) {
+// limit; the image that stands for the tag does not change. version is that of TagState
+// from before the registry was asked: if the tag was seen meanwhile, nothing is recorded.
+// Errors: NotFound for the account; Conflict, with the cause ErrSeenMeanwhile.
+func (c *Catalog) TagRefused(ctx context.Context, name string, ref anchore.Reference, version uint64, r Refusal) (first bool, err error) {
 	kind := anchore.EventImageTooLarge
 	if r.Reason == RefusedPlatform {
 		kind = anchore.EventPlatformMissing
 	}
-	return c.tellOfTag(ctx, name, ref, func(next *image.TagRow, _ time.Time) *anchore.Event {
+	return c.tellOfTag(ctx, name, ref, func(next *image.TagRow, _ time.Time) (*anchore.Event, error) {
+		if next.Version != version {
+			return nil, seenMeanwhile("catalog.TagRefused", ref.FullTag())
+		}
 		first := next.Refuse(&image.RefusalRow{TagDigest: r.TagDigest, Digest: r.Digest, Reason: r.Reason, Limit: r.Limit, Message: r.Message})
 		next.Gone = 0 // the registry has it
 		if !first {
-			return nil
+			return nil, nil
 		}
 		return &anchore.Event{
 			Type: kind, Level: anchore.Failure, Service: "catalog",
 			Message: r.Message, Resource: anchore.Resource{Type: "image_tag", ID: ref.FullTag()}, Details: r.Details,
-		}
+		}, nil
 	})
 }
 
@@ -412,7 +427,7 @@ func watchedTag(tx store.Tx, acct *account.Row, tag string) (WatchedTag, error) 
 		return w, err
 	}
 	w.TagDigest, w.Digest = row.TagDigest, row.Digest
-	there, err := image.Exists(tx, acct.No, row.Digest)
+	there, err := image.Names(tx, acct.No, tag, row.Digest)
 	if err != nil {
 		return w, err
 	}

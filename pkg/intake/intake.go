@@ -32,7 +32,7 @@ type recorder interface {
 	importer
 	SawTag(ctx context.Context, s catalog.Sighting) (catalog.Seen, error)
 	AddDigest(ctx context.Context, d catalog.DigestAddition) (anchore.Image, error)
-	TagRefused(ctx context.Context, account string, ref anchore.Reference, r catalog.Refusal) (first bool, err error)
+	TagRefused(ctx context.Context, account string, ref anchore.Reference, version uint64, r catalog.Refusal) (first bool, err error)
 	Raise(ctx context.Context, e anchore.Event) error
 	TagState(ctx context.Context, account string, ref anchore.Reference) (catalog.TagState, error)
 }
@@ -97,7 +97,7 @@ func (i *Intake) Add(ctx context.Context, r Request) (anchore.Image, error) {
 			return err
 		}
 		if img, err = i.commit(ctx, r, m, state.Version); errors.Is(err, errTooLarge) {
-			i.addTooLarge(ctx, r, m)
+			i.addTooLarge(ctx, r, m, state.Version)
 		}
 		return err
 	})
@@ -106,10 +106,10 @@ func (i *Intake) Add(ctx context.Context, r Request) (anchore.Image, error) {
 
 // addTooLarge tells of an image that somebody adds and that is too large: as a look
 // does, once, if the configured limit says so; else for this request.
-func (i *Intake) addTooLarge(ctx context.Context, r Request, m anchore.Manifest) {
+func (i *Intake) addTooLarge(ctx context.Context, r Request, m anchore.Manifest, version uint64) {
 	var err error
 	if r.MaxSizeMB == nil && r.Ref.Digest == "" {
-		_, err = i.refuse(ctx, catalog.WatchedTag{Account: r.Account, Ref: r.Ref}, i.largeRefusal(r.Ref, m))
+		_, err = i.refuse(ctx, catalog.WatchedTag{Account: r.Account, Ref: r.Ref}, version, i.largeRefusal(r.Ref, m))
 	} else {
 		limit := i.cfg.MaxSizeMB
 		if r.MaxSizeMB != nil {
@@ -122,7 +122,7 @@ func (i *Intake) addTooLarge(ctx context.Context, r Request, m anchore.Manifest)
 			Message: message, Resource: anchore.Resource{Type: "image_tag", ID: r.Ref.FullTag()}, Details: sizeDetail(m, limit),
 		})
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, catalog.ErrSeenMeanwhile) { // what was seen meanwhile counts
 		i.cfg.Logger.ErrorContext(ctx, "event not recorded", "event", anchore.EventImageTooLarge, "err", err)
 	}
 }
@@ -215,7 +215,7 @@ func (i *Intake) look(ctx context.Context, w catalog.WatchedTag, platform anchor
 	}
 	m, err := i.cfg.Registry.Resolve(ctx, w.Account, w.Ref, platform)
 	if missingPlatform(err) {
-		return i.refuse(ctx, w, catalog.Refusal{
+		return i.refuse(ctx, w, state.Version, catalog.Refusal{
 			TagDigest: m.TagDigest, Reason: catalog.RefusedPlatform, Limit: platform.String(),
 			Message: anchore.MessageOf(err), Details: map[string]any{"tag_digest": m.TagDigest, "platform": platform.String()},
 		})
@@ -224,7 +224,7 @@ func (i *Intake) look(ctx context.Context, w catalog.WatchedTag, platform anchor
 		return catalog.Refusal{}, err
 	}
 	if checkSize(m, i.cfg.MaxSizeMB) != nil {
-		return i.refuse(ctx, w, i.largeRefusal(w.Ref, m))
+		return i.refuse(ctx, w, state.Version, i.largeRefusal(w.Ref, m))
 	}
 	_, err = i.cfg.Catalog.SawTag(ctx, catalog.Sighting{Account: w.Account, Manifest: m, Version: state.Version, Cause: cause})
 	return catalog.Refusal{}, err
@@ -248,8 +248,8 @@ func (i *Intake) settled(w catalog.WatchedTag, tagDigest string, platform anchor
 	return w.Refusal.Reason == "" && w.TagDigest == tagDigest
 }
 
-func (i *Intake) refuse(ctx context.Context, w catalog.WatchedTag, r catalog.Refusal) (catalog.Refusal, error) {
-	first, err := i.cfg.Catalog.TagRefused(ctx, w.Account, w.Ref, r)
+func (i *Intake) refuse(ctx context.Context, w catalog.WatchedTag, version uint64, r catalog.Refusal) (catalog.Refusal, error) {
+	first, err := i.cfg.Catalog.TagRefused(ctx, w.Account, w.Ref, version, r)
 	if first {
 		i.cfg.Logger.ErrorContext(ctx, r.Message, "service", "catalog", "account", w.Account, "tag", w.Ref.FullTag(), "digest", r.TagDigest, "reason", r.Reason, "limit", r.Limit)
 	}

@@ -276,6 +276,8 @@ func TestADeletedImageComesBackWithItsSubscription(t *testing.T) {
 		w.run()
 		wait(2 * time.Minute)
 		two := w.push("app:latest", ocitest.Image(ocitest.Spec{Version: "2"}))
+		w.push("app:2", ocitest.Image(ocitest.Spec{Version: "2"}))
+		w.add("admin", "app:2")
 		wait(2 * time.Minute)
 		w.must(w.catalog.DeleteImage(t.Context(), "admin", two.Digest, true))
 		w.must(w.catalog.Sweep(t.Context()))
@@ -284,19 +286,22 @@ func TestADeletedImageComesBackWithItsSubscription(t *testing.T) {
 			t.Fatalf("the image after its deletion: %v, want not found", err)
 		}
 		on := true
-		_, err := w.catalog.UpdateSubscription(t.Context(), "admin", anchore.SubscriptionID("admin", "registry.test/app:latest", anchore.TagUpdate), catalog.SubscriptionUpdate{Active: &on})
-		w.must(err)
-		wait(2 * time.Minute)
-		if img, err := w.catalog.Image(t.Context(), "admin", two.Digest); err != nil || img.Status != anchore.NotAnalyzed {
-			t.Errorf("the image that the tag still names: %v, %v; want it to be analyzed", img.Status, err)
+		for i, tag := range []string{"latest", "2"} {
+			_, err := w.catalog.UpdateSubscription(t.Context(), "admin", anchore.SubscriptionID("admin", "registry.test/app:"+tag, anchore.TagUpdate), catalog.SubscriptionUpdate{Active: &on})
+			w.must(err)
+			wait(2 * time.Minute)
+			img, err := w.catalog.Image(t.Context(), "admin", two.Digest)
+			if err != nil || img.Status != anchore.NotAnalyzed || len(img.Tags) != i+1 {
+				t.Errorf("the image that the tag %s still names: %v under %d tags, %v; want it to be analyzed, under %d", tag, img.Status, len(img.Tags), err, i+1)
+			}
 		}
 		if got := w.events("admin", anchore.EventTagMoved); len(got) != 1 {
 			t.Errorf("%d moves were told, want 1", len(got))
 		}
 		w.registry().Reset()
 		wait(time.Hour)
-		if heads, gets := w.heads(), w.registry().Requests("GET", ""); heads != 60 || gets != 0 {
-			t.Errorf("%d HEAD and %d GET in an hour after that, want 60 and 0", heads, gets)
+		if heads, gets := w.heads(), w.registry().Requests("GET", ""); heads != 120 || gets != 0 {
+			t.Errorf("%d HEAD and %d GET in an hour after that, want 120 and 0", heads, gets)
 		}
 	})
 }

@@ -5,7 +5,6 @@ package image
 
 import (
 	"cmp"
-	"errors"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
@@ -79,15 +78,6 @@ func Key(account uint32, digest string) []byte { return table.Key{}.Uint32(accou
 // Find returns the image with the digest, or nil.
 func Find(tx store.Tx, account uint32, digest string) (*Row, error) {
 	return Table.Find(tx, Key(account, digest))
-}
-
-// Exists reports whether the account has the image.
-func Exists(tx store.Tx, account uint32, digest string) (bool, error) {
-	_, err := tx.Get(Table.Bucket, Key(account, digest))
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // FindAny returns the image with the digest, or else the newest one that was

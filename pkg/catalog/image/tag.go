@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -130,6 +131,15 @@ func NamedKey(account uint32, digest string) table.Key {
 // FindNamed returns the row of a tag of an image, or nil.
 func FindNamed(tx store.Tx, account uint32, digest, tag string) (*NamedRow, error) {
 	return Named.Find(tx, NamedKey(account, digest).Text(tag))
+}
+
+// Names reports whether the account has an image of that digest under the tag.
+func Names(tx store.Tx, account uint32, tag, digest string) (bool, error) {
+	_, err := tx.Get(Named.Bucket, NamedKey(account, digest).Text(tag))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // HistoryRow is one entry of a tag's history.
