@@ -12,6 +12,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -55,10 +56,11 @@ type Config struct {
 	Log      *slog.Logger    // nil discards
 }
 
-// Watch looks at the conditions. Only Run may use it.
+// Watch looks at the conditions. Run does; Standing may be called meanwhile.
 type Watch struct {
 	cfg      Config
 	troubles map[trouble]state
+	found    atomic.Pointer[[]anchore.Event] // by the last look
 }
 
 // trouble is one thing that is wrong.
@@ -122,6 +124,9 @@ func (w *Watch) Run(ctx context.Context) error {
 // are over.
 func (w *Watch) look(ctx context.Context) {
 	events := w.ask(ctx)
+	if ctx.Err() == nil {
+		w.found.Store(&events)
+	}
 	found := map[trouble]bool{}
 	for _, e := range events {
 		if ctx.Err() != nil {
@@ -144,6 +149,15 @@ func (w *Watch) look(ctx context.Context) {
 			delete(w.troubles, t)
 		}
 	}
+}
+
+// Standing returns what is wrong, as the last look has found it: nothing before the
+// first.
+func (w *Watch) Standing() []anchore.Event {
+	if events := w.found.Load(); events != nil {
+		return slices.Clone(*events)
+	}
+	return nil
 }
 
 // ask asks every condition what is wrong.

@@ -40,6 +40,7 @@ type ChildConfig struct {
 	Children int           // how many run at once, at most: they share three quarters of the container's memory, 4 GiB each at most
 	Disk     int64         // limit of a child's temporary files in bytes; default 64 GiB
 	Document int64         // limit of a document's size in bytes; default 512 MiB
+	Version  string        // the engine's, as documents name their maker
 	Logger   *slog.Logger  // default: discards
 }
 
@@ -105,7 +106,7 @@ var errTooSlow = errors.New("analyze: the analysis took too long")
 // Analyze implements Analyzer.
 func (c *Child) Analyze(ctx context.Context, req sbom.Request) (sbom.Report, error) {
 	const name = "document.json"
-	document, err := c.answer(ctx, sbom.ChildRequest{Layout: req.Layout, Digest: req.Digest, Name: req.Name}, req.Work, name, req.Progress)
+	document, err := c.answer(ctx, sbom.ChildRequest{Layout: req.Layout, Digest: req.Digest, Name: req.Name, Version: c.cfg.Version}, req.Work, name, req.Progress)
 	if err != nil {
 		return sbom.Report{}, err
 	}

@@ -1,6 +1,7 @@
 package anchore
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -120,12 +121,10 @@ func ForReference(list []Registry, ref Reference) (Registry, bool) {
 	return list[i], true
 }
 
-// SortRegistries puts the longest names first, as ForReference wants them.
+// SortRegistries puts the longest names first, as ForReference wants them; of two names
+// of the same length one without a star.
 func SortRegistries(list []Registry) {
 	slices.SortFunc(list, func(a, b Registry) int {
-		if n := len(b.Name) - len(a.Name); n != 0 {
-			return n
-		}
-		return strings.Compare(a.Name, b.Name)
+		return cmp.Or(cmp.Compare(len(b.Name), len(a.Name)), cmp.Compare(strings.Count(a.Name, "*"), strings.Count(b.Name, "*")), strings.Compare(a.Name, b.Name))
 	})
 }

@@ -61,7 +61,7 @@ func FuzzParseRegistryName(f *testing.F) {
 func TestForReference(t *testing.T) {
 	list := []Registry{
 		{Name: "docker.io"}, {Name: "docker.io/library/*"}, {Name: "docker.io/library/node"}, {Name: "docker.io/li*"},
-		{Name: "quay.io/team"}, {Name: "localhost:5000"},
+		{Name: "quay.io/team"}, {Name: "quay.io/t/*"}, {Name: "quay.io/t/a"}, {Name: "localhost:5000"},
 	}
 	SortRegistries(list)
 	for _, tt := range []struct{ ref, want string }{
@@ -73,6 +73,8 @@ func TestForReference(t *testing.T) {
 		{"myorg/app", "docker.io"},
 		{"quay.io/team", "quay.io/team"},
 		{"quay.io/team/app", ""},
+		{"quay.io/t/a", "quay.io/t/a"},
+		{"quay.io/t/b", "quay.io/t/*"},
 		{"localhost:5000/x", "localhost:5000"},
 		{"localhost:50001/x", ""},
 		{"localhost/x", ""},

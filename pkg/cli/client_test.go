@@ -2,9 +2,15 @@ package cli
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +19,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -27,6 +34,21 @@ func run(t *testing.T, url string, environ []string, args ...string) (code int, 
 	return code, o.String(), e.String()
 }
 
+// anotherCA is the certificate of an authority that has signed nothing.
+func anotherCA(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	raw, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})
+}
+
 func TestTLS(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("[]")) }))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // a handshake fails on purpose
@@ -34,7 +56,8 @@ func TestTLS(t *testing.T) {
 	defer server.Close()
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	doc := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	if err := os.WriteFile(ca, doc, 0o600); err != nil {
+	other := filepath.Join(t.TempDir(), "other.pem")
+	if err := errors.Join(os.WriteFile(ca, doc, 0o600), os.WriteFile(other, anotherCA(t), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
@@ -44,7 +67,8 @@ func TestTLS(t *testing.T) {
 		code    int
 		talk    string
 	}{
-		{"not trusted", nil, nil, 2, "its certificate is not trusted"},
+		{"not trusted", nil, nil, 2, "name the CA's file in SSL_CERT_FILE, or"},
+		{"trusts others", []string{"CURL_CA_BUNDLE=" + other}, nil, 2, "name the CA's file in REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE)"},
 		{"trusted by file", []string{"REQUESTS_CA_BUNDLE=" + ca}, nil, 0, ""},
 		{"not verified", []string{"ANCHORE_CLI_SSL_VERIFY=n"}, nil, 0, ""},
 		{"insecure", nil, []string{"--insecure"}, 0, ""},

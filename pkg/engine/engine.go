@@ -245,7 +245,7 @@ func (e *Engine) newWatcher(in *intake.Intake, metrics prometheus.Registerer, to
 func (e *Engine) newWorkers(opt Options, metrics prometheus.Registerer) (err error) {
 	a := e.cfg.Analysis
 	if e.child, err = analyze.NewChild(analyze.ChildConfig{
-		Command: opt.AnalysisCommand, Timeout: a.Timeout, Memory: a.MemoryLimit, Children: a.Concurrency, Logger: e.part("analyze"),
+		Command: opt.AnalysisCommand, Timeout: a.Timeout, Memory: a.MemoryLimit, Children: a.Concurrency, Version: opt.Version, Logger: e.part("analyze"),
 	}); err != nil {
 		return err
 	}

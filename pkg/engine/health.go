@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -26,7 +27,22 @@ func (e *Engine) looks(ctx context.Context, account string) (func(anchore.Subscr
 
 // health asks each part how it is doing, for /system.
 func (e *Engine) health(ctx context.Context) []server.PartHealth {
-	return []server.PartHealth{e.watchHealth(), e.sweepHealth(), e.analysisHealth(ctx), e.fanOutHealth(), e.notifyHealth(ctx)}
+	return []server.PartHealth{e.storageHealth(), e.watchHealth(), e.sweepHealth(), e.analysisHealth(ctx), e.fanOutHealth(), e.notifyHealth(ctx)}
+}
+
+// storageHealth tells of what is wrong with the data directory: the alarms look at it.
+func (e *Engine) storageHealth() server.PartHealth {
+	h := server.PartHealth{Part: "storage", Service: "catalog", Detail: map[string]any{}}
+	var wrong []string
+	for _, t := range e.alarms.Standing() {
+		switch t.Type {
+		case anchore.EventStoreFailing, anchore.EventDiskFull, anchore.EventKeyUnreadable:
+			wrong = append(wrong, t.Message)
+			h.Down = h.Down || t.Type == anchore.EventStoreFailing
+		}
+	}
+	h.Message, h.Detail["troubles"] = strings.Join(wrong, "; "), append([]string{}, wrong...)
+	return h
 }
 
 // How long a loop may not turn before it counts as down: twice the longest that any of

@@ -29,6 +29,8 @@ type ChildRequest struct {
 	Name   string `json:"name"`
 	Memory int64  `json:"memory"` // limit of the data segment in bytes, 0 for none
 	Disk   int64  `json:"disk"`   // limit of the temporary files in bytes, 0 for none
+	// Version is the engine's, as documents name their maker.
+	Version string `json:"version,omitempty"`
 	// Convert asks, instead of an analysis, for the syft document that lies in Layout
 	// under the name ConvertFile, in one of the formats that Formats names.
 	Convert string `json:"convert,omitempty"`

@@ -88,7 +88,7 @@ func (s *Server) ListWebhooks(w http.ResponseWriter, r *http.Request) {
 		if hook.State != api.Paused && hook.State != api.Removed && e.HeldUntil.After(time.Now()) {
 			hook.HeldUntil = rest.RecordTimeOrNull(e.HeldUntil)
 		}
-		if hook.State != api.Working {
+		if hook.State != api.Working || e.LastFailure.After(e.LastSuccess) {
 			hook.LastError = rest.TextOrNull(e.Reason)
 		}
 		answer = append(answer, hook)

@@ -200,6 +200,8 @@ func note(ep *outbox.Endpoint, d *outbox.Pending, r Result) {
 				ep.Hold(r.At.Add(wait))
 			}
 		}
+	case r.State == outbox.Parked:
+		ep.Refused(d.Claimed, r.Attempt)
 	default:
 		ep.Succeeded(d.Claimed, at)
 	}

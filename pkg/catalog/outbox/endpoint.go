@@ -46,14 +46,27 @@ func FindEndpoint(tx store.Tx, name string) (old, next *Endpoint, err error) {
 // not write the row each time.
 const successStep = time.Minute
 
-// Succeeded notes that the endpoint answered an attempt that began at claimed. It
-// lifts a hold, unless that was placed after the attempt began.
-func (e *Endpoint) Succeeded(claimed, at int64) {
-	recovered := claimed >= e.LastFailure && (e.Held != 0 || e.Failures != 0)
+// answered notes that the endpoint works, as an attempt that began at claimed has shown.
+// It lifts a hold, unless that was placed after the attempt began.
+func (e *Endpoint) answered(claimed int64) (recovered bool) {
+	recovered = claimed >= e.LastFailure && (e.Held != 0 || e.Failures != 0)
 	if recovered {
 		e.Held, e.Failures, e.Since = 0, 0, 0
 	}
-	if recovered || at-e.LastSuccess >= int64(successStep) || at < e.LastSuccess { // the clock was set back
+	return recovered
+}
+
+// Refused notes that the endpoint works and does not take what an attempt that began at
+// claimed has brought.
+func (e *Endpoint) Refused(claimed int64, a Attempt) {
+	e.answered(claimed)
+	e.LastFailure, e.Status, e.Reason = table.Nanos(a.At), a.Status, a.Reason
+}
+
+// Succeeded notes that the endpoint took what an attempt that began at claimed has
+// brought.
+func (e *Endpoint) Succeeded(claimed, at int64) {
+	if recovered := e.answered(claimed); recovered || at-e.LastSuccess >= int64(successStep) || at < e.LastSuccess { // the clock was set back
 		e.LastSuccess = at
 	}
 }

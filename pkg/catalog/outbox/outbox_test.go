@@ -264,6 +264,13 @@ func TestEndpointState(t *testing.T) {
 	if e != before {
 		t.Errorf("a second success changed the row: %+v", e)
 	}
+	e.Failed(at(64), outbox.Attempt{At: start.Add(65 * time.Second), Status: 503})
+	e.Hold(start.Add(time.Hour))
+	e.Refused(at(66), outbox.Attempt{At: start.Add(67 * time.Second), Status: 422, Reason: "refused"})
+	want := outbox.Endpoint{LastSuccess: at(61), LastFailure: at(67), Status: 422, Reason: "refused"}
+	if diff := cmp.Diff(want, e); diff != "" {
+		t.Errorf("after a refusal, which shows that the endpoint works (-want +got):\n%s", diff)
+	}
 }
 
 func TestOf(t *testing.T) {

@@ -131,7 +131,7 @@ func (o systemWaitOptions) run(ctx context.Context) error {
 	}
 	o.start = time.Now()
 	o.app.Note("Starting checks to wait for anchore-engine to be available timeout=%s interval=%s", render.Float(o.timeout), render.Float(o.interval))
-	if err := o.phase(ctx, fmt.Sprintf("API availability: Checking anchore-engine URL (%s)...", c.Root), func(ctx context.Context) (bool, error) {
+	if err := o.phase(ctx, fmt.Sprintf("API availability: Checking anchore-engine URL (%s)...", c.Root), "is the engine running, and is this its URL? Start it with: engine serve", func(ctx context.Context) (bool, error) {
 		err := c.Check(ctx)
 		if session.Lasting(err) {
 			return false, err // waiting does not make a password right
@@ -141,7 +141,7 @@ func (o systemWaitOptions) run(ctx context.Context) error {
 		return err
 	}
 	o.app.Note("API availability: Success.")
-	if err := o.phase(ctx, fmt.Sprintf("Service availability: Checking for service set (%s)...", o.servicesReady), func(ctx context.Context) (bool, error) {
+	if err := o.phase(ctx, fmt.Sprintf("Service availability: Checking for service set (%s)...", o.servicesReady), "'anchore-cli system status' shows what is not up", func(ctx context.Context) (bool, error) {
 		response, err := c.GetSystem(ctx)
 		got, err := c.Object(ctx, response, err, "service_states")
 		if session.Lasting(err) {
@@ -156,11 +156,11 @@ func (o systemWaitOptions) run(ctx context.Context) error {
 }
 
 // phase looks until ready says so, or an error ends it.
-func (o systemWaitOptions) phase(ctx context.Context, line string, ready func(context.Context) (bool, error)) error {
+func (o systemWaitOptions) phase(ctx context.Context, line, late string, ready func(context.Context) (bool, error)) error {
 	for {
 		left := o.timeout - time.Since(o.start).Seconds()
 		if o.timeout >= 0 && left <= 0 {
-			return session.Failf("timed out after %s seconds.", render.Float(o.timeout)).Hint("'anchore-cli system status' shows what is not up")
+			return session.Failf("timed out after %s seconds.", render.Float(o.timeout)).Hint("%s", late)
 		}
 		o.app.Note("%s", line)
 		look, cancel := session.Within(ctx, o.timeout, o.start)
@@ -210,7 +210,7 @@ func (o systemWaitOptions) waitForFeeds(ctx context.Context, c *session.Client) 
 		return nil
 	}
 	none := false
-	err := o.phase(ctx, fmt.Sprintf("Feed sync: Checking sync completion for feed set (%s)...", o.feedsReady), func(ctx context.Context) (bool, error) {
+	err := o.phase(ctx, fmt.Sprintf("Feed sync: Checking sync completion for feed set (%s)...", o.feedsReady), "'anchore-cli system status' shows what is not up", func(ctx context.Context) (bool, error) {
 		response, err := c.Raw(ctx, http.MethodGet, c.Base()+"/system/feeds")
 		got, err := c.Read(response, err)
 		if err == nil && got.Status == http.StatusNotFound {

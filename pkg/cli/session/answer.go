@@ -124,7 +124,7 @@ func (c *Client) Read(response *http.Response, err error) (Answer, error) {
 		if scheme := otherScheme(err); scheme != "" && scheme != c.scheme {
 			return Answer{}, c.wrongScheme(scheme, err)
 		}
-		return Answer{}, c.noAccess("", err).Hint("%s", unreachableHint(c.Root, err))
+		return Answer{}, c.noAccess("", err).Hint("%s", unreachableHint(c.Root, err, c.set.authorities()))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))

@@ -168,10 +168,20 @@ func (c *Client) refused() error {
 	return f.Hint("an engine writes the first password of the user admin to the file admin-password in its data directory")
 }
 
-func unreachableHint(target string, cause error) string {
+// authorities is the variable that names the file with the certificates that are
+// trusted.
+func (s settings) authorities() string {
+	if s.caFile != "" {
+		return "REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE), which is set and comes before SSL_CERT_FILE"
+	}
+	return "SSL_CERT_FILE"
+}
+
+// unreachableHint says what to do about an engine that does not answer.
+func unreachableHint(target string, cause error, authorities string) string {
 	var untrusted *tls.CertificateVerificationError
 	if errors.As(cause, &untrusted) {
-		return fmt.Sprintf("its certificate is not trusted (%v); name the CA's file in SSL_CERT_FILE, or give --insecure", untrusted.Err)
+		return fmt.Sprintf("its certificate is not trusted (%v); name the CA's file in %s, or give --insecure", untrusted.Err, authorities)
 	}
 	u, err := url.Parse(target)
 	if err == nil && isLoopback(u) {

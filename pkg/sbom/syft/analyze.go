@@ -50,7 +50,7 @@ func analyze(ctx context.Context, req sbom.ChildRequest, out io.Writer) error {
 	}
 	src := stereoscopesource.New(img, stereoscopesource.ImageConfig{Reference: req.Name})
 	defer src.Close()
-	doc, err := syft.CreateSBOM(ctx, src, config())
+	doc, err := syft.CreateSBOM(ctx, src, config(req.Version))
 	if err != nil {
 		return unreadable(err)
 	}
@@ -64,9 +64,9 @@ func analyze(ctx context.Context, req sbom.ChildRequest, out io.Writer) error {
 // their metadata and sha256. Executables are not taken apart: nothing reads that,
 // and it is the slowest of the file catalogers. Syft looks things up in the
 // network only where its configuration asks for it; ours does not.
-func config() *syft.CreateSBOMConfig {
+func config(version string) *syft.CreateSBOMConfig {
 	return syft.DefaultCreateSBOMConfig().
-		WithTool("anchore-engine", "").
+		WithTool("anchore-engine", version).
 		WithParallelism(runtime.GOMAXPROCS(0)).
 		WithFilesConfig(filecataloging.DefaultConfig().WithSelection(syftfile.AllFilesSelection)).
 		WithCatalogerSelection(cataloging.NewSelectionRequest().WithRemovals("file-executable-cataloger", "file-content-cataloger"))

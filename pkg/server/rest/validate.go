@@ -72,6 +72,9 @@ func (h *Handler) refuseParameter(w http.ResponseWriter, r *http.Request, err er
 	switch {
 	case errors.As(err, &format):
 		message = fmt.Sprintf("parameter %q is of the wrong type or form", format.ParamName)
+		if len(r.URL.Query()[format.ParamName]) > 1 {
+			message = fmt.Sprintf("parameter %q is given more than once; several values are one, separated by commas", format.ParamName)
+		}
 	case errors.As(err, &required):
 		message = fmt.Sprintf("parameter %q is missing", required.ParamName)
 	case errors.As(err, &many):
