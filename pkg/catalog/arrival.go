@@ -153,21 +153,33 @@ func (in arrival) complete(row, old *image.Row) error {
 	if len(in.add.Annotations) == 0 {
 		return nil
 	}
-	merged := maps.Clone(row.Annotations)
+	merged := annotate(row.Annotations, in.add.Annotations)
+	if maps.Equal(merged, row.Annotations) {
+		return nil
+	}
+	before := anchore.AnnotationBytes(row.Annotations)
+	row.Annotations, row.Updated = merged, table.Nanos(in.Now)
+	if in.restored() {
+		return nil // RestoreImage has compared them with those in the archive
+	}
+	return anchore.CheckAnnotations(merged, before)
+}
+
+// annotate returns annotations with others added, of which the value "null" deletes
+// one.
+func annotate(notes, others map[string]string) map[string]string {
+	merged := maps.Clone(notes)
 	if merged == nil {
 		merged = map[string]string{}
 	}
-	for k, v := range in.add.Annotations {
+	for k, v := range others {
 		if v == "null" {
 			delete(merged, k)
 			continue
 		}
 		merged[k] = v
 	}
-	if !maps.Equal(merged, row.Annotations) {
-		row.Annotations, row.Updated = merged, table.Nanos(in.Now)
-	}
-	return nil
+	return merged
 }
 
 // attach makes sure that the image has an analysis: the one it has, the one that

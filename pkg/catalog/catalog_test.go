@@ -1273,3 +1273,40 @@ func (w *world) notifications(account string) (list []string) {
 	slices.Reverse(list)
 	return list
 }
+
+// TestAnnotationsAreBounded counts those that are stored too. What a version without a
+// limit has stored stays, also over the archive, and can only become less.
+func TestAnnotationsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	note := func(key string, n int) error {
+		value := strings.Repeat("x", n)
+		if n == 0 {
+			value = "null"
+		}
+		_, err := w.sight(catalog.Sighting{Account: "admin", Manifest: manifest("alpine", "A"), Cause: "image add", Add: &catalog.Addition{Annotations: map[string]string{key: value}}})
+		return err
+	}
+	try := func(what string, err error, fine bool) {
+		t.Helper()
+		if fine != (err == nil) || !fine && (anchore.KindOf(err) != anchore.Invalid || !strings.Contains(anchore.MessageOf(err), "16384")) {
+			t.Errorf("%s: %v, want it taken: %v", what, err, fine)
+		}
+	}
+	try("too many at once", note("a", anchore.MaxAnnotations), false)
+	try("some", note("a", 10_000), true)
+	try("too many with those that there are", note("b", 10_000), false)
+	try("others in their place", note("a", 11_000), true)
+
+	w.analyze()
+	w.annotate("A", strings.Repeat("x", 100_000))
+	try("one more", note("a", 1), false)
+	try("less, but still too many", note("k", 90_000), true)
+	w.archive("admin", "A")
+	w.discard("admin", "A")
+	_, err := w.RestoreImage(t.Context(), "admin", digest("A"), catalog.Addition{Annotations: map[string]string{"a": "x"}})
+	try("one more from the archive", err, false)
+	_, err = w.restore("admin", "A")
+	try("from the archive", err, true)
+	try("none", note("k", 0), true)
+	diff(t, "annotations", 0, len(w.image("admin", "A").Annotations))
+}
