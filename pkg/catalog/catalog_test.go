@@ -18,7 +18,9 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/catalog/image"
 	"github.com/anchore/anchore-engine/pkg/catalog/outbox"
+	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
 	"github.com/anchore/anchore-engine/pkg/store"
 	"github.com/anchore/anchore-engine/pkg/store/storetest"
@@ -954,6 +956,69 @@ func TestDeletingImages(t *testing.T) {
 	}
 	if err := w.DeleteImage(t.Context(), "admin", digest("B"), true); anchore.KindOf(err) != anchore.NotFound {
 		t.Errorf("deleting it again = %v, want not found", err)
+	}
+}
+
+// TestDeletionWithLargeSubscriptions: a version without a limit has stored their
+// values, of which one transaction takes one.
+func TestDeletionWithLargeSubscriptions(t *testing.T) {
+	w := newWorld(t)
+	types := []anchore.SubscriptionType{anchore.AnalysisUpdate, anchore.TagUpdate}
+	names := tags("alpine", 2)
+	for _, tag := range names {
+		w.add("admin", tag, "A")
+		for _, typ := range types {
+			err := w.store.Update(t.Context(), func(tx store.Tx) error {
+				row, err := subscription.Find(tx, 1, manifest(tag, "A").Ref.FullTag(), typ)
+				if err != nil {
+					return err
+				}
+				next := *row
+				next.Value = `{"x":"` + strings.Repeat("x", 700_000) + `"}`
+				return subscription.Table.Replace(tx, row, &next)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.DeleteImage(t.Context(), "admin", digest("A"), true); err != nil {
+		t.Errorf("DeleteImage: %v", err)
+	}
+	if _, err := w.Image(t.Context(), "admin", digest("A")); anchore.KindOf(err) != anchore.NotFound {
+		t.Errorf("the deleted image: %v, want not found", err)
+	}
+	for _, line := range w.subscriptions("admin") {
+		if !strings.HasSuffix(line, "false") {
+			t.Errorf("after the deletion: %s", line)
+		}
+	}
+}
+
+// TestSweepPassesOverADeletionThatFails: the image has a damaged row.
+func TestSweepPassesOverADeletionThatFails(t *testing.T) {
+	s, blobs := openStores(t)
+	w := worldOn(t, s, blobs)
+	w.account("dev", anchore.UserAccount)
+	for _, name := range []string{anchore.AdminAccount, "dev"} {
+		w.add(name, "alpine", "A")
+		w.store.failAfter(2)
+		if err := w.DeleteImage(t.Context(), name, digest("A"), true); err == nil {
+			t.Fatal("the store was to fail")
+		}
+		w.store.failAfter(0)
+	}
+	err := w.store.Update(t.Context(), func(tx store.Tx) error {
+		return tx.Put(image.Named.Bucket, append(image.NamedKey(1, digest("A")), table.Key{}.Text("a")...), []byte{0xff})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Sweep(t.Context()); err == nil {
+		t.Error("Sweep says nothing of the deletion that fails")
+	}
+	if _, err := w.Image(t.Context(), "dev", digest("A")); anchore.KindOf(err) != anchore.NotFound {
+		t.Errorf("the image of dev: %v, want it deleted", err)
 	}
 }
 
