@@ -186,9 +186,10 @@ func annotate(notes, others map[string]string) map[string]string {
 // other accounts share, or a new one. A forced analysis is the account's own, and
 // so is a new attempt after this account was refused, or one that it hands in or
 // has archived: what it says of an image is believed for itself alone, and proves no
-// right to see what others found.
+// right to see what others found. The image has the arrival's own analysis already if
+// its request was sent before.
 func (c *Catalog) attach(tx store.Tx, row *image.Row, in arrival) (*work.Row, error) {
-	force := in.add != nil && in.add.Force
+	force := in.add != nil && in.add.Force && row.Analysis != in.newAnalysisRef
 	if row.Analysis != "" && !force && row.Refused == "" {
 		has, err := work.Table.Find(tx, work.Key(row.Analysis))
 		if err != nil {
