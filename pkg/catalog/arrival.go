@@ -199,7 +199,7 @@ func (c *Catalog) attach(tx store.Tx, row *image.Row, in arrival) (*work.Row, er
 			return has, nil
 		}
 	}
-	use, err := in.analysis(tx, row.Digest, force)
+	use, err := in.analysis(tx, row.Digest, force || row.Refused != "")
 	if err != nil {
 		return nil, err
 	}
@@ -215,8 +215,9 @@ func (c *Catalog) attach(tx store.Tx, row *image.Row, in arrival) (*work.Row, er
 	return use, nil
 }
 
-// analysis returns the analysis that newcomers to the digest share, or a new one.
-func (in arrival) analysis(tx store.Tx, digest string, force bool) (*work.Row, error) {
+// analysis returns the analysis that newcomers to the digest share, or a new one, which
+// it always does for an account that is to have its own.
+func (in arrival) analysis(tx store.Tx, digest string, own bool) (*work.Row, error) {
 	fresh := &work.Row{
 		ID: in.newAnalysisRef, Digest: digest, State: work.Queued, Due: table.Nanos(in.Now), Created: table.Nanos(in.Now),
 		Manifest: in.manifestBlob, Config: in.configBlob,
@@ -229,7 +230,7 @@ func (in arrival) analysis(tx store.Tx, digest string, force bool) (*work.Row, e
 	}
 	shared, err := work.Current(tx, digest)
 	usable := shared != nil && shared.State != work.Failed
-	if err != nil || usable && !force {
+	if err != nil || usable && !own {
 		return shared, err
 	}
 	if err := work.Table.Insert(tx, fresh); err != nil || usable {

@@ -517,6 +517,75 @@ func TestForcedAnalysisTouchesOnlyItsAccount(t *testing.T) {
 	diff(t, "notifications of dev", 2, len(w.told("dev")))
 }
 
+// TestRefusedAccountTriesByItself: what others found is not its to see until its own
+// credentials give it the image.
+func TestRefusedAccountTriesByItself(t *testing.T) {
+	for name, again := range map[string]func(*world){
+		"it adds the image":   func(w *world) { w.add("dev", "alpine", "A") },
+		"it adds another tag": func(w *world) { w.add("dev", "alpine:3", "A") },
+		"the tag comes back":  func(w *world) { w.look("dev", "alpine", "B"); w.look("dev", "alpine", "A") },
+		"it adds it by digest": func(w *world) {
+			_, err := w.AddDigest(w.t.Context(), catalog.DigestAddition{Account: "dev", Manifest: manifest("alpine", "A")})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.account("dev", anchore.UserAccount)
+			w.add("admin", "alpine", "A")
+			w.add("dev", "alpine", "A")
+			refuse := func(job catalog.Job) {
+				if err := w.RefuseSource(t.Context(), job, "dev", "the registry refused the credentials"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			job, _ := w.claim()
+			refuse(job)
+			w.finish(job)
+
+			for range 2 { // the registry refuses it a second time
+				again(w)
+				if img := w.image("dev", "A"); img.Status != anchore.NotAnalyzed {
+					t.Errorf("the image of dev is %s, want it to wait for an analysis", img.Status)
+				}
+				if _, err := w.Report(t.Context(), "dev", digest("A")); anchore.KindOf(err) != anchore.NotFound {
+					t.Errorf("Report of dev: %v, want not found", err)
+				}
+				queued, _, err := w.QueueLength(t.Context())
+				again(w)
+				if after, _, err2 := w.QueueLength(t.Context()); after != queued || err != nil || err2 != nil {
+					t.Errorf("%d analyses wait, %d after the same again: %v, %v", queued, after, err, err2)
+				}
+				own := w.claimOf("dev")
+				refuse(own)
+				if _, err := w.FailSources(t.Context(), own, "refused"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			again(w)
+			w.analyze()
+			diff(t, "status of dev in the end", anchore.Analyzed, w.image("dev", "A").Status)
+			diff(t, "notifications of admin", 1, len(w.told("admin")))
+		})
+	}
+}
+
+// claimOf claims analyses until one is the account's own.
+func (w *world) claimOf(account string) catalog.Job {
+	w.t.Helper()
+	for {
+		job, ok := w.claim()
+		if !ok {
+			w.t.Fatalf("no analysis of %s alone waits", account)
+		}
+		if job.Digest == digest("A") && len(job.Sources) == 1 && job.Sources[0].Account == account {
+			return job
+		}
+	}
+}
+
 func TestRefusedAccountFailsAlone(t *testing.T) {
 	w := newWorld(t)
 	w.account("dev", anchore.UserAccount)
