@@ -164,11 +164,13 @@ func (f *fanOut) analyzed(acct *account.Row, img *image.Row, named *image.NamedR
 	})
 }
 
+// failed tells the event of a failed analysis. A reason that is too long for the page is
+// cut; the image has it as a whole.
 func (f *fanOut) failed(acct *account.Row, named *image.NamedRow) error {
 	return f.event(acct, anchore.Event{
 		Type: anchore.EventAnalysisFailed, Level: anchore.Failure, Service: "analyzer", Message: "Failed to analyze image",
 		Resource: anchore.Resource{Type: "image_tag", ID: named.Tag},
-		Details:  map[string]any{"msg": f.cause.Reason, "image_digest": f.cause.After},
+		Details:  map[string]any{"msg": fmt.Sprintf("%.4096s", f.cause.Reason), "image_digest": f.cause.After},
 	})
 }
 
