@@ -1,6 +1,7 @@
 package anchore
 
 import (
+	"encoding/json"
 	"strings"
 	"time"
 )
@@ -22,6 +23,29 @@ const (
 	ImageActive   ImageStatus = "active"
 	ImageDeleting ImageStatus = "deleting"
 )
+
+// Limits of what users keep with an image: notifications hold its annotations several
+// times.
+const (
+	MaxAnnotations = 16 << 10  // bytes of all annotations of an image, as JSON
+	MaxDockerfile  = 256 << 10 // bytes of a Dockerfile, not as base64
+)
+
+// AnnotationBytes is how many bytes annotations have as JSON.
+func AnnotationBytes(notes map[string]string) int {
+	raw, _ := json.Marshal(notes) // of texts, it cannot fail
+	return len(raw)
+}
+
+// CheckAnnotations refuses annotations that exceed MaxAnnotations, unless they are no
+// larger than before, the bytes that they had: more may be stored from a version that
+// had no limit, and can be removed bit by bit. Errors: Invalid.
+func CheckAnnotations(notes map[string]string, before int) error {
+	if n := AnnotationBytes(notes); n > max(MaxAnnotations, before) {
+		return E(Invalid, "anchore.CheckAnnotations", "the annotations of an image may have %d bytes as JSON in all, these have %d; give fewer or shorter ones", MaxAnnotations, n)
+	}
+	return nil
+}
 
 // Platform is an operating system and processor architecture in the terms of the
 // OCI image specification ("linux", "arm64", "v8").

@@ -169,10 +169,12 @@ func TestParseSubscriptionValue(t *testing.T) {
 		{TagUpdate, `[]`, false},
 		{TagUpdate, `no json`, false},
 		{RepoUpdate, `{"autosubscribe": true, "digests": 3}`, true},
+		{TagUpdate, `{"x":"` + strings.Repeat("x", MaxSubscriptionValue-8) + `"}`, true},
+		{TagUpdate, `{"x":"` + strings.Repeat("x", MaxSubscriptionValue-7) + `"}`, false},
 	} {
 		got, err := ParseSubscriptionValue(tt.typ, tt.in)
 		if (err == nil) != tt.fine || tt.fine && got != tt.in {
-			t.Errorf("ParseSubscriptionValue(%s, %q) = %q, %v; want ok %v", tt.typ, tt.in, got, err, tt.fine)
+			t.Errorf("ParseSubscriptionValue(%s, %.80q) = %.80q, %v; want ok %v", tt.typ, tt.in, got, err, tt.fine)
 		}
 	}
 }

@@ -102,14 +102,20 @@ func ParseSubscriptionKey(t SubscriptionType, key string) (string, error) {
 	return ref.FullTag(), nil
 }
 
+// MaxSubscriptionValue is how many bytes the value of a subscription may have.
+const MaxSubscriptionValue = 64 << 10
+
 // ParseSubscriptionValue checks the value of a subscription: empty, or a JSON
 // object; for policy_eval and vuln_update its "digests" is a list of digests, for
-// repo_update it is as ParseRepositoryWatch reads it.
+// repo_update it is as ParseRepositoryWatch reads it. It has MaxSubscriptionValue at most.
 // The text is kept as it is. Errors: Invalid.
 func ParseSubscriptionValue(t SubscriptionType, value string) (string, error) {
 	const op = "anchore.ParseSubscriptionValue"
 	if value == "" {
 		return "", nil
+	}
+	if len(value) > MaxSubscriptionValue {
+		return "", E(Invalid, op, "subscription_value may have %d bytes, this one has %d", MaxSubscriptionValue, len(value))
 	}
 	var doc map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(value), &doc); err != nil {

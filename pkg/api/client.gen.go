@@ -771,7 +771,9 @@ type DigestSource struct {
 	//
 	// Example: 2021-06-01T00:00:00Z
 	CreationTimestampOverride *string `json:"creation_timestamp_override,omitempty"`
-	Dockerfile                *string `json:"dockerfile,omitempty"`
+
+	// Dockerfile As `dockerfile` of the request
+	Dockerfile *string `json:"dockerfile,omitempty"`
 
 	// Pullstring registry/repository@digest
 	Pullstring string `json:"pullstring"`
@@ -1075,7 +1077,7 @@ type ImageMetadata struct {
 
 // ImageRequest Either `tag`, or `tag` and `digest`, or `source`.
 type ImageRequest struct {
-	// Annotations Texts to keep with the image; the value "null" removes one
+	// Annotations Texts to keep with the image, beside those that it has, 16 KiB in all as JSON; the value "null" removes one
 	Annotations *map[string]interface{} `json:"annotations,omitempty"`
 
 	// CreatedAt With `digest`: the time that places the image in the tag's history, in UTC, from 1678-01-01T00:00:00Z to 2261-12-31T23:59:59Z
@@ -1086,7 +1088,7 @@ type ImageRequest struct {
 	// Digest With `tag`: a digest, alone or as registry/repository@digest
 	Digest *string `json:"digest,omitempty"`
 
-	// Dockerfile The Dockerfile, in base64
+	// Dockerfile The Dockerfile, in base64; 256 KiB at most before that
 	Dockerfile *string `json:"dockerfile,omitempty"`
 
 	// ImageType Ignored
@@ -1426,7 +1428,7 @@ type SubscriptionRequest struct {
 	// Example: tag_update
 	SubscriptionType string `json:"subscription_type"`
 
-	// SubscriptionValue A JSON object as text, or null
+	// SubscriptionValue A JSON object as text, of 64 KiB at most, or null
 	SubscriptionValue *string `json:"subscription_value,omitempty"`
 }
 
@@ -1460,7 +1462,7 @@ type SubscriptionUpdate struct {
 	// SubscriptionType If given, the type of this subscription
 	SubscriptionType *string `json:"subscription_type,omitempty"`
 
-	// SubscriptionValue A JSON object as text; the empty text removes the value
+	// SubscriptionValue A JSON object as text, of 64 KiB at most; the empty text removes the value
 	SubscriptionValue *string `json:"subscription_value,omitempty"`
 }
 
@@ -1471,6 +1473,7 @@ type SystemStatus struct {
 
 // TagSource defines model for TagSource.
 type TagSource struct {
+	// Dockerfile As `dockerfile` of the request
 	Dockerfile *string `json:"dockerfile,omitempty"`
 
 	// Pullstring Example: docker.io/library/alpine:3.13

@@ -18,6 +18,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
 	"github.com/anchore/anchore-engine/pkg/catalog/cause"
+	"github.com/anchore/anchore-engine/pkg/catalog/image"
 	"github.com/anchore/anchore-engine/pkg/catalog/outbox"
 	"github.com/anchore/anchore-engine/pkg/store"
 )
@@ -41,6 +42,15 @@ func listening(cfg *catalog.Config) {
 // sent is what waits for an endpoint: type, account and summary of each.
 func (w *world) sent(endpoint string) (list []string) {
 	w.t.Helper()
+	for _, d := range w.deliveries(endpoint) {
+		list = append(list, fmt.Sprintf("%s %s %s", d.Notification.Type, d.Notification.Account, d.Notification.Summary))
+	}
+	return list
+}
+
+// deliveries delivers all that waits for an endpoint.
+func (w *world) deliveries(endpoint string) (list []catalog.Delivery) {
+	w.t.Helper()
 	for {
 		claimed, _, err := w.ClaimDeliveries(w.t.Context(), endpoint, catalog.MaxClaim, time.Minute)
 		if err != nil {
@@ -50,7 +60,7 @@ func (w *world) sent(endpoint string) (list []string) {
 			return list
 		}
 		for _, d := range claimed {
-			list = append(list, fmt.Sprintf("%s %s %s", d.Notification.Type, d.Notification.Account, d.Notification.Summary))
+			list = append(list, d)
 			result := catalog.DeliveryResult{Attempt: outbox.Attempt{At: time.Now(), Status: 200}, State: outbox.Delivered}
 			if err := w.FinishDelivery(w.t.Context(), d, result); err != nil {
 				w.t.Fatal(err)
@@ -159,7 +169,8 @@ func TestFanOutWithEveryEndpointStaysInTheLimit(t *testing.T) {
 		w.add("admin", fmt.Sprintf("alpine:%d", i), "one")
 	}
 	job, _ := w.claim()
-	if err := w.FailAnalysis(t.Context(), job, "it is broken"); err != nil {
+	reason := strings.Repeat("<", 64<<10) // the most that an analysis may say, each six bytes of JSON
+	if err := w.FailAnalysis(t.Context(), job, reason); err != nil {
 		t.Fatal(err)
 	}
 	w.told("admin")
@@ -267,4 +278,95 @@ func TestCausesThatCannotBeRead(t *testing.T) {
 			t.Errorf("RunFanOut: %v", err)
 		}
 	})
+}
+
+// annotate gives an image of the admin account an annotation, as a version without a
+// limit has stored it.
+func (w *world) annotate(name, text string) {
+	w.t.Helper()
+	err := w.store.Update(w.t.Context(), func(tx store.Tx) error {
+		row, err := image.Find(tx, 1, digest(name))
+		if err != nil {
+			return err
+		}
+		next := *row
+		next.Annotations = map[string]string{"k": text}
+		return image.Table.Replace(tx, row, &next)
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestLargeLabelsLoseNoNotification: whoever pushes an image writes them. A version
+// that had no limit has stored them too.
+func TestLargeLabelsLoseNoNotification(t *testing.T) {
+	w := newWorld(t)
+	large := strings.Repeat("<", 200_000)
+	w.add("admin", "alpine", "A")
+	m := manifest("alpine", "B")
+	m.Labels = map[string]string{"org.opencontainers.image.revision": large, "org.opencontainers.image.source": large}
+	if _, err := w.sight(catalog.Sighting{Account: "admin", Manifest: m, Cause: "watcher"}); err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "notifications of a move", 1, len(w.told("admin")))
+	err := w.store.Update(t.Context(), func(tx store.Tx) error {
+		row, err := image.Find(tx, 1, digest("B"))
+		if err != nil {
+			return err
+		}
+		next := *row
+		next.Revision, next.Source = large, large
+		return image.Table.Replace(tx, row, &next)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.analyze()
+	diff(t, "notifications with the analyses", 3, len(w.told("admin")))
+}
+
+// TestLargeAnnotationsLoseNoNotification: those that were stored before there was a
+// limit are told as long as they fit, and else left out.
+func TestLargeAnnotationsLoseNoNotification(t *testing.T) {
+	for name, tt := range map[string]struct {
+		text string
+		told bool
+	}{
+		"two tags at once":         {strings.Repeat("x", 60_000), true},
+		"one tag at once":          {strings.Repeat("x", 120_000), true},
+		"too large":                {strings.Repeat("x", 200_000), false},
+		"too large as JSON":        {strings.Repeat("<", 190_000), false},
+		"as large as a row may be": {strings.Repeat("\x01", 1_000_000), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			for _, tag := range tags("alpine", 3) {
+				w.add("admin", tag, "B")
+			}
+			w.add("admin", "alpine", "A")
+			w.annotate("B", tt.text)
+			w.look("admin", "alpine", "B")
+			w.analyze()
+			w.told("admin")
+			whole, leftOut := 0, 0
+			for _, d := range w.deliveries("general") {
+				var got struct{ Annotations map[string]string }
+				if err := json.Unmarshal(d.Notification.Payload, &got); err != nil {
+					t.Fatal(err)
+				}
+				if got.Annotations["k"] == tt.text {
+					whole++
+				}
+				if strings.Contains(got.Annotations["anchore.system/annotations"], "/v1/images/"+digest("B")) {
+					leftOut++
+				}
+			}
+			want := [2]int{0, 5} // the move, and the analysis under four tags
+			if tt.told {
+				want = [2]int{5, 0}
+			}
+			diff(t, "notifications with the annotations, and without", want, [2]int{whole, leftOut})
+		})
+	}
 }

@@ -214,8 +214,9 @@ func TestArchiveRefuses(t *testing.T) {
 		t.Errorf("an image that is nowhere: %v, want NotFound", err)
 	}
 
-	w.saw("admin", "debian", "C", &catalog.Addition{Annotations: map[string]string{"long": strings.Repeat("x", store.MaxBytes-50_000)}})
+	w.add("admin", "debian", "C")
 	w.analyze()
+	w.annotate("C", strings.Repeat("x", store.MaxBytes-50_000))
 	refused("annotations that fill a row", "admin", "C", anchore.Invalid, "remove annotations")
 }
 

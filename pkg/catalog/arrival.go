@@ -153,30 +153,43 @@ func (in arrival) complete(row, old *image.Row) error {
 	if len(in.add.Annotations) == 0 {
 		return nil
 	}
-	merged := maps.Clone(row.Annotations)
+	merged := annotate(row.Annotations, in.add.Annotations)
+	if maps.Equal(merged, row.Annotations) {
+		return nil
+	}
+	before := anchore.AnnotationBytes(row.Annotations)
+	row.Annotations, row.Updated = merged, table.Nanos(in.Now)
+	if in.restored() {
+		return nil // RestoreImage has compared them with those in the archive
+	}
+	return anchore.CheckAnnotations(merged, before)
+}
+
+// annotate returns annotations with others added, of which the value "null" deletes
+// one.
+func annotate(notes, others map[string]string) map[string]string {
+	merged := maps.Clone(notes)
 	if merged == nil {
 		merged = map[string]string{}
 	}
-	for k, v := range in.add.Annotations {
+	for k, v := range others {
 		if v == "null" {
 			delete(merged, k)
 			continue
 		}
 		merged[k] = v
 	}
-	if !maps.Equal(merged, row.Annotations) {
-		row.Annotations, row.Updated = merged, table.Nanos(in.Now)
-	}
-	return nil
+	return merged
 }
 
 // attach makes sure that the image has an analysis: the one it has, the one that
 // other accounts share, or a new one. A forced analysis is the account's own, and
 // so is a new attempt after this account was refused, or one that it hands in or
 // has archived: what it says of an image is believed for itself alone, and proves no
-// right to see what others found.
+// right to see what others found. The image has the arrival's own analysis already if
+// its request was sent before.
 func (c *Catalog) attach(tx store.Tx, row *image.Row, in arrival) (*work.Row, error) {
-	force := in.add != nil && in.add.Force
+	force := in.add != nil && in.add.Force && row.Analysis != in.newAnalysisRef
 	if row.Analysis != "" && !force && row.Refused == "" {
 		has, err := work.Table.Find(tx, work.Key(row.Analysis))
 		if err != nil {
@@ -186,7 +199,7 @@ func (c *Catalog) attach(tx store.Tx, row *image.Row, in arrival) (*work.Row, er
 			return has, nil
 		}
 	}
-	use, err := in.analysis(tx, row.Digest, force)
+	use, err := in.analysis(tx, row.Digest, force || row.Refused != "")
 	if err != nil {
 		return nil, err
 	}
@@ -202,8 +215,9 @@ func (c *Catalog) attach(tx store.Tx, row *image.Row, in arrival) (*work.Row, er
 	return use, nil
 }
 
-// analysis returns the analysis that newcomers to the digest share, or a new one.
-func (in arrival) analysis(tx store.Tx, digest string, force bool) (*work.Row, error) {
+// analysis returns the analysis that newcomers to the digest share, or a new one, which
+// it always does for an account that is to have its own.
+func (in arrival) analysis(tx store.Tx, digest string, own bool) (*work.Row, error) {
 	fresh := &work.Row{
 		ID: in.newAnalysisRef, Digest: digest, State: work.Queued, Due: table.Nanos(in.Now), Created: table.Nanos(in.Now),
 		Manifest: in.manifestBlob, Config: in.configBlob,
@@ -216,7 +230,7 @@ func (in arrival) analysis(tx store.Tx, digest string, force bool) (*work.Row, e
 	}
 	shared, err := work.Current(tx, digest)
 	usable := shared != nil && shared.State != work.Failed
-	if err != nil || usable && !force {
+	if err != nil || usable && !own {
 		return shared, err
 	}
 	if err := work.Table.Insert(tx, fresh); err != nil || usable {

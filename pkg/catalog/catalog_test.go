@@ -18,7 +18,9 @@ import (
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/catalog"
+	"github.com/anchore/anchore-engine/pkg/catalog/image"
 	"github.com/anchore/anchore-engine/pkg/catalog/outbox"
+	"github.com/anchore/anchore-engine/pkg/catalog/subscription"
 	"github.com/anchore/anchore-engine/pkg/catalog/table"
 	"github.com/anchore/anchore-engine/pkg/store"
 	"github.com/anchore/anchore-engine/pkg/store/storetest"
@@ -515,6 +517,75 @@ func TestForcedAnalysisTouchesOnlyItsAccount(t *testing.T) {
 	diff(t, "notifications of dev", 2, len(w.told("dev")))
 }
 
+// TestRefusedAccountTriesByItself: what others found is not its to see until its own
+// credentials give it the image.
+func TestRefusedAccountTriesByItself(t *testing.T) {
+	for name, again := range map[string]func(*world){
+		"it adds the image":   func(w *world) { w.add("dev", "alpine", "A") },
+		"it adds another tag": func(w *world) { w.add("dev", "alpine:3", "A") },
+		"the tag comes back":  func(w *world) { w.look("dev", "alpine", "B"); w.look("dev", "alpine", "A") },
+		"it adds it by digest": func(w *world) {
+			_, err := w.AddDigest(w.t.Context(), catalog.DigestAddition{Account: "dev", Manifest: manifest("alpine", "A")})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.account("dev", anchore.UserAccount)
+			w.add("admin", "alpine", "A")
+			w.add("dev", "alpine", "A")
+			refuse := func(job catalog.Job) {
+				if err := w.RefuseSource(t.Context(), job, "dev", "the registry refused the credentials"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			job, _ := w.claim()
+			refuse(job)
+			w.finish(job)
+
+			for range 2 { // the registry refuses it a second time
+				again(w)
+				if img := w.image("dev", "A"); img.Status != anchore.NotAnalyzed {
+					t.Errorf("the image of dev is %s, want it to wait for an analysis", img.Status)
+				}
+				if _, err := w.Report(t.Context(), "dev", digest("A")); anchore.KindOf(err) != anchore.NotFound {
+					t.Errorf("Report of dev: %v, want not found", err)
+				}
+				queued, _, err := w.QueueLength(t.Context())
+				again(w)
+				if after, _, err2 := w.QueueLength(t.Context()); after != queued || err != nil || err2 != nil {
+					t.Errorf("%d analyses wait, %d after the same again: %v, %v", queued, after, err, err2)
+				}
+				own := w.claimOf("dev")
+				refuse(own)
+				if _, err := w.FailSources(t.Context(), own, "refused"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			again(w)
+			w.analyze()
+			diff(t, "status of dev in the end", anchore.Analyzed, w.image("dev", "A").Status)
+			diff(t, "notifications of admin", 1, len(w.told("admin")))
+		})
+	}
+}
+
+// claimOf claims analyses until one is the account's own.
+func (w *world) claimOf(account string) catalog.Job {
+	w.t.Helper()
+	for {
+		job, ok := w.claim()
+		if !ok {
+			w.t.Fatalf("no analysis of %s alone waits", account)
+		}
+		if job.Digest == digest("A") && len(job.Sources) == 1 && job.Sources[0].Account == account {
+			return job
+		}
+	}
+}
+
 func TestRefusedAccountFailsAlone(t *testing.T) {
 	w := newWorld(t)
 	w.account("dev", anchore.UserAccount)
@@ -971,6 +1042,69 @@ func TestDeletingImages(t *testing.T) {
 	}
 }
 
+// TestDeletionWithLargeSubscriptions: a version without a limit has stored their
+// values, of which one transaction takes one.
+func TestDeletionWithLargeSubscriptions(t *testing.T) {
+	w := newWorld(t)
+	types := []anchore.SubscriptionType{anchore.AnalysisUpdate, anchore.TagUpdate}
+	names := tags("alpine", 2)
+	for _, tag := range names {
+		w.add("admin", tag, "A")
+		for _, typ := range types {
+			err := w.store.Update(t.Context(), func(tx store.Tx) error {
+				row, err := subscription.Find(tx, 1, manifest(tag, "A").Ref.FullTag(), typ)
+				if err != nil {
+					return err
+				}
+				next := *row
+				next.Value = `{"x":"` + strings.Repeat("x", 700_000) + `"}`
+				return subscription.Table.Replace(tx, row, &next)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.DeleteImage(t.Context(), "admin", digest("A"), true); err != nil {
+		t.Errorf("DeleteImage: %v", err)
+	}
+	if _, err := w.Image(t.Context(), "admin", digest("A")); anchore.KindOf(err) != anchore.NotFound {
+		t.Errorf("the deleted image: %v, want not found", err)
+	}
+	for _, line := range w.subscriptions("admin") {
+		if !strings.HasSuffix(line, "false") {
+			t.Errorf("after the deletion: %s", line)
+		}
+	}
+}
+
+// TestSweepPassesOverADeletionThatFails: the image has a damaged row.
+func TestSweepPassesOverADeletionThatFails(t *testing.T) {
+	s, blobs := openStores(t)
+	w := worldOn(t, s, blobs)
+	w.account("dev", anchore.UserAccount)
+	for _, name := range []string{anchore.AdminAccount, "dev"} {
+		w.add(name, "alpine", "A")
+		w.store.failAfter(2)
+		if err := w.DeleteImage(t.Context(), name, digest("A"), true); err == nil {
+			t.Fatal("the store was to fail")
+		}
+		w.store.failAfter(0)
+	}
+	err := w.store.Update(t.Context(), func(tx store.Tx) error {
+		return tx.Put(image.Named.Bucket, append(image.NamedKey(1, digest("A")), table.Key{}.Text("a")...), []byte{0xff})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Sweep(t.Context()); err == nil {
+		t.Error("Sweep says nothing of the deletion that fails")
+	}
+	if _, err := w.Image(t.Context(), "dev", digest("A")); anchore.KindOf(err) != anchore.NotFound {
+		t.Errorf("the image of dev: %v, want it deleted", err)
+	}
+}
+
 // TestDeletionAndWhatForbidsIt: what happens after the deletion was asked for and
 // before it is recorded forbids it too.
 func TestDeletionAndWhatForbidsIt(t *testing.T) {
@@ -1286,4 +1420,41 @@ func (w *world) notifications(account string) (list []string) {
 	}
 	slices.Reverse(list)
 	return list
+}
+
+// TestAnnotationsAreBounded counts those that are stored too. What a version without a
+// limit has stored stays, also over the archive, and can only become less.
+func TestAnnotationsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	note := func(key string, n int) error {
+		value := strings.Repeat("x", n)
+		if n == 0 {
+			value = "null"
+		}
+		_, err := w.sight(catalog.Sighting{Account: "admin", Manifest: manifest("alpine", "A"), Cause: "image add", Add: &catalog.Addition{Annotations: map[string]string{key: value}}})
+		return err
+	}
+	try := func(what string, err error, fine bool) {
+		t.Helper()
+		if fine != (err == nil) || !fine && (anchore.KindOf(err) != anchore.Invalid || !strings.Contains(anchore.MessageOf(err), "16384")) {
+			t.Errorf("%s: %v, want it taken: %v", what, err, fine)
+		}
+	}
+	try("too many at once", note("a", anchore.MaxAnnotations), false)
+	try("some", note("a", 10_000), true)
+	try("too many with those that there are", note("b", 10_000), false)
+	try("others in their place", note("a", 11_000), true)
+
+	w.analyze()
+	w.annotate("A", strings.Repeat("x", 100_000))
+	try("one more", note("a", 1), false)
+	try("less, but still too many", note("k", 90_000), true)
+	w.archive("admin", "A")
+	w.discard("admin", "A")
+	_, err := w.RestoreImage(t.Context(), "admin", digest("A"), catalog.Addition{Annotations: map[string]string{"a": "x"}})
+	try("one more from the archive", err, false)
+	_, err = w.restore("admin", "A")
+	try("from the archive", err, true)
+	try("none", note("k", 0), true)
+	diff(t, "annotations", 0, len(w.image("admin", "A").Annotations))
 }

@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -25,7 +27,7 @@ type ImportedImage struct {
 // image that has one keeps it, unless it failed or Force is set, and its Dockerfile.
 //
 // A tag is one transaction, and the last one completes the import, so that after
-// a crash in between it can be called again. Errors: those of imports.Pending, and
+// a crash in between it can be called again: what was done is not done again. Errors: those of imports.Pending, and
 // as SawTag.
 func (c *Catalog) AddImported(ctx context.Context, i ImportedImage) (anchore.Image, error) {
 	if len(i.Tags) == 0 {
@@ -36,6 +38,7 @@ func (c *Catalog) AddImported(ctx context.Context, i ImportedImage) (anchore.Ima
 		return anchore.Image{}, err
 	}
 	in.why, in.known = "image import", &known{AnalysisResult: i.Analysis, made: in.Now}
+	in.newAnalysisRef = i.analysisRef()
 	return c.addUnderEach(ctx, i.Account, in, i.Tags, func(tx store.Tx, acct *account.Row, in arrival, n int) error {
 		operation, err := imports.Pending(tx, acct.No, i.Import, in.Now)
 		if err != nil {
@@ -46,4 +49,11 @@ func (c *Catalog) AddImported(ctx context.Context, i ImportedImage) (anchore.Ima
 		}
 		return imports.Complete(tx, operation, in.Now)
 	})
+}
+
+// analysisRef is the id of the image's analysis: one for each import and document, so
+// that a request that is sent again finds what the first one did.
+func (i ImportedImage) analysisRef() string {
+	sum := sha256.Sum256([]byte(i.Import + " " + string(i.Analysis.Report)))
+	return i.Manifest.Digest + "." + hex.EncodeToString(sum[:8])
 }

@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -152,6 +153,60 @@ func TestImportOfAKnownImage(t *testing.T) {
 	diff(t, "notifications, all tags of the image", []string{
 		"analysis_update " + alpine + " A analyzing→analyzed", "analysis_update docker.io/library/alpine:3 A analyzing→analyzed",
 	}, w.told("admin")[2:])
+}
+
+// TestForcedImportThatIsSentAgain: what the first request did before the store failed
+// is not done, nor told, again.
+func TestForcedImportThatIsSentAgain(t *testing.T) {
+	w := newWorld(t)
+	w.add("admin", "alpine:1", "A")
+	w.add("admin", "alpine:2", "A")
+	w.analyze()
+	before := len(w.told("admin"))
+	in := w.handIn("admin", "A")
+	send := func(in imported) (anchore.Image, error) {
+		return w.finishImport("admin", in, "A", catalog.Addition{AutoSubscribe: true, Force: true}, tags("alpine", 2)...)
+	}
+	w.store.failAfter(2)
+	if _, err := send(in); err == nil {
+		t.Fatal("the store was to fail")
+	}
+	w.store.failAfter(0)
+	w.told("admin")
+	if img, err := send(in); err != nil || img.Content.Packages != 7 {
+		t.Fatalf("AddImported = %+v, %v; want what was handed in", img, err)
+	}
+	diff(t, "notifications", []string{
+		"analysis_update docker.io/library/alpine:1 A analyzing→analyzed", "analysis_update docker.io/library/alpine:2 A analyzing→analyzed",
+	}, slices.Sorted(slices.Values(w.told("admin")[before:])))
+	if _, err := send(w.handIn("admin", "A")); err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "notifications with those of another import", 4, len(w.told("admin")[before:]))
+}
+
+// TestForcedImportWithAnotherDocument: what is sent the second time counts.
+func TestForcedImportWithAnotherDocument(t *testing.T) {
+	w := newWorld(t)
+	in := w.handIn("admin", "A")
+	send := func() error {
+		_, err := w.finishImport("admin", in, "A", catalog.Addition{Force: true}, tags("alpine", 2)...)
+		return err
+	}
+	w.store.failAfter(2)
+	if err := send(); err == nil {
+		t.Fatal("the store was to fail")
+	}
+	w.store.failAfter(0)
+	other, err := w.AddImportContent(t.Context(), "admin", in.id, anchore.ImportPackages, strings.NewReader("another sbom"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.report = store.Digest("sha256:" + other.Digest)
+	if err := send(); err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "report", "another sbom", w.report("admin", "A"))
 }
 
 func TestImportAfterAFailedAnalysis(t *testing.T) {

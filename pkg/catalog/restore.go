@@ -18,7 +18,7 @@ import (
 //
 // A tag is one transaction, and until the last one the image says that it is not back
 // as a whole, so that after a crash in between it can be called again. Errors:
-// NotFound; Conflict if the account uses the image.
+// NotFound; Invalid for annotations that are too large; Conflict if the account uses the image.
 func (c *Catalog) RestoreImage(ctx context.Context, name, digest string, add Addition) (anchore.Image, error) {
 	row, err := c.Restorable(ctx, name, digest)
 	if err != nil {
@@ -26,6 +26,10 @@ func (c *Catalog) RestoreImage(ctx context.Context, name, digest string, add Add
 	}
 	tags, err := row.References()
 	if err != nil {
+		return anchore.Image{}, err
+	}
+	notes := annotate(row.Image.Annotations, add.Annotations)
+	if err := anchore.CheckAnnotations(notes, anchore.AnnotationBytes(row.Image.Annotations)); err != nil {
 		return anchore.Image{}, err
 	}
 	st, err := c.store.Stamp()

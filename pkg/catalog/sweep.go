@@ -19,6 +19,11 @@ import (
 // 17 keys, so that store.MaxKeys is not reached.
 const purgeTags = 4
 
+// purgeBytes is how many bytes the values of the subscriptions may have that one
+// transaction switches off, unless it is a single one: a version without a limit on
+// them has stored some that are nearly as large as a transaction may be.
+const purgeBytes = store.MaxBytes / 2
+
 // purge removes what belongs to an image that is marked as being deleted, in
 // transactions that can each be the last before a crash.
 func (c *Catalog) purge(ctx context.Context, no uint32, digest string) error {
@@ -46,9 +51,11 @@ func purgePage(tx store.Tx, no uint32, digest string, now int64) (done bool, err
 	if err != nil {
 		return false, err
 	}
+	room := purgeBytes
 	for _, n := range named {
 		if row.Forced {
-			if err := deactivateNewest(tx, n, now); err != nil {
+			all, err := deactivateNewest(tx, n, now, &room)
+			if err != nil || !all {
 				return false, err
 			}
 		}
@@ -66,22 +73,28 @@ func purgePage(tx store.Tx, no uint32, digest string, now int64) (done bool, err
 }
 
 // deactivateNewest switches the subscriptions of a tag off if its newest image is
-// the one being deleted.
-func deactivateNewest(tx store.Tx, n *image.NamedRow, now int64) error {
+// the one being deleted. It takes the bytes of their values from room and reports
+// whether those were enough for all of them; for one, what a whole page may have always
+// is.
+func deactivateNewest(tx store.Tx, n *image.NamedRow, now int64, room *int) (all bool, err error) {
 	newest, err := image.Newest(tx, n.Account, n.Tag)
 	if err != nil || newest != n.Digest {
-		return err
+		return true, err
 	}
 	active, err := subscription.ActiveOf(tx, n.Account, n.Tag)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, s := range active {
+		if len(s.Value) > *room && *room < purgeBytes {
+			return false, nil
+		}
+		*room -= len(s.Value)
 		if err := subscription.SetActive(tx, s, false, now); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // blobGrace is how old an unreferenced blob must be to be collected: longer than
@@ -94,18 +107,28 @@ const troubleKeep = 24 * time.Hour
 
 // Sweep finishes deletions that a crash interrupted, throws away imports whose time
 // is over, forgets troubles of long ago, and collects blobs that no row refers to. It
-// writes nothing if there is nothing to do.
+// writes nothing if there is nothing to do. A deletion that fails holds up nothing else.
 func (c *Catalog) Sweep(ctx context.Context) error {
+	return errors.Join(c.sweepImages(ctx), c.sweepAccounts(ctx), watchlist.Sweep(ctx, c.store), imports.Sweep(ctx, c.store),
+		c.ExpireTroubles(ctx, troubleKeep), c.sweepBlobs(ctx, blobGrace))
+}
+
+// sweepImages finishes deletions of images, each by itself.
+func (c *Catalog) sweepImages(ctx context.Context) error {
+	var failed []error
 	err := table.Pages(ctx, c.store, image.ByDeleting, nil, func(e store.Entry) error {
 		key := table.ReadKey(e.Key)
 		no, digest := key.Uint32(), key.Text()
-		if err := key.Err(); err != nil {
-			return err
+		err := key.Err()
+		if err == nil {
+			err = c.purge(ctx, no, digest)
 		}
-		return c.purge(ctx, no, digest)
+		if err != nil {
+			failed = append(failed, err)
+		}
+		return ctx.Err()
 	})
-	return errors.Join(err, c.sweepAccounts(ctx), watchlist.Sweep(ctx, c.store), imports.Sweep(ctx, c.store),
-		c.ExpireTroubles(ctx, troubleKeep), c.sweepBlobs(ctx, blobGrace))
+	return errors.Join(append(failed, err)...)
 }
 
 func (c *Catalog) sweepBlobs(ctx context.Context, grace time.Duration) error {

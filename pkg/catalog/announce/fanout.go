@@ -16,7 +16,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/store"
 )
 
-// fanOutTags is how many tags one transaction of the fan-out serves: each is up
+// fanOutTags is how many tags one transaction of the fan-out serves at most: each is up
 // to 26 keys with two endpoints for its notification and two for its event's, so
 // that store.MaxKeys is not reached.
 const fanOutTags = 3
@@ -87,6 +87,7 @@ func (f *fanOut) imageTags() (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	named = named[:min(len(named), tagsAtOnce(img))]
 	for _, n := range named {
 		f.cause.DoneTag = n.Tag
 		if acct == nil || img == nil || img.Analysis != f.cause.Analysis {
@@ -163,11 +164,13 @@ func (f *fanOut) analyzed(acct *account.Row, img *image.Row, named *image.NamedR
 	})
 }
 
+// failed tells the event of a failed analysis. A reason that is too long for the page is
+// cut; the image has it as a whole.
 func (f *fanOut) failed(acct *account.Row, named *image.NamedRow) error {
 	return f.event(acct, anchore.Event{
 		Type: anchore.EventAnalysisFailed, Level: anchore.Failure, Service: "analyzer", Message: "Failed to analyze image",
 		Resource: anchore.Resource{Type: "image_tag", ID: named.Tag},
-		Details:  map[string]any{"msg": f.cause.Reason, "image_digest": f.cause.After},
+		Details:  map[string]any{"msg": fmt.Sprintf("%.4096s", f.cause.Reason), "image_digest": f.cause.After},
 	})
 }
 
@@ -200,16 +203,37 @@ func (f *fanOut) tagMoved() error {
 func (f *fanOut) context(img *image.Row) anchore.Context {
 	return anchore.Context{
 		Cause: f.cause.Why, DigestAfter: img.Digest, Platform: img.Platform().String(),
-		Revision: img.Revision, Source: img.Source, ImageURL: f.cfg.BaseURL + "/v1/images/" + img.Digest,
+		Revision: image.Label(img.Revision), Source: image.Label(img.Source), ImageURL: f.cfg.BaseURL + "/v1/images/" + img.Digest,
 	}
 }
 
 // shortDigest is as much of a digest as a person compares: "sha256:" and 12 digits.
 func shortDigest(digest string) string { return digest[:min(len(digest), len("sha256:")+12)] }
 
+// noteBytes is how many bytes the annotations in one transaction may have: what
+// store.MaxBytes allows, less ample room for all else.
+const noteBytes = store.MaxBytes - 256<<10
+
+// noteCopies is how often what is told of a tag has the image's annotations: a
+// notification three times, and its event.
+const noteCopies = 6
+
+// tagsAtOnce is how many tags of an image one transaction can serve.
+func tagsAtOnce(img *image.Row) int {
+	if img == nil {
+		return fanOutTags
+	}
+	return min(fanOutTags, noteBytes/noteCopies/anchore.AnnotationBytes(annotations(img)))
+}
+
+// annotations are the image's, or, in their place, one that says why they are missing:
+// a version that had no limit has stored more than a notification can hold.
 func annotations(img *image.Row) map[string]string {
 	if img.Annotations == nil {
 		return map[string]string{}
+	}
+	if n := anchore.AnnotationBytes(img.Annotations); n > noteBytes/noteCopies {
+		return map[string]string{"anchore.system/annotations": fmt.Sprintf("left out: %d bytes are too many for a notification; /v1/images/%s has them", n, img.Digest)}
 	}
 	return img.Annotations
 }

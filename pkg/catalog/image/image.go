@@ -116,6 +116,17 @@ const (
 	sourceLabel   = "org.opencontainers.image.source"
 )
 
+// maxLabel is how many bytes a label may have: each notification holds it.
+const maxLabel = 4 << 10
+
+// Label is the value of a label, "" for one that is too long to be told.
+func Label(value string) string {
+	if len(value) > maxLabel {
+		return ""
+	}
+	return value
+}
+
 // Describe copies what the manifest says into the row.
 func (r *Row) Describe(m anchore.Manifest) {
 	r.Digest, r.TagDigest, r.ImageID = m.Digest, "", m.ImageID
@@ -124,7 +135,7 @@ func (r *Row) Describe(m anchore.Manifest) {
 	}
 	r.OS, r.Arch, r.Variant = m.Platform.OS, m.Platform.Architecture, m.Platform.Variant
 	r.Size, r.Layers = m.Size, m.Layers
-	r.Revision, r.Source = m.Labels[revisionLabel], m.Labels[sourceLabel]
+	r.Revision, r.Source = Label(m.Labels[revisionLabel]), Label(m.Labels[sourceLabel])
 }
 
 // Manifest is what Describe was given, as far as the row has it.

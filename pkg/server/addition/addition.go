@@ -212,8 +212,12 @@ const (
 func newYear(year int) time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 func base64Text(s *string) (string, error) {
-	if _, err := base64.StdEncoding.DecodeString(rest.Given(s)); err != nil {
+	file, err := base64.StdEncoding.DecodeString(rest.Given(s))
+	if err != nil {
 		return "", anchore.E(anchore.Invalid, op, `"dockerfile" must be the Dockerfile in base64`).Because(err)
+	}
+	if len(file) > anchore.MaxDockerfile {
+		return "", anchore.E(anchore.Invalid, op, `"dockerfile" may have %d bytes before base64, this one has %d`, anchore.MaxDockerfile, len(file))
 	}
 	return rest.Given(s), nil
 }
@@ -234,5 +238,5 @@ func annotations(given *map[string]any) (map[string]string, error) {
 			return nil, anchore.E(anchore.Invalid, op, "annotation %q must be a text", name)
 		}
 	}
-	return notes, nil
+	return notes, anchore.CheckAnnotations(notes, 0)
 }

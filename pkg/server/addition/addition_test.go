@@ -71,6 +71,9 @@ func TestRead(t *testing.T) {
 			err: "must be from 1678-01-01T00:00:00Z to 2261-12-31T23:59:59Z"},
 		{name: "no time", body: `{"tag":"alpine:1","digest":"` + digest + `","created_at":"0001-01-01T00:00:00Z"}`, err: "must be from 1678"},
 		{name: "bad base64", body: `{"tag":"alpine","dockerfile":"abc"}`, err: "base64"},
+		{name: "large dockerfile", body: `{"tag":"alpine","dockerfile":"` + strings.Repeat("AAAA", anchore.MaxDockerfile/3+1) + `"}`, err: "262144"},
+		{name: "large dockerfile of a source", body: `{"source":{"tag":{"pullstring":"alpine","dockerfile":"` + strings.Repeat("AAAA", anchore.MaxDockerfile/3+1) + `"}}}`, err: "262144"},
+		{name: "large annotations", body: `{"tag":"alpine","annotations":{"k":"` + strings.Repeat("<", 3000) + `"}}`, err: "16384"},
 		{name: "number as annotation", body: `{"tag":"alpine","annotations":{"k":1}}`, err: "must be a text"},
 		{name: "bad platform", body: `{"tag":"alpine","platform":"arm"}`, err: "is not a platform"},
 		{name: "bad tag", body: `{"tag":"UPPER/case"}`, err: "is not a repository"},
@@ -83,7 +86,7 @@ func TestRead(t *testing.T) {
 			got, err := Read(body)
 			if tt.err != "" {
 				if anchore.KindOf(err) != anchore.Invalid || !strings.Contains(anchore.MessageOf(err), tt.err) {
-					t.Errorf("Read(%s) error = %v, want Invalid with %q", tt.body, err, tt.err)
+					t.Errorf("Read(%.200s) error = %v, want Invalid with %q", tt.body, err, tt.err)
 				}
 				return
 			}
