@@ -43,7 +43,7 @@ func (w *Watcher) finish(ctx context.Context, j job, r result) {
 	}
 	failed := h.failures > 0
 	told := h.outcome(t, r.err, w.interval(h.name), now)
-	t.learn(j, r, now)
+	t.learn(r, now)
 	if isHostFailure(r.err) && !h.told && anchore.KindOf(r.err) == anchore.Unavailable {
 		t.retries++
 	}
@@ -76,7 +76,7 @@ func (w *Watcher) finish(ctx context.Context, j job, r result) {
 // notLookedAt tells of tags that cannot be looked at, each account once until it can
 // or fails for another reason, and returns why.
 func (w *Watcher) notLookedAt(ctx context.Context, r *result, tags []catalog.WatchedTag, why error) error {
-	if isHostFailure(why) || anchore.KindOf(why) == anchore.NotFound || ctx.Err() != nil {
+	if isHostFailure(why) || errors.Is(why, catalog.ErrNoAccount) || anchore.KindOf(why) == anchore.NotFound || ctx.Err() != nil {
 		return why // says nothing of the tag, or was told otherwise
 	}
 	reason := anchore.MessageOf(why)
@@ -111,17 +111,17 @@ func (w *Watcher) learned(ctx context.Context, r *result, tag catalog.WatchedTag
 
 // learn notes what a look found, until the set of watched tags is read again. An
 // account that subscribed while the look ran was not handed what it found.
-func (t *target) learn(j job, r result, now time.Time) {
+func (t *target) learn(r result, now time.Time) {
 	for i := range t.tags {
 		tag := &t.tags[i]
-		if !j.concerns(i, tag.Account) {
-			continue
-		}
 		if reason, changed := r.failed[tag.Account]; changed {
 			tag.Failed = reason
 		}
 		if refusal, changed := r.refused[tag.Account]; changed {
 			tag.Refusal = refusal
+		}
+		if !r.concerns(i, tag.Account) {
+			continue
 		}
 		switch {
 		case anchore.KindOf(r.err) == anchore.NotFound && r.err != nil:
