@@ -73,11 +73,14 @@ func (w *Watcher) finish(ctx context.Context, j job, r result) {
 	}
 }
 
-// notLookedAt tells of tags that cannot be looked at, each account once until it can
-// or fails for another reason, and returns why.
+// notLookedAt tells of tags that are gone or cannot be looked at, each account once
+// until they can or it fails for another reason, and returns why.
 func (w *Watcher) notLookedAt(ctx context.Context, r *result, tags []catalog.WatchedTag, why error) error {
-	if isHostFailure(why) || errors.Is(why, catalog.ErrNoAccount) || anchore.KindOf(why) == anchore.NotFound || ctx.Err() != nil {
-		return why // says nothing of the tag, or was told otherwise
+	if isHostFailure(why) || errors.Is(why, catalog.ErrNoAccount) || ctx.Err() != nil {
+		return why // says nothing of the tag
+	}
+	if anchore.KindOf(why) == anchore.NotFound && !saysNothing(why) {
+		return errors.Join(why, w.gone(ctx, r, tags))
 	}
 	reason := anchore.MessageOf(why)
 	for _, tag := range tags {
@@ -120,15 +123,10 @@ func (t *target) learn(r result, now time.Time) {
 		if refusal, changed := r.refused[tag.Account]; changed {
 			tag.Refusal = refusal
 		}
-		if !r.concerns(i, tag.Account) {
-			continue
+		if r.gone[tag.Account] {
+			tag.GoneSince = now
 		}
-		switch {
-		case anchore.KindOf(r.err) == anchore.NotFound && r.err != nil:
-			if tag.GoneSince.IsZero() {
-				tag.GoneSince = now
-			}
-		case r.err == nil:
+		if r.err == nil && r.concerns(i, tag.Account) {
 			tag.GoneSince = time.Time{}
 			if tag.Refusal.TagDigest == "" {
 				tag.TagDigest = r.digest

@@ -163,6 +163,7 @@ func (j job) account() string { return accountOf(j.tags, j.repos) }
 type result struct {
 	tags    []catalog.WatchedTag // that the answer counts for
 	digest  string
+	gone    map[string]bool            // of a tag: it is recorded now that it is gone, by account
 	failed  map[string]string          // of a tag: what is now recorded in WatchedTag.Failed, by account, where it changed
 	refused map[string]catalog.Refusal // the same of WatchedTag.Refusal
 	more    bool                       // of a repository: there is more to take at once
@@ -557,12 +558,7 @@ func (w *Watcher) lookAt(ctx context.Context, r *result, j job) error {
 			return w.handOver(ctx, r, j.why)
 		}
 		same, rest := alike(ctx, w, j.target.ref, r.tags, err, func(tag catalog.WatchedTag) string { return tag.Account })
-		if anchore.KindOf(err) == anchore.NotFound && !saysNothing(err) {
-			err = errors.Join(err, w.gone(ctx, same))
-		} else {
-			err = w.notLookedAt(ctx, r, same, err)
-		}
-		if len(rest) == 0 {
+		if err = w.notLookedAt(ctx, r, same, err); len(rest) == 0 {
 			return err
 		}
 		r.tags = rest
@@ -625,13 +621,22 @@ func (r *result) refuses(tag catalog.WatchedTag, refused catalog.Refusal) {
 	r.refused[tag.Account] = refused
 }
 
-func (w *Watcher) gone(ctx context.Context, tags []catalog.WatchedTag) error {
+// gone records that the registry does not have a tag, and notes in a result for whom:
+// what is not recorded is tried again by the next look.
+func (w *Watcher) gone(ctx context.Context, r *result, tags []catalog.WatchedTag) error {
 	var errs error
 	for _, tag := range tags {
-		if tag.GoneSince.IsZero() {
-			_, err := w.cfg.Catalog.TagGone(ctx, tag.Account, tag.Ref)
-			errs = errors.Join(errs, err)
+		if !tag.GoneSince.IsZero() {
+			continue
 		}
+		if _, err := w.cfg.Catalog.TagGone(ctx, tag.Account, tag.Ref); err != nil {
+			errs = errors.Join(errs, err)
+			continue
+		}
+		if r.gone == nil {
+			r.gone = map[string]bool{}
+		}
+		r.gone[tag.Account] = true
 	}
 	return errs
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/intake"
 	"github.com/anchore/anchore-engine/pkg/oci"
 	"github.com/anchore/anchore-engine/pkg/oci/ocitest"
+	"github.com/anchore/anchore-engine/pkg/store"
 	"github.com/anchore/anchore-engine/pkg/store/bolt"
 	"github.com/anchore/anchore-engine/pkg/store/dir"
 	"github.com/anchore/anchore-engine/pkg/watch"
@@ -675,6 +676,48 @@ func TestADeletedTagIsToldOnceAndAskedForLessAndLess(t *testing.T) {
 			t.Errorf("the same image under the tag again was told as a move: %v", got)
 		}
 	})
+}
+
+// forgetful is a catalog that does not take some times that a tag is gone.
+type forgetful struct {
+	watch.Catalog
+	times int
+}
+
+func (f *forgetful) TagGone(ctx context.Context, account string, ref anchore.Reference) (bool, error) {
+	if f.times--; f.times >= 0 {
+		return false, anchore.E(anchore.Unavailable, "test", "the disk is full").Because(store.Failing(errors.New("disk")))
+	}
+	return f.Catalog.TagGone(ctx, account, ref)
+}
+
+// TestADeletionThatWasNotRecordedIsToldByTheNextLook, and one that a look itself runs
+// into, by that.
+func TestADeletionThatWasNotRecordedIsToldByTheNextLook(t *testing.T) {
+	for name, times := range map[string]int{"the store fails": 1, "between two requests": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+				w.config.Catalog = &forgetful{w.catalog, times}
+				w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+				w.add("admin", "app:latest")
+				w.again()
+				wait(time.Minute)
+				if times == 0 {
+					w.push("app:latest", ocitest.Image(ocitest.Spec{Version: "2"}))
+					defer w.registry().Inject(ocitest.Fault{Method: http.MethodGet, Path: "/manifests/latest", Status: http.StatusNotFound, Body: `{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`, Times: 1})()
+					wait(65 * time.Second)
+				}
+				w.must(w.registry().Delete("app:latest"))
+				if times > 0 {
+					wait(150 * time.Second)
+				}
+				if got := w.events("admin", anchore.EventTagDeleted); len(got) != 1 {
+					t.Errorf("%d events, want 1", len(got))
+				}
+			})
+		})
+	}
 }
 
 // TestATagThatComesBackTooLarge is there, although its image is not taken.
