@@ -235,7 +235,8 @@ func (l *List) updateWatch(ctx context.Context, w WatchedRepository, fn func(sto
 }
 
 // RepositoryTags returns the tags that the watch has seen: with the zero time those
-// that are settled, with the time of the next attempt those that failed.
+// that are settled, with the time of the next attempt those that failed. One that failed
+// by a clock that was ahead, and was set back since, is due now.
 func (l *List) RepositoryTags(ctx context.Context, w WatchedRepository) (map[string]time.Time, error) {
 	var no uint32
 	err := l.store.ViewAccount(ctx, w.Account, func(_ store.Tx, acct *account.Row) error {
@@ -245,14 +246,18 @@ func (l *List) RepositoryTags(ctx context.Context, w WatchedRepository) (map[str
 	if err != nil {
 		return nil, err
 	}
-	tags := map[string]time.Time{}
+	tags, now := map[string]time.Time{}, time.Now()
 	err = table.Pages(ctx, l.store, repository.Table.Bucket, repository.Prefix(no, w.Ref.RepositoryName()), func(e store.Entry) error {
 		var row repository.Row
 		if err := table.Decode(e.Value, &row); err != nil {
 			return fmt.Errorf("%s %x: %w", repository.Table.Bucket, e.Key, err)
 		}
 		if row.Watch == w.id && (row.State != repository.Passed || row.First == w.first) {
-			tags[row.Tag] = table.Time(row.Next)
+			next := table.Time(row.Next)
+			if next.Sub(now) > maxTagRetry {
+				next = now
+			}
+			tags[row.Tag] = next
 		}
 		return nil
 	})
