@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -213,8 +214,12 @@ func (c *Client) sourceOf(ctx context.Context, account string, ref anchore.Refer
 
 // left notes what came of asking a tag's source, and reports whether it is to be
 // left, and whether that is news. That it has no such tag (any more), or allows no more requests for now, is
-// an answer.
+// an answer. What it does not let one login do is a failure of the tag alone, and what
+// did not ask it is nothing.
 func (s *chosen) left(key tagKey, err error, now time.Time) (leave, news bool) {
+	if errors.Is(err, anchore.ErrNotAsked) {
+		return false, false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := s.tags[key]
@@ -225,8 +230,10 @@ func (s *chosen) left(key tagKey, err error, now time.Time) (leave, news bool) {
 	}
 	kind := anchore.KindOf(err)
 	failed := err != nil && kind != anchore.NotFound && kind != anchore.Limited
-	here, everywhere := at.health.note(failed, now), whole.note(failed, now)
-	leave = here || everywhere
+	leave = at.health.note(failed, now)
+	if !failed || kind != anchore.Unauthorized && kind != anchore.Forbidden {
+		leave = whole.note(failed, now) || leave
+	}
 	news = leave && !whole.told
 	whole.told = whole.told || leave
 	return leave, news
