@@ -215,6 +215,23 @@ func TestALoginsTroubleIsNotItsSources(t *testing.T) {
 	}
 }
 
+// TestASourceIsNotInherited: an account that has the name of a deleted one chooses for
+// itself, and that is kept.
+func TestASourceIsNotInherited(t *testing.T) {
+	_, mirror, cfg, kept := mirrored(t)
+	c := newClient(t, cfg)
+	if got := head(t, c, "app:1"); got != "old" {
+		t.Fatalf("app:1 is %s", got)
+	}
+	clear(kept.known) // as the deletion of an account does
+	if err := mirror.Delete("proxy/library/app:1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := head(t, c, "app:1"); got != "new" || kept.writes != 2 {
+		t.Errorf("for the new account app:1 is %s, with %d writes in all; want what the hub has, and 2", got, kept.writes)
+	}
+}
+
 func TestMirrorIsAskedFirst(t *testing.T) {
 	hub, mirror, cfg, _ := mirrored(t)
 	hub.Push(t, "library/app:2", newImage)
