@@ -34,35 +34,42 @@ func NewConverter(child *Child, dir string) (*Converter, error) {
 }
 
 // Convert writes document, in syft's JSON format, to out in one of sbom.Formats.
-// out gets nothing unless the whole conversion succeeded. Errors: Invalid for
-// another format or a document that cannot be read; Unavailable.
+// out gets nothing unless the whole conversion succeeded; how long it takes that keeps
+// nobody waiting. Errors: Invalid for another format or a document that cannot be read;
+// Unavailable.
 func (c *Converter) Convert(ctx context.Context, format string, document io.Reader, out io.Writer) error {
-	const op = "analyze.Convert"
-	select {
-	case c.turn <- struct{}{}:
-		defer func() { <-c.turn }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if err := os.MkdirAll(c.dir, 0o700); err != nil {
-		return anchore.E(anchore.Unavailable, op, "the directory for temporary files cannot be written").Because(err)
-	}
-	work, err := os.MkdirTemp(c.dir, "convert-")
-	if err != nil {
-		return anchore.E(anchore.Unavailable, op, "the directory for temporary files cannot be written").Because(err)
-	}
-	defer os.RemoveAll(work)
-	layout := filepath.Join(work, "in")
-	if err := writeInput(layout, document); err != nil {
-		return err
-	}
-	converted, err := c.child.answer(ctx, sbom.ChildRequest{Layout: layout, Convert: format}, work, "converted.json", nil)
+	converted, err := c.inTurn(ctx, format, document)
 	if err != nil {
 		return err
 	}
 	defer converted.Close()
 	_, err = io.Copy(out, converted)
 	return err
+}
+
+// inTurn waits until nothing else is converted, and converts. The file that it returns
+// has no name any more: it is gone once it is closed.
+func (c *Converter) inTurn(ctx context.Context, format string, document io.Reader) (*os.File, error) {
+	const op = "analyze.Convert"
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if err := os.MkdirAll(c.dir, 0o700); err != nil {
+		return nil, anchore.E(anchore.Unavailable, op, "the directory for temporary files cannot be written").Because(err)
+	}
+	work, err := os.MkdirTemp(c.dir, "convert-")
+	if err != nil {
+		return nil, anchore.E(anchore.Unavailable, op, "the directory for temporary files cannot be written").Because(err)
+	}
+	defer os.RemoveAll(work)
+	layout := filepath.Join(work, "in")
+	if err := writeInput(layout, document); err != nil {
+		return nil, err
+	}
+	return c.child.answer(ctx, sbom.ChildRequest{Layout: layout, Convert: format}, work, "converted.json", nil)
 }
 
 // writeInput lays the document where a child expects it.

@@ -131,3 +131,43 @@ func TestParkedIsToldByAClockThatWasSetBack(t *testing.T) {
 		}
 	})
 }
+
+// TestAFailedTagIsTriedByAClockThatWasSetBack: no time that a tag of a repository is let
+// be is as long as it seems then.
+func TestAFailedTagIsTriedByAClockThatWasSetBack(t *testing.T) {
+	folder := t.TempDir()
+	var repo catalog.WatchedRepository
+	next := func(w *world) time.Time {
+		t.Helper()
+		tags, err := w.RepositoryTags(t.Context(), repo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tags["broken"]
+	}
+	failed := func(w *world, times int) {
+		t.Helper()
+		for range times {
+			if _, err := w.RepositoryTagFailed(t.Context(), repo, "broken", anchore.Event{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	atTheStart(t, folder, func(w *world) {
+		time.Sleep(300 * days)
+		repo = w.watchRepository("admin", "alpine", anchore.RepositoryWatch{})
+		failed(w, 20)
+		if wait := time.Until(next(w)); wait != 24*time.Hour {
+			t.Errorf("by the same clock it is tried again in %v, want a day", wait)
+		}
+	})
+	atTheStart(t, folder, func(w *world) {
+		if at := next(w); at.IsZero() || at.After(time.Now()) {
+			t.Errorf("it is tried again in %v, want now", time.Until(at))
+		}
+		failed(w, 1)
+		if wait := time.Until(next(w)); wait != 24*time.Hour {
+			t.Errorf("after the next failure it is tried again in %v, want a day", wait)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -221,6 +222,65 @@ func TestAFailingTagIsToldOnce(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"system.repository.list_tags_fail", "system.image_analysis.registry_lookup_failed"}, types); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// TestAListThatOutlivesItsWatch says nothing of the one that was begun meanwhile.
+func TestAListThatOutlivesItsWatch(t *testing.T) {
+	w := newWorld(t)
+	old := w.watchRepository("admin", "alpine", anchore.RepositoryWatch{})
+	id := anchore.SubscriptionID("admin", old.Ref.RepositoryName(), anchore.RepoUpdate)
+	if err := w.DeleteSubscription(t.Context(), "admin", id); err != nil {
+		t.Fatal(err)
+	}
+	if first, err := w.RepositoryListFailed(t.Context(), old, "gone"); first || err != nil {
+		t.Errorf("RepositoryListFailed of no watch = %v, %v; want nothing told", first, err)
+	}
+	w.watchRepository("admin", "alpine", anchore.RepositoryWatch{})
+	if first, err := w.RepositoryListFailed(t.Context(), old, "gone"); first || err != nil {
+		t.Errorf("RepositoryListFailed of the watch before = %v, %v; want nothing told", first, err)
+	}
+	list, _ := w.watched()
+	if !list[0].FailedSince.IsZero() {
+		t.Error("the new watch counts as failed")
+	}
+	if first, err := w.RepositoryListFailed(t.Context(), list[0], "gone"); !first || err != nil {
+		t.Errorf("RepositoryListFailed of the new watch = %v, %v; want it told", first, err)
+	}
+}
+
+// between is a store that runs fn, once, between two runs of a transaction.
+type between struct {
+	store.Store
+	fn func()
+}
+
+func (b *between) Update(ctx context.Context, fn func(store.Tx) error) error {
+	if between := b.fn; between != nil {
+		b.fn = nil
+		again := errors.New("conflict")
+		if err := b.Store.Update(ctx, func(tx store.Tx) error { _ = fn(tx); return again }); !errors.Is(err, again) {
+			return err
+		}
+		between()
+	}
+	return b.Store.Update(ctx, fn)
+}
+
+// TestAWatchThatEndsBetweenTwoRuns of a transaction is not watched.
+func TestAWatchThatEndsBetweenTwoRuns(t *testing.T) {
+	s, blobs := openStores(t)
+	b := &between{Store: s}
+	w := worldOn(t, b, blobs)
+	repo := w.watchRepository("admin", "alpine", anchore.RepositoryWatch{})
+	b.fn = func() {
+		id := anchore.SubscriptionID("admin", repo.Ref.RepositoryName(), anchore.RepoUpdate)
+		if err := w.DeleteSubscription(t.Context(), "admin", id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w.repositoryTagAdded(repo, "1") {
+		t.Error("a watch that ended while the tag was recorded counts as watched")
 	}
 }
 

@@ -85,11 +85,11 @@ const (
 // registry does not answer or answers wrongly, Invalid when what it has cannot be
 // used. Messages are for users and hold no credentials.
 type Client struct {
-	cfg    Config
-	auth   auth
-	logins logins
-	chosen chosen
-	cache  *layer.Cache // nil for none
+	cfg      Config
+	auth     auth
+	logins   logins
+	troubles troubles
+	cache    *layer.Cache // nil for none
 
 	mu    sync.Mutex
 	hosts map[string]*host
@@ -129,6 +129,9 @@ func New(cfg Config) (*Client, error) {
 	cfg.Concurrency = cmp.Or(cfg.Concurrency, defaultConcurrency)
 	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
 	cfg.UserAgent = cmp.Or(cfg.UserAgent, "anchore-engine")
+	if cfg.Sources == nil {
+		cfg.Sources = &untilClose{}
+	}
 	cfg.LayerCacheBytes = cmp.Or(cfg.LayerCacheBytes, defaultCacheBytes)
 	c := newClient(cfg)
 	if cfg.LayerCache == "" {
@@ -144,7 +147,7 @@ func New(cfg Config) (*Client, error) {
 func newClient(cfg Config) *Client {
 	return &Client{
 		cfg: cfg, hosts: map[string]*host{}, auth: auth{ways: map[loginKey]way{}, tokens: map[tokenKey]*token{}},
-		logins: logins{known: map[loginKey]*login{}}, chosen: chosen{tags: map[tagKey]*choice{}, health: map[source]*health{}},
+		logins: logins{known: map[loginKey]*login{}}, troubles: troubles{tags: map[tagKey]trouble{}, health: map[source]*health{}},
 	}
 }
 

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,7 +15,8 @@ import (
 // Sources remembers which of a registry's sources, its mirrors and itself, answers
 // an account for a tag, or for a repository's list of tags if ref has no tag.
 type Sources interface {
-	// TagSource returns it, "" if none is known. It is asked once for each tag.
+	// TagSource returns it, "" if none is known. It is asked before each request for a
+	// tag, so it must be quick.
 	TagSource(ctx context.Context, account string, ref anchore.Reference) (string, error)
 	// SetTagSource is called when it changes.
 	SetTagSource(ctx context.Context, account string, ref anchore.Reference, source string) error
@@ -53,20 +55,39 @@ func (c *Client) sources(registry string) []source {
 	return append(list, source(registry))
 }
 
-// chosen are the sources of tags.
-type chosen struct {
+// untilClose remembers sources where nobody else does.
+type untilClose struct{ known sync.Map } // by tagKey
+
+func (u *untilClose) TagSource(_ context.Context, account string, ref anchore.Reference) (string, error) {
+	found, _ := u.known.Load(tagKey{account, ref.String()})
+	at, _ := found.(string)
+	return at, nil
+}
+
+func (u *untilClose) SetTagSource(_ context.Context, account string, ref anchore.Reference, source string) error {
+	u.known.Store(tagKey{account, ref.String()}, source)
+	return nil
+}
+
+// troubles are the sources that do not answer. What tags are chosen for is kept in
+// Sources alone: an account may be deleted, and another one get its name.
+type troubles struct {
 	mu     sync.Mutex
-	tags   map[tagKey]*choice
+	tags   map[tagKey]trouble // those whose last question failed
 	health map[source]*health
 }
 
 type tagKey struct{ account, tag string }
 
-// choice is a tag's source and how the tag has been doing there.
-type choice struct {
+// trouble is how a tag has been doing at its source.
+type trouble struct {
 	source source
 	health health
 }
+
+// maxTroubles bounds what is kept of tags, which any user may name. Where more fail,
+// each waits for its source anew.
+const maxTroubles = 100_000
 
 // health counts failures since the last answer.
 type health struct {
@@ -107,7 +128,7 @@ func (c *Client) doAtSources(ctx context.Context, r request) (*http.Response, er
 		if ctx.Err() != nil {
 			return res, err
 		}
-		leave, news := c.chosen.left(tagKey{r.account, key.String()}, err, time.Now())
+		leave, news := c.troubles.left(tagKey{r.account, key.String()}, at, err, time.Now())
 		if !leave {
 			return res, err
 		}
@@ -157,15 +178,13 @@ func (c *Client) firstOf(ctx context.Context, r request, all []source) (at sourc
 
 // choose makes at the source of a tag, for which it answered with res.
 func (c *Client) choose(ctx context.Context, r request, key anchore.Reference, at source, res *http.Response) (*http.Response, error) {
-	if c.cfg.Sources != nil {
-		if err := c.cfg.Sources.SetTagSource(ctx, r.account, key, string(at)); err != nil {
-			_ = res.Body.Close()
-			return nil, err
-		}
+	if err := c.cfg.Sources.SetTagSource(ctx, r.account, key, string(at)); err != nil {
+		_ = res.Body.Close()
+		return nil, err
 	}
-	c.chosen.mu.Lock()
-	defer c.chosen.mu.Unlock()
-	c.chosen.tags[tagKey{r.account, key.String()}] = &choice{source: at}
+	c.troubles.mu.Lock()
+	defer c.troubles.mu.Unlock()
+	delete(c.troubles.tags, tagKey{r.account, key.String()})
 	return res, nil
 }
 
@@ -189,45 +208,54 @@ func (c *Client) Source(ctx context.Context, account string, ref anchore.Referen
 // sourceOf returns the source of a tag, "" if it has none, or none that is still
 // configured.
 func (c *Client) sourceOf(ctx context.Context, account string, ref anchore.Reference, all []source) (source, error) {
-	key := tagKey{account, ref.String()}
-	c.chosen.mu.Lock()
-	known := c.chosen.tags[key]
-	c.chosen.mu.Unlock()
-	if known != nil || c.cfg.Sources == nil {
-		if known == nil {
-			return "", nil
-		}
-		return known.source, nil
-	}
 	stored, err := c.cfg.Sources.TagSource(ctx, account, ref)
 	if err != nil || !slices.Contains(all, source(stored)) {
 		return "", err
 	}
-	c.chosen.mu.Lock()
-	defer c.chosen.mu.Unlock()
-	if c.chosen.tags[key] == nil {
-		c.chosen.tags[key] = &choice{source: source(stored)}
-	}
 	return source(stored), nil
 }
 
-// left notes what came of asking a tag's source, and reports whether it is to be
-// left, and whether that is news. That it has no such tag (any more), or allows no more requests for now, is
-// an answer.
-func (s *chosen) left(key tagKey, err error, now time.Time) (leave, news bool) {
+// left notes what came of asking a tag's source, at, and reports whether it is to be
+// left, and whether that is news. That it has no such tag (any more), or allows no more
+// requests for now, is an answer. What it does not let one login do is a failure of the
+// tag alone, and what did not ask it is nothing.
+func (s *troubles) left(key tagKey, at source, err error, now time.Time) (leave, news bool) {
+	if errors.Is(err, anchore.ErrNotAsked) {
+		return false, false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := s.tags[key]
-	whole := s.health[at.source]
-	if whole == nil {
-		whole = &health{}
-		s.health[at.source] = whole
-	}
 	kind := anchore.KindOf(err)
 	failed := err != nil && kind != anchore.NotFound && kind != anchore.Limited
-	here, everywhere := at.health.note(failed, now), whole.note(failed, now)
-	leave = here || everywhere
+	leave = s.noteTag(key, at, failed, now)
+	whole := s.health[at]
+	if whole == nil {
+		whole = &health{}
+		s.health[at] = whole
+	}
+	if !failed || kind != anchore.Unauthorized && kind != anchore.Forbidden {
+		leave = whole.note(failed, now) || leave
+	}
 	news = leave && !whole.told
 	whole.told = whole.told || leave
 	return leave, news
+}
+
+// noteTag counts what came of asking for one tag at its source, and reports whether
+// patience is at an end.
+func (s *troubles) noteTag(key tagKey, at source, failed bool, now time.Time) bool {
+	if !failed {
+		delete(s.tags, key)
+		return false
+	}
+	tag, known := s.tags[key]
+	if tag.source != at { // it went over to another one since
+		tag = trouble{source: at}
+	}
+	leave := tag.health.note(true, now)
+	if !known && len(s.tags) >= maxTroubles {
+		clear(s.tags)
+	}
+	s.tags[key] = tag
+	return leave
 }

@@ -70,7 +70,12 @@ func mirrored(t *testing.T) (hub, mirror *ocitest.Registry, cfg oci.Config, kept
 
 func head(t *testing.T, c *oci.Client, ref string) string {
 	t.Helper()
-	got, err := c.Head(t.Context(), "admin", mustRef(t, ref))
+	return headOf(t, c, "admin", ref)
+}
+
+func headOf(t *testing.T, c *oci.Client, account, ref string) string {
+	t.Helper()
+	got, err := c.Head(t.Context(), account, mustRef(t, ref))
 	if err != nil {
 		return anchore.KindOf(err).String()
 	}
@@ -152,6 +157,79 @@ func TestMirrorDownForAll(t *testing.T) {
 			t.Errorf("tags (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// refused is a store of credentials that has none for the account broken, if why says so.
+type refused struct{ why error }
+
+func (r *refused) Credential(_ context.Context, account string, _ anchore.Reference) (oci.Credential, error) {
+	if account == "broken" {
+		return oci.Credential{}, r.why
+	}
+	return oci.Credential{}, nil
+}
+
+// TestALoginsTroubleIsNotItsSources: what a source does not let one account do says
+// nothing of what it does for others, who stay with it.
+func TestALoginsTroubleIsNotItsSources(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		status int
+		why    error
+		end    string // of the account with the trouble
+	}{
+		{"unauthorized", 401, nil, "new"},
+		{"forbidden", 403, nil, "new"},
+		{"no login to show", 0, anchore.E(anchore.Forbidden, "test", "set it again").Because(anchore.ErrNotAsked), "forbidden"},
+		{"no store to ask", 0, anchore.E(anchore.Unavailable, "test", "the disk is full"), "unavailable"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				hub, mirror, cfg, _ := mirrored(t)
+				hub.Push(t, "library/broken:1", newImage)
+				mirror.Push(t, "proxy/library/broken:1", oldImage)
+				login := &refused{}
+				cfg.Credentials = login
+				c := newClient(t, cfg)
+				look := func(account, ref string) string { return headOf(t, c, account, ref) }
+				if one, two := look("admin", "app:1"), look("broken", "broken:1"); one != "old" || two != "old" {
+					t.Fatalf("app:1 is %s and broken:1 %s", one, two)
+				}
+				if login.why = tc.why; tc.status != 0 {
+					mirror.Inject(ocitest.Fault{Path: "/broken/", Status: tc.status})
+				}
+				var end string
+				for range 4 {
+					end = look("broken", "broken:1")
+					time.Sleep(6 * time.Minute)
+				}
+				if end != tc.end {
+					t.Errorf("the tag with the trouble is %s in the end, want %s", end, tc.end)
+				}
+				mirror.Inject(ocitest.Fault{Status: 502, Times: 1})
+				if got := look("admin", "app:1"); got != "unavailable" {
+					t.Errorf("at the first failure of the source app:1 is %s, want unavailable", got)
+				}
+			})
+		})
+	}
+}
+
+// TestASourceIsNotInherited: an account that has the name of a deleted one chooses for
+// itself, and that is kept.
+func TestASourceIsNotInherited(t *testing.T) {
+	_, mirror, cfg, kept := mirrored(t)
+	c := newClient(t, cfg)
+	if got := head(t, c, "app:1"); got != "old" {
+		t.Fatalf("app:1 is %s", got)
+	}
+	clear(kept.known) // as the deletion of an account does
+	if err := mirror.Delete("proxy/library/app:1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := head(t, c, "app:1"); got != "new" || kept.writes != 2 {
+		t.Errorf("for the new account app:1 is %s, with %d writes in all; want what the hub has, and 2", got, kept.writes)
+	}
 }
 
 func TestMirrorIsAskedFirst(t *testing.T) {

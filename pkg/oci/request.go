@@ -62,7 +62,7 @@ func (c *Client) do(ctx context.Context, r request) (*http.Response, error) {
 func (c *Client) ask(ctx context.Context, r request) (*http.Response, error) {
 	cred, err := c.cfg.Credentials.Credential(ctx, r.account, r.Ref)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w (%w)", err, anchore.ErrNotAsked)
 	}
 	res, err := c.askAs(ctx, r, cred)
 	switch {

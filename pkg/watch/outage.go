@@ -16,10 +16,10 @@ func isHostFailure(err error) bool {
 	return err != nil && (kind == anchore.Unavailable || kind == anchore.Limited) && !saysNothing(err)
 }
 
-// saysNothing reports whether a look ended before its registry was asked, or for want
-// of the engine's own store.
+// saysNothing reports whether a look ended before its registry was asked, for want of
+// the engine's own store, or because the account that it was made for was deleted.
 func saysNothing(err error) bool {
-	return errors.Is(err, anchore.ErrNotAsked) || errors.Is(err, catalog.ErrStoreFailing)
+	return errors.Is(err, anchore.ErrNotAsked) || errors.Is(err, catalog.ErrNoAccount) || errors.Is(err, catalog.ErrStoreFailing)
 }
 
 // outcome counts a success or failure of the registry and returns the event that

@@ -182,6 +182,7 @@ func (u untold) Credential(ctx context.Context, account string, ref anchore.Refe
 func TestALookThatDidNotAskIsNoAnswer(t *testing.T) {
 	for name, why := range map[string]error{
 		"a password that cannot be decrypted": anchore.E(anchore.Forbidden, "test", "set it again").Because(anchore.ErrNotAsked),
+		"an account that is deleted":          anchore.E(anchore.NotFound, "test", "account not found").Because(catalog.ErrNoAccount),
 		"a store that fails":                  anchore.E(anchore.Unavailable, "test", "the disk is full").Because(store.Failing(errors.New("disk"))),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -74,13 +74,27 @@ func (w *Watcher) rush(t *target, known bool, now time.Time) {
 // list asks for the tags of a repository and hands over what is new, for each
 // account. A failure that is the repository's own is told of once.
 func (w *Watcher) list(ctx context.Context, ref anchore.Reference, repos []catalog.WatchedRepository) (more bool, err error) {
-	tags, err := w.cfg.Registry.ListTags(ctx, repos[0].Account, ref)
-	if err != nil {
-		return false, w.notListed(ctx, repos, err)
+	for {
+		tags, err := w.cfg.Registry.ListTags(ctx, repos[0].Account, ref)
+		if err == nil {
+			return w.handOverList(ctx, repos, tags)
+		}
+		same, rest := alike(ctx, w, ref, repos, err, func(repo catalog.WatchedRepository) string { return repo.Account })
+		err = w.notListed(ctx, same, err)
+		if len(rest) == 0 {
+			return false, err
+		}
+		repos = rest
 	}
-	var errs error
+}
+
+// handOverList hands over the tags of a repository, for each account.
+func (w *Watcher) handOverList(ctx context.Context, repos []catalog.WatchedRepository, tags []string) (more bool, errs error) {
 	for i, repo := range repos {
 		again, err := w.cfg.Intake.LookRepository(ctx, repo, tags)
+		if errors.Is(err, catalog.ErrNoAccount) {
+			continue // deleted meanwhile; the others' list is as good
+		}
 		if isHostFailure(err) || ctx.Err() != nil {
 			return false, errors.Join(err, errs) // the others get their turn when it answers again
 		}
@@ -99,7 +113,7 @@ func (w *Watcher) list(ctx context.Context, ref anchore.Reference, repos []catal
 // notListed tells that the repository cannot be listed, and returns why.
 func (w *Watcher) notListed(ctx context.Context, repos []catalog.WatchedRepository, why error) error {
 	kind := anchore.KindOf(why)
-	if isHostFailure(why) || kind == anchore.Internal || ctx.Err() != nil {
+	if isHostFailure(why) || errors.Is(why, catalog.ErrNoAccount) || kind == anchore.Internal || ctx.Err() != nil {
 		return why // says nothing of the repository
 	}
 	errs := why

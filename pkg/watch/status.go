@@ -43,7 +43,7 @@ func (w *Watcher) finish(ctx context.Context, j job, r result) {
 	}
 	failed := h.failures > 0
 	told := h.outcome(t, r.err, w.interval(h.name), now)
-	t.learn(j, r, now)
+	t.learn(r, now)
 	if isHostFailure(r.err) && !h.told && anchore.KindOf(r.err) == anchore.Unavailable {
 		t.retries++
 	}
@@ -73,11 +73,14 @@ func (w *Watcher) finish(ctx context.Context, j job, r result) {
 	}
 }
 
-// notLookedAt tells of tags that cannot be looked at, each account once until it can
-// or fails for another reason, and returns why.
+// notLookedAt tells of tags that are gone or cannot be looked at, each account once
+// until they can or it fails for another reason, and returns why.
 func (w *Watcher) notLookedAt(ctx context.Context, r *result, tags []catalog.WatchedTag, why error) error {
-	if isHostFailure(why) || anchore.KindOf(why) == anchore.NotFound || ctx.Err() != nil {
-		return why // says nothing of the tag, or was told otherwise
+	if isHostFailure(why) || errors.Is(why, catalog.ErrNoAccount) || ctx.Err() != nil {
+		return why // says nothing of the tag
+	}
+	if anchore.KindOf(why) == anchore.NotFound && !saysNothing(why) {
+		return errors.Join(why, w.gone(ctx, r, tags))
 	}
 	reason := anchore.MessageOf(why)
 	for _, tag := range tags {
@@ -111,24 +114,19 @@ func (w *Watcher) learned(ctx context.Context, r *result, tag catalog.WatchedTag
 
 // learn notes what a look found, until the set of watched tags is read again. An
 // account that subscribed while the look ran was not handed what it found.
-func (t *target) learn(j job, r result, now time.Time) {
+func (t *target) learn(r result, now time.Time) {
 	for i := range t.tags {
 		tag := &t.tags[i]
-		if !j.concerns(i, tag.Account) {
-			continue
-		}
 		if reason, changed := r.failed[tag.Account]; changed {
 			tag.Failed = reason
 		}
 		if refusal, changed := r.refused[tag.Account]; changed {
 			tag.Refusal = refusal
 		}
-		switch {
-		case anchore.KindOf(r.err) == anchore.NotFound && r.err != nil:
-			if tag.GoneSince.IsZero() {
-				tag.GoneSince = now
-			}
-		case r.err == nil:
+		if r.gone[tag.Account] {
+			tag.GoneSince = now
+		}
+		if r.err == nil && r.concerns(i, tag.Account) {
 			tag.GoneSince = time.Time{}
 			if tag.Refusal.TagDigest == "" {
 				tag.TagDigest = r.digest

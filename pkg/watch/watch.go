@@ -159,20 +159,22 @@ type job struct {
 // account is the one that the look is made with.
 func (j job) account() string { return accountOf(j.tags, j.repos) }
 
-// concerns reports whether the look was made for the account too, probably in the
-// ith place.
-func (j job) concerns(i int, account string) bool {
-	return i < len(j.tags) && j.tags[i].Account == account ||
-		slices.ContainsFunc(j.tags, func(tag catalog.WatchedTag) bool { return tag.Account == account })
-}
-
 // result is what came of a look.
 type result struct {
+	tags    []catalog.WatchedTag // that the answer counts for
 	digest  string
+	gone    map[string]bool            // of a tag: it is recorded now that it is gone, by account
 	failed  map[string]string          // of a tag: what is now recorded in WatchedTag.Failed, by account, where it changed
 	refused map[string]catalog.Refusal // the same of WatchedTag.Refusal
 	more    bool                       // of a repository: there is more to take at once
 	err     error
+}
+
+// concerns reports whether the answer counts for the account, probably in the ith
+// place.
+func (r result) concerns(i int, account string) bool {
+	return i < len(r.tags) && r.tags[i].Account == account ||
+		slices.ContainsFunc(r.tags, func(tag catalog.WatchedTag) bool { return tag.Account == account })
 }
 
 // New builds a Watcher.
@@ -549,19 +551,30 @@ func (w *Watcher) look(ctx context.Context, j job) (r result) {
 // lookAt asks for the tag's digest and hands over what changed, for each account.
 // A failure that is the tag's own is told of once.
 func (w *Watcher) lookAt(ctx context.Context, r *result, j job) error {
-	digest, err := w.cfg.Registry.Head(ctx, j.tags[0].Account, j.target.ref)
-	if anchore.KindOf(err) == anchore.NotFound {
-		return errors.Join(err, w.gone(ctx, j.tags))
+	for r.tags = j.tags; ; {
+		digest, err := w.cfg.Registry.Head(ctx, r.tags[0].Account, j.target.ref)
+		if err == nil {
+			r.digest = digest
+			return w.handOver(ctx, r, j.why)
+		}
+		same, rest := alike(ctx, w, j.target.ref, r.tags, err, func(tag catalog.WatchedTag) string { return tag.Account })
+		if err = w.notLookedAt(ctx, r, same, err); len(rest) == 0 {
+			return err
+		}
+		r.tags = rest
 	}
-	if err != nil {
-		return w.notLookedAt(ctx, r, j.tags, err)
-	}
-	r.digest = digest
-	for i, tag := range j.tags {
-		if tag.TagDigest != digest || !tag.GoneSince.IsZero() || tag.Refusal.TagDigest != "" {
-			refused, e := w.cfg.Intake.Look(ctx, tag, digest, j.why)
+}
+
+// handOver hands over what a look found, for each account that it counts for.
+func (w *Watcher) handOver(ctx context.Context, r *result, why string) (err error) {
+	for i, tag := range r.tags {
+		if tag.TagDigest != r.digest || !tag.GoneSince.IsZero() || tag.Refusal.TagDigest != "" {
+			refused, e := w.cfg.Intake.Look(ctx, tag, r.digest, why)
+			if errors.Is(e, catalog.ErrNoAccount) {
+				continue // deleted meanwhile; the others' look is as good
+			}
 			if e != nil {
-				err = errors.Join(err, w.notLookedAt(ctx, r, j.tags[i:i+1], e))
+				err = errors.Join(err, w.notLookedAt(ctx, r, r.tags[i:i+1], e))
 				continue
 			}
 			r.refuses(tag, refused)
@@ -571,6 +584,29 @@ func (w *Watcher) lookAt(ctx context.Context, r *result, j job) error {
 		}
 	}
 	return err
+}
+
+// alike divides those that asking the first of them failed for with why, in those for
+// whom that is the answer, and the rest: since the set was read the first one may have
+// been deleted, or have got another credential, of which the others know nothing. What
+// the registry itself fails at is everybody's.
+func alike[T any](ctx context.Context, w *Watcher, ref anchore.Reference, all []T, why error, account func(T) string) (same, rest []T) {
+	switch {
+	case errors.Is(why, catalog.ErrNoAccount):
+		return all[:1], all[1:]
+	case len(all) == 1, isHostFailure(why), errors.Is(why, catalog.ErrStoreFailing), ctx.Err() != nil:
+		return all, nil
+	}
+	asked, err := w.cfg.Registry.Identity(ctx, account(all[0]), ref)
+	for i, one := range all {
+		id, e := w.cfg.Registry.Identity(ctx, account(one), ref)
+		if i == 0 || err == nil && e == nil && id == asked {
+			same = append(same, one)
+		} else {
+			rest = append(rest, one)
+		}
+	}
+	return same, rest
 }
 
 // refuses notes that what a tag names is refused, or, if refused is zero, that it is
@@ -585,13 +621,22 @@ func (r *result) refuses(tag catalog.WatchedTag, refused catalog.Refusal) {
 	r.refused[tag.Account] = refused
 }
 
-func (w *Watcher) gone(ctx context.Context, tags []catalog.WatchedTag) error {
+// gone records that the registry does not have a tag, and notes in a result for whom:
+// what is not recorded is tried again by the next look.
+func (w *Watcher) gone(ctx context.Context, r *result, tags []catalog.WatchedTag) error {
 	var errs error
 	for _, tag := range tags {
-		if tag.GoneSince.IsZero() {
-			_, err := w.cfg.Catalog.TagGone(ctx, tag.Account, tag.Ref)
-			errs = errors.Join(errs, err)
+		if !tag.GoneSince.IsZero() {
+			continue
 		}
+		if _, err := w.cfg.Catalog.TagGone(ctx, tag.Account, tag.Ref); err != nil {
+			errs = errors.Join(errs, err)
+			continue
+		}
+		if r.gone == nil {
+			r.gone = map[string]bool{}
+		}
+		r.gone[tag.Account] = true
 	}
 	return errs
 }

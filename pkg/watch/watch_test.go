@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/anchore/anchore-engine/pkg/intake"
 	"github.com/anchore/anchore-engine/pkg/oci"
 	"github.com/anchore/anchore-engine/pkg/oci/ocitest"
+	"github.com/anchore/anchore-engine/pkg/store"
 	"github.com/anchore/anchore-engine/pkg/store/bolt"
 	"github.com/anchore/anchore-engine/pkg/store/dir"
 	"github.com/anchore/anchore-engine/pkg/watch"
@@ -368,6 +370,74 @@ func TestAccountsShareALookIfTheyShareACredential(t *testing.T) {
 	}
 }
 
+// without has no account admin once it is deleted.
+type without struct {
+	oci.Credentials
+	deleted *atomic.Bool
+}
+
+func (c without) Credential(ctx context.Context, account string, ref anchore.Reference) (oci.Credential, error) {
+	if account == "admin" && c.deleted.Load() {
+		return oci.Credential{}, anchore.E(anchore.NotFound, "test", "account %q not found", account).Because(catalog.ErrNoAccount)
+	}
+	return c.Credentials.Credential(ctx, account, ref)
+}
+
+// TestWhoSharesALookIsNotToldOfTheOthersLogin: before the set is read again an account
+// of it may be deleted, or get another credential.
+func TestWhoSharesALookIsNotToldOfTheOthersLogin(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		status int // that the registry has for admin's new credential; 0: admin is deleted
+		gone   int // events of admin
+		failed int
+	}{{"deleted", 0, 0, 0}, {"may not see it", 404, 1, 0}, {"refused", 401, 0, 1}, {"forbidden", 403, 0, 1}} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+				w.pushAll("1")
+				deleted := new(atomic.Bool)
+				var err error
+				w.config.Registry, err = oci.New(oci.Config{Transport: w, Credentials: without{w.logins, deleted}})
+				w.must(err)
+				for _, account := range []string{"admin", "team"} {
+					w.watchRepository(account, anchore.RepositoryWatch{})
+					w.add(account, "team/app:1")
+				}
+				w.again()
+				wait(2 * time.Minute)
+				if tc.status == 0 {
+					deleted.Store(true)
+				} else {
+					w.logins["admin"] = oci.Credential{Username: "u", Password: "p"}
+					for _, path := range []string{"/manifests/", "/tags/list"} {
+						defer w.registry().Inject(ocitest.Fault{Path: path, Status: tc.status, Times: 1})()
+					}
+				}
+				w.push("team/app:1", ocitest.Image(ocitest.Spec{Version: "2"}))
+				wait(90 * time.Second)
+				for _, kind := range []anchore.EventType{anchore.EventTagDeleted, anchore.EventListTagsFailed, anchore.EventRegistryLookupFailed} {
+					if got := w.events("team", kind); len(got) != 0 {
+						t.Errorf("team was told %s of %v", kind, got)
+					}
+				}
+				gone, failed := len(w.events("admin", anchore.EventTagDeleted)), len(w.events("admin", anchore.EventRegistryLookupFailed))
+				if gone != tc.gone || failed != tc.failed {
+					t.Errorf("admin was told %d times that the tag is gone and %d times that it failed, want %d and %d", gone, failed, tc.gone, tc.failed)
+				}
+				if got := w.events("team", anchore.EventTagMoved); len(got) != 1 {
+					t.Errorf("team was told of %d moves, want 1", len(got))
+				}
+				for _, key := range []string{"registry.test/team/app", "registry.test/team/app:1"} {
+					if look := w.watcher.TagLook("team", key); look.Error != "" {
+						t.Errorf("%s: team is shown %q", key, look.Error)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestTooManyRequestsHoldTheWholeRegistry(t *testing.T) {
 	for name, fault := range map[string]func() ocitest.Fault{
 		"seconds": func() ocitest.Fault { return ocitest.TooMany(10 * time.Minute) },
@@ -611,6 +681,48 @@ func TestADeletedTagIsToldOnceAndAskedForLessAndLess(t *testing.T) {
 			t.Errorf("the same image under the tag again was told as a move: %v", got)
 		}
 	})
+}
+
+// forgetful is a catalog that does not take some times that a tag is gone.
+type forgetful struct {
+	watch.Catalog
+	times int
+}
+
+func (f *forgetful) TagGone(ctx context.Context, account string, ref anchore.Reference) (bool, error) {
+	if f.times--; f.times >= 0 {
+		return false, anchore.E(anchore.Unavailable, "test", "the disk is full").Because(store.Failing(errors.New("disk")))
+	}
+	return f.Catalog.TagGone(ctx, account, ref)
+}
+
+// TestADeletionThatWasNotRecordedIsToldByTheNextLook, and one that a look itself runs
+// into, by that.
+func TestADeletionThatWasNotRecordedIsToldByTheNextLook(t *testing.T) {
+	for name, times := range map[string]int{"the store fails": 1, "between two requests": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, watch.Config{Interval: time.Minute}, 0)
+				w.config.Catalog = &forgetful{w.catalog, times}
+				w.push("app:latest", ocitest.Image(ocitest.Spec{}))
+				w.add("admin", "app:latest")
+				w.again()
+				wait(time.Minute)
+				if times == 0 {
+					w.push("app:latest", ocitest.Image(ocitest.Spec{Version: "2"}))
+					defer w.registry().Inject(ocitest.Fault{Method: http.MethodGet, Path: "/manifests/latest", Status: http.StatusNotFound, Body: `{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`, Times: 1})()
+					wait(65 * time.Second)
+				}
+				w.must(w.registry().Delete("app:latest"))
+				if times > 0 {
+					wait(150 * time.Second)
+				}
+				if got := w.events("admin", anchore.EventTagDeleted); len(got) != 1 {
+					t.Errorf("%d events, want 1", len(got))
+				}
+			})
+		})
+	}
 }
 
 // TestATagThatComesBackTooLarge is there, although its image is not taken.

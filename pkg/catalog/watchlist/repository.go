@@ -180,7 +180,7 @@ func (l *List) TakeFirstList(ctx context.Context, w WatchedRepository, pass []st
 	for {
 		page := pass[:min(firstListPage, len(pass))]
 		pass = pass[len(page):]
-		err := l.updateWatch(ctx, w, func(tx store.Tx, row *subscription.Row) error {
+		_, err := l.updateWatch(ctx, w, func(tx store.Tx, row *subscription.Row) error {
 			state := row.WatchState()
 			if state.Taken {
 				return nil
@@ -219,10 +219,11 @@ func passTag(tx store.Tx, sub *subscription.Row, tag string) error {
 	})
 }
 
-// updateWatch runs fn in a transaction with the subscription of a watch, and does
-// nothing if the watch ended or began anew.
-func (l *List) updateWatch(ctx context.Context, w WatchedRepository, fn func(store.Tx, *subscription.Row) error) error {
-	return l.store.UpdateAccount(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
+// updateWatch runs fn in a transaction with the subscription of a watch, and reports
+// whether it did: it does nothing if the watch ended or began anew.
+func (l *List) updateWatch(ctx context.Context, w WatchedRepository, fn func(store.Tx, *subscription.Row) error) (done bool, err error) {
+	err = l.store.UpdateAccount(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
+		done = false
 		row, err := subscription.Find(tx, acct.No, w.Ref.RepositoryName(), anchore.RepoUpdate)
 		if err != nil || row == nil {
 			return err
@@ -230,12 +231,15 @@ func (l *List) updateWatch(ctx context.Context, w WatchedRepository, fn func(sto
 		if state := row.WatchState(); state.ID != w.id || state.First != w.first {
 			return nil
 		}
+		done = true
 		return fn(tx, row)
 	})
+	return done, err
 }
 
 // RepositoryTags returns the tags that the watch has seen: with the zero time those
-// that are settled, with the time of the next attempt those that failed.
+// that are settled, with the time of the next attempt those that failed. One that failed
+// by a clock that was ahead, and was set back since, is due now.
 func (l *List) RepositoryTags(ctx context.Context, w WatchedRepository) (map[string]time.Time, error) {
 	var no uint32
 	err := l.store.ViewAccount(ctx, w.Account, func(_ store.Tx, acct *account.Row) error {
@@ -245,14 +249,18 @@ func (l *List) RepositoryTags(ctx context.Context, w WatchedRepository) (map[str
 	if err != nil {
 		return nil, err
 	}
-	tags := map[string]time.Time{}
+	tags, now := map[string]time.Time{}, time.Now()
 	err = table.Pages(ctx, l.store, repository.Table.Bucket, repository.Prefix(no, w.Ref.RepositoryName()), func(e store.Entry) error {
 		var row repository.Row
 		if err := table.Decode(e.Value, &row); err != nil {
 			return fmt.Errorf("%s %x: %w", repository.Table.Bucket, e.Key, err)
 		}
 		if row.Watch == w.id && (row.State != repository.Passed || row.First == w.first) {
-			tags[row.Tag] = table.Time(row.Next)
+			next := table.Time(row.Next)
+			if next.Sub(now) > maxTagRetry {
+				next = now
+			}
+			tags[row.Tag] = next
 		}
 		return nil
 	})
@@ -262,8 +270,9 @@ func (l *List) RepositoryTags(ctx context.Context, w WatchedRepository) (map[str
 // RepositoryTagAdded records that the image of a tag was taken in, and reports
 // whether the repository is still watched.
 func (l *List) RepositoryTagAdded(ctx context.Context, w WatchedRepository, tag string) (watched bool, err error) {
-	err = l.updateWatch(ctx, w, func(tx store.Tx, sub *subscription.Row) error {
-		watched = sub.Active
+	active := false
+	watched, err = l.updateWatch(ctx, w, func(tx store.Tx, sub *subscription.Row) error {
+		active = sub.Active
 		old, err := repository.Find(tx, sub.Account, sub.Key, tag)
 		if err != nil {
 			return err
@@ -282,7 +291,7 @@ func (l *List) RepositoryTagAdded(ctx context.Context, w WatchedRepository, tag 
 		next.Repository = &state
 		return subscription.Table.Replace(tx, sub, &next)
 	})
-	return watched, err
+	return watched && active, err
 }
 
 // How long a tag that could not be taken in is let be: doubled with each attempt.
@@ -342,7 +351,7 @@ func tagRetry(attempts int) time.Duration {
 }
 
 // RepositoryListFailed records that a repository cannot be listed, and raises an
-// event the first time.
+// event the first time. It does nothing if the watch ended or began anew.
 func (l *List) RepositoryListFailed(ctx context.Context, w WatchedRepository, reason string) (first bool, err error) {
 	st, err := l.store.Stamp()
 	if err != nil {
@@ -350,7 +359,7 @@ func (l *List) RepositoryListFailed(ctx context.Context, w WatchedRepository, re
 	}
 	err = l.store.UpdateAccount(ctx, w.Account, func(tx store.Tx, acct *account.Row) error {
 		sub, err := subscription.Find(tx, acct.No, w.Ref.RepositoryName(), anchore.RepoUpdate)
-		if first = err == nil && sub != nil && sub.WatchState().Failed == 0; !first {
+		if first = err == nil && sub != nil && sub.WatchState().ID == w.id && sub.WatchState().Failed == 0; !first {
 			return err
 		}
 		next, state := *sub, sub.WatchState()
@@ -377,12 +386,13 @@ func (l *List) RepositoryListFailed(ctx context.Context, w WatchedRepository, re
 // RepositoryListed records that a repository can be listed again.
 func (l *List) RepositoryListed(ctx context.Context, w WatchedRepository) error {
 	defer l.changed.Wake()
-	return l.updateWatch(ctx, w, func(tx store.Tx, sub *subscription.Row) error {
+	_, err := l.updateWatch(ctx, w, func(tx store.Tx, sub *subscription.Row) error {
 		next, state := *sub, sub.WatchState()
 		state.Failed = 0
 		next.Repository = &state
 		return subscription.Table.Replace(tx, sub, &next)
 	})
+	return err
 }
 
 // purgeTagsPage is how many tags one transaction forgets: a read and a write each.

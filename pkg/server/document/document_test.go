@@ -16,7 +16,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/anchore/anchore-engine/pkg/anchore"
 	"github.com/anchore/anchore-engine/pkg/api"
+	"github.com/anchore/anchore-engine/pkg/sbom"
 	"github.com/anchore/anchore-engine/pkg/server/rest"
 )
 
@@ -170,5 +172,36 @@ func TestTurnEndsWithItsClient(t *testing.T) {
 	}
 	if len(d.turns) != 0 {
 		t.Errorf("%d turns are still taken", len(d.turns))
+	}
+}
+
+// TestTimeToTakeAConvertedDocumentBeginsWithIt, and with the error that is sent in its
+// place.
+func TestTimeToTakeAConvertedDocumentBeginsWithIt(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		text   string
+		err    error
+		status int
+	}{{"converted", "{}", nil, 200}, {"empty", "", nil, 200}, {"failed", "", anchore.E(anchore.Unavailable, "test", "no space"), 503}} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDocuments(t, &reports{document: files(1)})
+				d.convert = func(_ context.Context, _ string, _ io.Reader, out io.Writer) error {
+					time.Sleep(time.Hour) // it waits for its turn
+					if tc.text != "" {
+						_, _ = io.WriteString(out, tc.text)
+					}
+					return tc.err
+				}
+				takes := make(chan struct{})
+				close(takes)
+				w := &client{ResponseRecorder: httptest.NewRecorder(), takes: takes}
+				d.Converted(w, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), "alice", "sha256:ab", sbom.SPDX, "application/x")
+				if left := time.Until(w.until); w.Code != tc.status || left <= 0 || left > 5*time.Minute {
+					t.Errorf("status %d with %v left, want %d with some minutes", w.Code, left, tc.status)
+				}
+			})
+		})
 	}
 }

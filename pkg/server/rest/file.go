@@ -13,7 +13,8 @@ type File struct {
 }
 
 // File begins to answer with a document of a media type, which clients store under
-// the name.
+// the name. The time for the answer begins with its first byte: to make it may have
+// taken long.
 func (s *Responder) File(w http.ResponseWriter, r *http.Request, media, name string) *File {
 	return &File{responder: s, w: w, r: r, media: media, name: name}
 }
@@ -22,6 +23,7 @@ func (s *Responder) File(w http.ResponseWriter, r *http.Request, media, name str
 func (f *File) Write(p []byte) (int, error) {
 	if !f.begun {
 		f.begun = true
+		AllowAnswer(f.w)
 		f.w.Header().Set("Content-Type", f.media)
 		f.w.Header().Set("Content-Disposition", `attachment; filename="`+f.name+`"`)
 	}
@@ -35,6 +37,7 @@ func (f *File) End(err error) {
 	case err == nil && !f.begun:
 		_, _ = f.Write(nil)
 	case err != nil && !f.begun:
+		AllowAnswer(f.w)
 		f.responder.Fail(f.w, f.r, err)
 	case err != nil:
 		f.responder.Abort(f.r, err)
