@@ -31,11 +31,19 @@ func ParseHTTPURL(s string) (*url.URL, error) {
 // ParseEndpointURL reads the URL of a webhook endpoint, which may hold placeholders
 // in its path and query. Errors: Invalid.
 func ParseEndpointURL(s Secret) (*url.URL, error) {
+	const op = "anchore.ParseEndpointURL"
 	u, err := ParseHTTPURL(s.Reveal())
-	if err == nil && strings.ContainsAny(u.Host, "<>") {
-		return nil, E(Invalid, "anchore.ParseEndpointURL", "has a placeholder in its host; <notification_type> and <userId> are replaced in the path and the query")
+	switch {
+	case err != nil:
+		return nil, err
+	case strings.ContainsAny(u.Host, "<>"):
+		return nil, E(Invalid, op, "has a placeholder in its host; <notification_type> and <userId> are replaced in the path and the query")
+	case strings.ContainsAny(s.Reveal(), " \t"):
+		return nil, E(Invalid, op, "has a space; write it as %%20 if it is meant")
+	case u.Fragment != "":
+		return nil, E(Invalid, op, "has a fragment (#), which is never sent; leave it out")
 	}
-	return u, err
+	return u, nil
 }
 
 // A field name and a field value that can be sent (RFC 9110 §5.1, §5.5).

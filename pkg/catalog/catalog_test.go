@@ -311,7 +311,7 @@ func (w *world) subscriptions(account string) []string {
 func TestATagThatNeverWas(t *testing.T) {
 	w := newWorld(t)
 	for range 2 {
-		if _, err := w.TagGone(t.Context(), "admin", manifest("alpine", "A").Ref); err != nil {
+		if _, err := w.TagGone(t.Context(), "admin", manifest("alpine", "A").Ref, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -795,14 +795,16 @@ func TestGoneAndRefusedTagsAreToldOnce(t *testing.T) {
 		}
 	}
 	looked := func() (bool, error) { return false, w.TagLooked(t.Context(), "admin", ref) }
-	refused := func(r catalog.Refusal) func() (bool, error) {
-		return func() (bool, error) {
-			state, err := w.TagState(t.Context(), "admin", ref)
-			if err != nil {
-				return false, err
-			}
-			return w.TagRefused(t.Context(), "admin", ref, state.Version, r)
+	version := func() uint64 {
+		state, err := w.TagState(t.Context(), "admin", ref)
+		if err != nil {
+			t.Fatal(err)
 		}
+		return state.Version
+	}
+	gone := func() (bool, error) { return w.TagGone(t.Context(), "admin", ref, version()) }
+	refused := func(r catalog.Refusal) func() (bool, error) {
+		return func() (bool, error) { return w.TagRefused(t.Context(), "admin", ref, version(), r) }
 	}
 	for i, tt := range []struct {
 		tell func() (bool, error)
@@ -810,12 +812,12 @@ func TestGoneAndRefusedTagsAreToldOnce(t *testing.T) {
 	}{
 		{looked, false}, {failed("no login"), true}, {failed("no login"), false}, {failed("no right"), true}, {failed("no right"), false},
 		{looked, false}, {failed("no right"), true}, {looked, false}, {looked, false},
-		{func() (bool, error) { return w.TagGone(t.Context(), "admin", ref) }, true},
-		{func() (bool, error) { return w.TagGone(t.Context(), "admin", ref) }, false},
+		{gone, true},
+		{gone, false},
 		{refused(large), true},
 		{refused(large), false},
 		{refused(raised), true},
-		{func() (bool, error) { return w.TagGone(t.Context(), "admin", ref) }, true},
+		{gone, true},
 		{refused(raised), false},
 		{func() (bool, error) { return false, w.taken("A") }, false}, // back to what is small enough
 		{refused(raised), false},
@@ -840,7 +842,10 @@ func TestGoneAndRefusedTagsAreToldOnce(t *testing.T) {
 	if first, err := w.TagRefused(t.Context(), "admin", ref, 1, large); first || !errors.Is(err, catalog.ErrSeenMeanwhile) {
 		t.Errorf("a refusal of what the tag named before it was seen to move: %v, %v", first, err)
 	}
-	diff(t, "writes of it", int64(0), w.store.writes.Load()-writes)
+	if first, err := w.TagGone(t.Context(), "admin", ref, 1); first || !errors.Is(err, catalog.ErrSeenMeanwhile) {
+		t.Errorf("that the tag was gone before it was seen to move: %v, %v", first, err)
+	}
+	diff(t, "writes of both", int64(0), w.store.writes.Load()-writes)
 }
 
 func TestWatchedTagsAreTheActiveOnes(t *testing.T) {

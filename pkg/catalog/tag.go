@@ -242,9 +242,14 @@ func (c *Catalog) addUnder(tx store.Tx, acct *account.Row, in arrival) error {
 }
 
 // TagGone records that the registry does not have the tag, or no longer, and raises
-// an event the first time. The image stays. Errors: NotFound for the account.
-func (c *Catalog) TagGone(ctx context.Context, name string, ref anchore.Reference) (first bool, err error) {
+// an event the first time. The image stays. version is that of WatchedTag from before the
+// registry was asked: if the tag was seen meanwhile, nothing is recorded. Errors: NotFound
+// for the account; Conflict, with the cause ErrSeenMeanwhile.
+func (c *Catalog) TagGone(ctx context.Context, name string, ref anchore.Reference, version uint64) (first bool, err error) {
 	return c.tellOfTag(ctx, name, ref, func(next *image.TagRow, now time.Time) (*anchore.Event, error) {
+		if next.Version != version {
+			return nil, seenMeanwhile("catalog.TagGone", ref.FullTag())
+		}
 		if next.Gone != 0 {
 			return nil, nil
 		}
@@ -371,6 +376,7 @@ type WatchedTag struct {
 	Refusal   Refusal          // zero if what it names was taken
 	Failed    string           // why the last look failed, as an event told; "" if it did not
 	Platform  anchore.Platform // that the tag is followed for; zero is the registry's
+	Version   uint64           // of what it names, as recorded
 }
 
 // WatchedTags returns a page of the tags with an active tag_update in enabled
@@ -435,7 +441,7 @@ func watchedTag(tx store.Tx, acct *account.Row, tag string) (WatchedTag, error) 
 		w.TagDigest = ""
 	}
 	w.ChangedAt, w.GoneSince = table.Time(row.Changed), table.Time(row.Gone)
-	w.Platform, w.Failed = row.FollowedPlatform(), row.Failed
+	w.Platform, w.Failed, w.Version = row.FollowedPlatform(), row.Failed, row.Version
 	if r := row.Refusal; r != nil {
 		w.Refusal = Refusal{TagDigest: r.TagDigest, Digest: r.Digest, Reason: r.Reason, Limit: r.Limit, Message: r.Message}
 	}

@@ -175,7 +175,7 @@ Times are whole seconds, as in the original, or a duration such as ` + "`90s`, `
 
 ## Webhooks
 
-` + "`<endpoint>`" + ` is ` + "`general`" + `, which receives all notifications except ` + "`error_event`" + `, or the type that it receives: ` + "`policy_eval`, `tag_update`, `vuln_update`, `analysis_update`, `error_event`, `event_log`" + `. A type's own endpoint and ` + "`general`" + ` both receive it. An entry without a ` + "`url`" + `, such as ` + "`policy_eval: {}`" + `, is no endpoint. What an endpoint does not say itself, it takes from the top of the section where the key may stand there too; one that says how it logs in, by whichever key, takes neither user nor password. Endpoints at the top level of the file are an error: they belong under ` + "`webhooks:`" + `.
+` + "`<endpoint>`" + ` is ` + "`general`" + `, which receives all notifications except ` + "`error_event`" + `, or the type that it receives: ` + "`policy_eval`, `tag_update`, `vuln_update`, `analysis_update`, `error_event`, `event_log`" + `. A type's own endpoint and ` + "`general`" + ` both receive it. An entry without a ` + "`url`" + `, such as ` + "`policy_eval: {}`" + `, is no endpoint. What an endpoint does not say itself, it takes from the top of the section where the key may stand there too, user and password each by itself; one that logs in otherwise (by a token, a header or its url) takes neither. Endpoints at the top level of the file are an error: they belong under ` + "`webhooks:`" + `.
 
 ` + "```yaml" + `
 webhooks:

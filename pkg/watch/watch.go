@@ -23,7 +23,7 @@ import (
 type Catalog interface {
 	WatchedTags(ctx context.Context, after string, limit int) (tags []catalog.WatchedTag, next string, err error)
 	SubscriptionsChanged() <-chan struct{}
-	TagGone(ctx context.Context, account string, ref anchore.Reference) (first bool, err error)
+	TagGone(ctx context.Context, account string, ref anchore.Reference, version uint64) (first bool, err error)
 	TagLookFailed(ctx context.Context, account string, ref anchore.Reference, why error) (first bool, err error)
 	TagLooked(ctx context.Context, account string, ref anchore.Reference) error
 	TroubleBegan(ctx context.Context, e anchore.Event) error
@@ -629,7 +629,11 @@ func (w *Watcher) gone(ctx context.Context, r *result, tags []catalog.WatchedTag
 		if !tag.GoneSince.IsZero() {
 			continue
 		}
-		if _, err := w.cfg.Catalog.TagGone(ctx, tag.Account, tag.Ref); err != nil {
+		_, err := w.cfg.Catalog.TagGone(ctx, tag.Account, tag.Ref, tag.Version)
+		if errors.Is(err, catalog.ErrSeenMeanwhile) {
+			continue // this answer is the older one
+		}
+		if err != nil {
 			errs = errors.Join(errs, err)
 			continue
 		}

@@ -689,11 +689,11 @@ type forgetful struct {
 	times int
 }
 
-func (f *forgetful) TagGone(ctx context.Context, account string, ref anchore.Reference) (bool, error) {
+func (f *forgetful) TagGone(ctx context.Context, account string, ref anchore.Reference, version uint64) (bool, error) {
 	if f.times--; f.times >= 0 {
 		return false, anchore.E(anchore.Unavailable, "test", "the disk is full").Because(store.Failing(errors.New("disk")))
 	}
-	return f.Catalog.TagGone(ctx, account, ref)
+	return f.Catalog.TagGone(ctx, account, ref, version)
 }
 
 // TestADeletionThatWasNotRecordedIsToldByTheNextLook, and one that a look itself runs
