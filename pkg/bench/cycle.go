@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
+	"github.com/anchore/anchore-engine/pkg/catalog"
 	"github.com/anchore/anchore-engine/pkg/intake"
 	"github.com/anchore/anchore-engine/pkg/oci"
 	"github.com/anchore/anchore-engine/pkg/oci/ocitest"
@@ -61,7 +62,7 @@ func (lab *cycleLab) takeIn(ctx context.Context) (err error) {
 	if err = lab.data.createAdmin(ctx); err != nil {
 		return err
 	}
-	if lab.client, err = oci.New(oci.Config{Concurrency: cycleAtOnce}); err != nil {
+	if lab.client, err = oci.New(oci.Config{Concurrency: cycleAtOnce, Credentials: credentials{lab.data.catalog}}); err != nil {
 		return err
 	}
 	if lab.intake, err = intake.New(intake.Config{Registry: lab.client, Catalog: lab.data.catalog}); err != nil {
@@ -75,6 +76,15 @@ func (lab *cycleLab) takeIn(ctx context.Context) (err error) {
 		_, err = lab.intake.Add(ctx, intake.Request{Account: anchore.AdminAccount, Ref: ref, AutoSubscribe: true})
 		return err
 	})
+}
+
+// credentials are the catalog's, which has none here: each request looks.
+type credentials struct{ catalog *catalog.Catalog }
+
+// Credential implements oci.Credentials.
+func (c credentials) Credential(ctx context.Context, account string, ref anchore.Reference) (oci.Credential, error) {
+	r, _, err := c.catalog.RegistryFor(ctx, account, ref)
+	return oci.Credential{Username: r.User, Password: r.Password}, err
 }
 
 func (lab *cycleLab) close() error {
@@ -268,7 +278,7 @@ func measureCycle(ctx context.Context, dir string, _ binaries) (section, error) 
 		notes: fmt.Sprintf(`
 One registry on loopback, %d requests at once on both sides, %d turns of %d cycles
 each. The watcher is the engine's own on its own store, with all tags due all the
-time; the other side is a loop of HEAD requests over a plain client. The registry
+time, and looks for the account's credential before each request; the other side is a loop of HEAD requests over a plain client. The registry
 answers in the same process, so its work is in both; it answers in microseconds,
 so a real one makes the ratio smaller. That such cycles commit nothing and send
 nothing but HEADs is also a test (pkg/bench).`, cycleAtOnce, cycleTurns, cyclesATurn),

@@ -90,14 +90,30 @@ func nextNumber(tx store.Tx) (uint32, error) {
 
 // ByName returns an account. Errors: NotFound.
 func ByName(tx store.Tx, name string) (*Row, error) {
-	no, err := tx.Get(byName, table.Key{}.Text(name))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, anchore.E(anchore.NotFound, "account.ByName", "account %q not found", name).Because(ErrNone)
-	}
+	key, err := keyOf(tx, name)
 	if err != nil {
 		return nil, err
 	}
-	return Table.Get(tx, no)
+	return Table.Get(tx, key)
+}
+
+// NumberOf returns the number of an account, for less than ByName reads. Errors:
+// NotFound.
+func NumberOf(tx store.Tx, name string) (uint32, error) {
+	key, err := keyOf(tx, name)
+	if err != nil {
+		return 0, err
+	}
+	r := table.ReadKey(key)
+	return r.Uint32(), r.Err()
+}
+
+func keyOf(tx store.Tx, name string) ([]byte, error) {
+	key, err := tx.Get(byName, table.Key{}.Text(name))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, anchore.E(anchore.NotFound, "account.ByName", "account %q not found", name).Because(ErrNone)
+	}
+	return key, err
 }
 
 // ByNumber returns an account, or nil if it was deleted.

@@ -73,9 +73,9 @@ func (s *Store) Stamp() (Stamp, error) {
 // has: who acts on an account in several steps keeps to it, since the name may be
 // another one's in between. Errors: NotFound.
 func (s *Store) Number(ctx context.Context, name string) (no uint32, err error) {
-	err = s.ViewAccount(ctx, name, func(_ store.Tx, acct *account.Row) error {
-		no = acct.No
-		return nil
+	err = s.View(ctx, func(tx store.Tx) (err error) {
+		no, err = account.NumberOf(tx, name)
+		return err
 	})
 	return no, err
 }
