@@ -278,9 +278,10 @@ func measureCycle(ctx context.Context, dir string, _ binaries) (section, error) 
 		notes: fmt.Sprintf(`
 One registry on loopback, %d requests at once on both sides, %d turns of %d cycles
 each. The watcher is the engine's own on its own store, with all tags due all the
-time, and looks for the account's credential before each request; the other side is a loop of HEAD requests over a plain client. The registry
-answers in the same process, so its work is in both; it answers in microseconds,
-so a real one makes the ratio smaller. That such cycles commit nothing and send
-nothing but HEADs is also a test (pkg/bench).`, cycleAtOnce, cycleTurns, cyclesATurn),
+time, and looks for the account's credential before each request; the other side is
+a loop of HEAD requests over a plain client. The registry answers in the same process,
+so its work is in both; it answers in microseconds, so a real one makes the ratio
+smaller. That such cycles commit nothing and send nothing but HEADs is also a test
+(pkg/bench).`, cycleAtOnce, cycleTurns, cyclesATurn),
 	}, nil
 }
