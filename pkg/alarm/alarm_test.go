@@ -395,8 +395,9 @@ func TestStoreCondition(t *testing.T) {
 		{nil, refuse, false},            // the caller's own error
 		{store.ErrTooLarge, put, false}, // the caller's defect
 		{full, put, true},               // it takes nothing
-		{nil, look, true},               // which a transaction that writes nothing does not disprove
-		{nil, refuse, true}, {nil, put, false},
+		{full, look, true},              // and still
+		{nil, look, false},              // it works again, as the condition itself finds out
+		{full, put, true}, {nil, put, false},
 	} {
 		below.err = step.fails
 		err := s.Update(t.Context(), step.fn)

@@ -19,6 +19,7 @@ type Store struct {
 	mu    sync.Mutex
 	err   error // of the last transaction, nil if it was served
 	since time.Time
+	told  bool // by Condition, since err
 }
 
 // WatchStore returns a Store above s.
@@ -94,16 +95,37 @@ func (s *Store) note(err error) {
 		default: // somebody is told already
 		}
 	}
-	s.err = err
+	s.err, s.told = err, s.told && err != nil
+}
+
+// probeTime bounds the change by which Condition finds out whether the store works again.
+const probeTime = 5 * time.Second
+
+// probe makes a change that nobody reads, if Condition has told that the store fails: an
+// engine with nothing to do would not find out that it works again.
+func (s *Store) probe(ctx context.Context) {
+	s.mu.Lock()
+	told := s.told
+	s.mu.Unlock()
+	if !told {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	_ = s.Update(ctx, func(tx store.Tx) error { // what it finds is noted
+		return tx.Put("alarm_probe", []byte("at"), []byte(time.Now().UTC().Format(time.RFC3339Nano)))
+	})
 }
 
 // Condition says that the store takes no changes, until it takes one.
-func (s *Store) Condition(context.Context, Standing) []anchore.Event {
+func (s *Store) Condition(ctx context.Context, _ Standing) []anchore.Event {
+	s.probe(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
 		return nil
 	}
+	s.told = true
 	return []anchore.Event{{
 		Type: anchore.EventStoreFailing, Service: "catalog", Message: "The store does not take changes",
 		Resource: anchore.Resource{Type: "service", ID: "catalog"},

@@ -426,6 +426,24 @@ func TestEnvironmentProblems(t *testing.T) {
 	}
 }
 
+// An empty variable counts as not set, but for what protects an endpoint: it would send
+// unsigned, or with the login of the section.
+func TestEmptyVariable(t *testing.T) {
+	for _, empty := range []string{"", "null"} {
+		for key, wants := range map[string]bool{"bearer_token": true, "secret": true, "webhook_pass": false} {
+			file := fmt.Sprintf("webhooks: {webhook_user: u, general: {url: 'http://h', %s: '${ANCHORE_X}'}}", key)
+			_, problems := build("f", []byte(file), map[string]string{"ANCHORE_X": empty}, nil)
+			want := ""
+			if wants {
+				want = fmt.Sprintf("f:1:%d: webhooks.general.%s: the environment variable in it is empty; give it a value, or leave the key out", 58+len(key), key)
+			}
+			if got := problems.String(); got != want {
+				t.Errorf("%s of %q: %s, want %s", key, empty, got, want)
+			}
+		}
+	}
+}
+
 // The file that ANCHORE_ENV_FILE names stands for variables that are not set.
 func TestEnvironmentFile(t *testing.T) {
 	dir := t.TempDir()

@@ -222,6 +222,9 @@ func (r *reader) scalar(path []string, node *yaml.Node, row *key, names []string
 		return
 	}
 	if unset(text) && text != node.Value {
+		if row.guards {
+			r.report(node, path, false, "the environment variable in it is empty; give it a value, or leave the key out")
+		}
 		return // "${ANCHORE_X}" of an empty or "null" variable, as the original's images have
 	}
 	names = row.asReferences(names)

@@ -20,6 +20,7 @@ type key struct {
 	example string // for the sample, where it differs from def
 	doc     string // sentences for the reference page and the sample
 	set     func(d *draft, names []string, v value)
+	guards  bool // an empty variable in its value is an error: it would silently switch a protection off
 }
 
 // draft is a Config that is being filled.
@@ -240,7 +241,7 @@ func endpointShared() []key {
 			set: func(d *draft, n []string, v value) { d.endpoint(n[0]).CAFile = v.text }},
 		{name: "proxy", kind: secretURL, example: "http://proxy.example.com:3128", doc: "Proxy to use. Without it the variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY hold.",
 			set: func(d *draft, n []string, v value) { d.endpoint(n[0]).Proxy = anchore.Secret(v.text) }},
-		{name: "secret", kind: signingSecret, example: "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", doc: "Key that signs each request by Standard Webhooks: whsec_ and base64, or any text.",
+		{name: "secret", kind: signingSecret, guards: true, example: "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", doc: "Key that signs each request by Standard Webhooks: whsec_ and base64, or any text.",
 			set: func(d *draft, n []string, v value) { d.endpoint(n[0]).Secret = anchore.Secret(v.text) }},
 		{name: "timeout", kind: seconds(time.Second, 10*time.Minute), def: "10", example: "10", doc: "Time for one attempt.",
 			set: func(d *draft, n []string, v value) { d.endpoint(n[0]).Timeout = v.duration }},
@@ -258,7 +259,7 @@ func endpointOwn(endpoint string) []key {
 		url.example = "http://localhost:9090/general/<notification_type>/<userId>"
 	}
 	return []key{url,
-		{name: "bearer_token", kind: secret, example: "token", doc: "Token for Bearer authentication, instead of webhook_user.",
+		{name: "bearer_token", kind: secret, guards: true, example: "token", doc: "Token for Bearer authentication, instead of webhook_user.",
 			set: func(d *draft, n []string, v value) { d.endpoint(n[0]).BearerToken = anchore.Secret(v.text) }},
 		{name: "headers.<header>", kind: header, example: "value", doc: "A header of each request, by its name. Authorization is one way to log in, instead of webhook_user.",
 			set: func(d *draft, n []string, v value) {
