@@ -308,6 +308,7 @@ func TestProblems(t *testing.T) {
 		{"space in a url", "webhooks: {general: {url: 'http://h/ t0ken'}}", `f:1:27: webhooks.general.url: has a space; write it as %20 if it is meant`},
 		{"fragment of a url", "webhooks: {general: {url: 'http://h/#t0ken'}}", `f:1:27: webhooks.general.url: has a fragment (#), which is never sent; leave it out`},
 		{"empty token", "webhooks: {webhook_user: u, general: {url: 'http://h', bearer_token: ''}}", `f:1:70: webhooks.general.bearer_token: is empty; give a value, or leave the key out`},
+		{"empty secret of all", "webhooks: {secret: '', general: {url: 'http://h'}}", `f:1:20: webhooks.secret: is empty; give a value, or leave the key out`},
 		{"empty secret", "webhooks: {general: {url: 'http://h', secret: ''}}", `f:1:47: webhooks.general.secret: is empty; give a value, or leave the key out`},
 		{"name of a header", "webhooks: {general: {url: 'http://h', headers: {bad header: hunter2}}}", `f:1:61: webhooks.general.headers.bad header: is not the name of a header; expected letters, digits and hyphens, e.g. X-Team`},
 		{"header that the engine sets", "webhooks: {tag_update: {url: 'http://h', headers: {content-type: text/plain}}}", `f:1:66: webhooks.tag_update.headers.content-type: is a header that the engine sets; leave it out`},
@@ -435,7 +436,7 @@ func TestEmptyVariable(t *testing.T) {
 			_, problems := build("f", []byte(file), map[string]string{"ANCHORE_X": empty}, nil)
 			want := ""
 			if wants {
-				want = fmt.Sprintf("f:1:%d: webhooks.general.%s: the environment variable in it is empty; give it a value, or leave the key out", 58+len(key), key)
+				want = fmt.Sprintf("f:1:%d: webhooks.general.%s: is empty; give a value, or leave the key out", 58+len(key), key)
 			}
 			if got := problems.String(); got != want {
 				t.Errorf("%s of %q: %s, want %s", key, empty, got, want)

@@ -221,10 +221,11 @@ func (r *reader) scalar(path []string, node *yaml.Node, row *key, names []string
 		r.report(node, path, false, "the environment variable %s is not set", missing)
 		return
 	}
+	if unset(text) && row.guards {
+		r.report(node, path, false, "is empty; give a value, or leave the key out")
+		return
+	}
 	if unset(text) && text != node.Value {
-		if row.guards {
-			r.report(node, path, false, "the environment variable in it is empty; give it a value, or leave the key out")
-		}
 		return // "${ANCHORE_X}" of an empty or "null" variable, as the original's images have
 	}
 	names = row.asReferences(names)

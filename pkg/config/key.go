@@ -20,7 +20,7 @@ type key struct {
 	example string // for the sample, where it differs from def
 	doc     string // sentences for the reference page and the sample
 	set     func(d *draft, names []string, v value)
-	guards  bool // an empty variable in its value is an error: it would silently switch a protection off
+	guards  bool // an empty value, of a variable too, is an error: it would silently switch a protection off
 }
 
 // draft is a Config that is being filled.

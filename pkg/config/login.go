@@ -47,7 +47,6 @@ func (e *Endpoint) logins(own func(name string) bool) []login {
 // password at the top of the section. It says whether those do not hold for it.
 func (e *Endpoint) finishLogin(l *layers, section string) (alone bool) {
 	own := func(name string) bool { return l.viper.IsSet(section + "." + name) }
-	e.refuseEmpty(l, section, own)
 	ways := e.logins(own)
 	if len(ways) == 0 {
 		alone = own(basicUser) // that is empty: no user, and so no password of the section's
@@ -62,17 +61,4 @@ func (e *Endpoint) finishLogin(l *layers, section string) (alone bool) {
 		e.User, e.Password = "", ""
 	}
 	return alone
-}
-
-// refuseEmpty refuses what would silently switch the endpoint's own protection off, such
-// as a variable that is there and empty.
-func (e *Endpoint) refuseEmpty(l *layers, section string, own func(name string) bool) {
-	for _, s := range []struct {
-		name  string
-		value anchore.Secret
-	}{{"bearer_token", e.BearerToken}, {"secret", e.Secret}} {
-		if own(s.name) && s.value == "" {
-			l.report(section+"."+s.name, false, "is empty; give a value, or leave the key out")
-		}
-	}
 }
