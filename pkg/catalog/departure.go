@@ -60,13 +60,11 @@ func (c *Catalog) removeAccount(ctx context.Context, no uint32) error {
 // the account. One that cannot be served is an error, until it is set aside.
 func (c *Catalog) tellBefore(ctx context.Context, no uint32) error {
 	var last []byte
-	err := table.Pages(ctx, c.store, cause.Table.Bucket, nil, func(e store.Entry) error {
-		var row cause.Row
-		err := table.Decode(e.Value, &row)
-		if err == nil && row.MayConcern(no) {
-			last = e.Key
+	err := cause.Table.Each(ctx, c.store, nil, func(row *cause.Row) error {
+		if row.MayConcern(no) {
+			last = row.ID
 		}
-		return err
+		return nil
 	})
 	for err == nil {
 		var first *cause.Row

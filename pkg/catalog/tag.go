@@ -475,11 +475,7 @@ func (c *Catalog) TagChanges(ctx context.Context, name string) (map[string]time.
 		return nil, err
 	}
 	changes := map[string]time.Time{}
-	err = table.Pages(ctx, c.store, image.Tags.Bucket, table.Key{}.Uint32(no), func(e store.Entry) error {
-		var row image.TagRow
-		if err := table.Decode(e.Value, &row); err != nil {
-			return err
-		}
+	err = image.Tags.Each(ctx, c.store, table.Key{}.Uint32(no), func(row *image.TagRow) error {
 		if row.Changed != 0 {
 			changes[row.Tag] = table.Time(row.Changed)
 		}

@@ -2,7 +2,6 @@ package eventlog
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/anchore/anchore-engine/pkg/anchore"
@@ -113,12 +112,8 @@ func (l *Log) ExpireTroubles(ctx context.Context, keep time.Duration) error {
 
 // eachTrouble calls fn with every trouble, outside of the transactions.
 func (l *Log) eachTrouble(ctx context.Context, fn func(*trouble.Row)) error {
-	return table.Pages(ctx, l.store, trouble.Table.Bucket, nil, func(e store.Entry) error {
-		var row trouble.Row
-		if err := table.Decode(e.Value, &row); err != nil {
-			return fmt.Errorf("%s %x: %w", trouble.Table.Bucket, e.Key, err)
-		}
-		fn(&row)
+	return trouble.Table.Each(ctx, l.store, nil, func(row *trouble.Row) error {
+		fn(row)
 		return nil
 	})
 }

@@ -250,11 +250,7 @@ func (l *List) RepositoryTags(ctx context.Context, w WatchedRepository) (map[str
 		return nil, err
 	}
 	tags, now := map[string]time.Time{}, time.Now()
-	err = table.Pages(ctx, l.store, repository.Table.Bucket, repository.Prefix(no, w.Ref.RepositoryName()), func(e store.Entry) error {
-		var row repository.Row
-		if err := table.Decode(e.Value, &row); err != nil {
-			return fmt.Errorf("%s %x: %w", repository.Table.Bucket, e.Key, err)
-		}
+	err = repository.Table.Each(ctx, l.store, repository.Prefix(no, w.Ref.RepositoryName()), func(row *repository.Row) error {
 		if row.Watch == w.id && (row.State != repository.Passed || row.First == w.first) {
 			next := table.Time(row.Next)
 			if next.Sub(now) > maxTagRetry {
